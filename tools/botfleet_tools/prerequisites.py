@@ -1,0 +1,87 @@
+"""Names what the tools need and do not install themselves, before anything else starts.
+
+It only looks; it installs and changes nothing.
+"""
+
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from botfleet_tools.errors import ToolError
+from botfleet_tools.run import CommandFailedError, capture
+
+Version = tuple[int, ...]
+PYTHON: Version = (3, 11)
+Need = Literal["root", "python", "go", "linux"]
+
+
+class PrerequisitesMissingError(ToolError):
+    """Something is missing that a person must install."""
+
+    def __init__(self, problems: "list[Problem]") -> None:
+        lines = [f"  - {problem.what}\n    run: {problem.remedy}" for problem in problems]
+        super().__init__("missing on this machine:\n" + "\n".join(lines))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One missing thing, and the command that mends it."""
+
+    what: str
+    remedy: str
+
+
+def parse_go_version(text: str) -> Version | None:
+    """``go version go1.26.8 linux/amd64`` to (1, 26, 8); None when it is no such line."""
+    match = re.search(r"\bgo(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(part) for part in match.groups(default="0")) if match else None
+
+
+def go_version() -> Version | None:
+    """The version of the ``go`` on PATH, None when there is none that works."""
+    if shutil.which("go") is None:
+        return None
+    try:
+        # GOTOOLCHAIN=local: what is installed counts, not what go would like to download.
+        return parse_go_version(capture(["go", "version"], deadline_seconds=20, env={"GOTOOLCHAIN": "local"}))
+    except CommandFailedError:
+        return None
+
+
+def go_problem(found: Version | None, needed: Version, purpose: str) -> Problem | None:
+    """What is wrong with the installed Go, if anything."""
+    if found is not None and found >= needed:
+        return None
+    have = "there is none on PATH" if found is None else f"found {dotted(found)}"
+    wanted = dotted(needed)
+    return Problem(
+        f"Go {wanted} or newer ({purpose}); {have}",
+        "install the tarball of https://go.dev/dl/ : "
+        "tar -C /usr/local -xzf go*.linux-*.tar.gz && export PATH=/usr/local/go/bin:$PATH  (Debian 12 has an older Go)",
+    )
+
+
+def dotted(version: Version) -> str:
+    """(1, 26, 8) to 1.26.8."""
+    return ".".join(str(part) for part in version)
+
+
+def check(needs: set[Need], *, go: Version = (1, 24), go_purpose: str = "builds the Kubernetes programs") -> None:
+    """Raise PrerequisitesMissingError naming everything of ``needs`` that is missing, all at once."""
+    problems: list[Problem] = []
+    if "linux" in needs and sys.platform != "linux":
+        problems.append(Problem("Linux", "use a Linux machine, or Docker with kind: --provider kind"))
+    if "root" in needs and os.geteuid() != 0:
+        problems.append(Problem("root (namespaces, mounts and Debian packages)", "sudo -E " + " ".join(sys.argv[:3])))
+    if "python" in needs and sys.version_info[:2] < PYTHON:
+        problems.append(
+            Problem(f"Python {dotted(PYTHON)} or newer; this is {sys.version.split()[0]}", "apt-get install python3")
+        )
+    if "go" in needs and (problem := go_problem(go_version(), go, go_purpose)) is not None:
+        problems.append(problem)
+    if problems:
+        raise PrerequisitesMissingError(problems)
