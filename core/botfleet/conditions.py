@@ -1,0 +1,217 @@
+"""Why: the only place where a condition, a reason or a phase is spelled. docs/conditions.md is generated from it.
+
+Each reason's message names the next action. What fills a message is names, numbers and times; never free text from a runner.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """What `status.conditions` can speak of."""
+
+    ACCEPTED = "Accepted"
+    PROVISIONED = "Provisioned"
+    AUTHORIZED = "Authorized"
+    READY = "Ready"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is."""
+
+    # Accepted
+    ACCEPTED = "Accepted"
+    INVALID = "Invalid"
+    INCOMPLETE = "Incomplete"
+    SECRET_MISSING = "SecretMissing"
+    SECRET_KEY_MISSING = "SecretKeyMissing"
+    SECRET_NOT_LABELLED = "SecretNotLabelled"
+    SECRET_UNUSABLE = "SecretUnusable"
+    ACCOUNT_IN_USE = "AccountInUse"
+    NAME_CONFLICT = "NameConflict"
+    # Provisioned
+    PROVISIONED = "Provisioned"
+    NOT_ACCEPTED = "NotAccepted"
+    DATABASE_UNAVAILABLE = "DatabaseUnavailable"
+    REDIS_UNAVAILABLE = "RedisUnavailable"
+    APPLY_FAILED = "ApplyFailed"
+    # Authorized
+    AUTHORIZED = "Authorized"
+    NEVER_LOGGED_IN = "NeverLoggedIn"
+    TOKEN_INVALID = "TokenInvalid"
+    SESSION_INVALID = "SessionInvalid"
+    SESSION_REVOKED = "SessionRevoked"
+    SESSION_DUPLICATED = "SessionDuplicated"
+    ACCOUNT_BANNED = "AccountBanned"
+    API_CREDENTIALS_INVALID = "ApiCredentialsInvalid"
+    BINDING_PENDING = "BindingPending"
+    # Ready
+    READY = "Ready"
+    STARTING = "Starting"
+    LEASE_HELD_ELSEWHERE = "LeaseHeldElsewhere"
+    DISCONNECTED = "Disconnected"
+    CRASH_LOOPING = "CrashLooping"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    UNSCHEDULABLE = "Unschedulable"
+    SUSPENDED = "Suspended"
+    NOT_AUTHORIZED = "NotAuthorized"
+    # any
+    NO_HEARTBEAT = "NoHeartbeat"
+
+
+class Phase(StrEnum):
+    """One word for `kubectl get`; docs/design/multibot-manager.md has the table of transitions."""
+
+    PENDING = "Pending"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    DEGRADED = "Degraded"
+    SUSPENDING = "Suspending"
+    SUSPENDED = "Suspended"
+    RESUMING = "Resuming"
+    FAILED = "Failed"
+    DELETING = "Deleting"
+
+
+@dataclass(frozen=True)
+class ConditionInfo:
+    """What a condition tells its reader."""
+
+    true_means: str
+    absence_means: str
+
+
+@dataclass(frozen=True)
+class ReasonInfo:
+    """A reason: for which conditions, and the message, a template filled by `message`."""
+
+    conditions: tuple[ConditionType, ...]
+    template: str
+
+
+_C = ConditionType
+
+CONDITIONS: dict[ConditionType, ConditionInfo] = {
+    _C.ACCEPTED: ConditionInfo(
+        "the spec makes sense and everything that it names exists", "the operator has not seen the object yet"
+    ),
+    _C.PROVISIONED: ConditionInfo(
+        "the database role, the Redis user and the child objects exist as decided",
+        "the operator has not seen the object yet",
+    ),
+    _C.AUTHORIZED: ConditionInfo("Telegram accepts the account's credential", "no runner has tried to log in yet"),
+    _C.READY: ConditionInfo(
+        "the runner with the current effective spec holds the lease, is connected and authorized",
+        "the operator has not seen the object yet",
+    ),
+}
+
+REASONS: dict[Reason, ReasonInfo] = {
+    Reason.ACCEPTED: ReasonInfo((_C.ACCEPTED,), "The spec makes sense and everything that it names exists."),
+    Reason.INVALID: ReasonInfo((_C.ACCEPTED,), "The spec cannot be used: {detail}. Correct it and apply it again."),
+    Reason.INCOMPLETE: ReasonInfo((_C.ACCEPTED,), "Not said, and no default says it: {fields}. Add it to the spec."),
+    Reason.SECRET_MISSING: ReasonInfo(
+        (_C.ACCEPTED,),
+        "Secret {name} does not exist; its key {key} is needed for {used_by}. Create it: kubectl -n {namespace} create secret "
+        "generic {name} --from-file={key}=FILE, then kubectl -n {namespace} label secret {name} botfleet.dev/credentials=true",
+    ),
+    Reason.SECRET_KEY_MISSING: ReasonInfo(
+        (_C.ACCEPTED,), "Secret {name} has no key {key}, which is needed for {used_by}. Add the key to the Secret."
+    ),
+    Reason.SECRET_NOT_LABELLED: ReasonInfo(
+        (_C.ACCEPTED,),
+        "Secret {name} may not be used by bots (key {key}, for {used_by}). Allow it: kubectl -n {namespace} label secret "
+        "{name} botfleet.dev/credentials=true",
+    ),
+    Reason.SECRET_UNUSABLE: ReasonInfo(
+        (_C.ACCEPTED,), "Key {key} of Secret {name} is not usable as {used_by}: {detail}. Put the right value there."
+    ),
+    Reason.ACCOUNT_IN_USE: ReasonInfo(
+        (_C.ACCEPTED,),
+        "Another TelegramBot has this Telegram account{other}. One account is one bot: delete the other or use another account.",
+    ),
+    Reason.NAME_CONFLICT: ReasonInfo(
+        (_C.ACCEPTED,),
+        "{kind} {name} exists and is not ours; it is left alone. Rename the TelegramBot, or remove that {kind}.",
+    ),
+    Reason.PROVISIONED: ReasonInfo((_C.PROVISIONED,), "Database role, Redis user and child objects exist as decided."),
+    Reason.NOT_ACCEPTED: ReasonInfo(
+        (_C.PROVISIONED, _C.READY), "Nothing is made or changed while the spec is not accepted: see Accepted."
+    ),
+    Reason.DATABASE_UNAVAILABLE: ReasonInfo(
+        (_C.PROVISIONED,), "The database does not answer; tried again by itself. Look at the database if this lasts."
+    ),
+    Reason.REDIS_UNAVAILABLE: ReasonInfo(
+        (_C.PROVISIONED,),
+        "Redis does not answer; tried again by itself. The bot answers meanwhile. Look at Redis if this lasts.",
+    ),
+    Reason.APPLY_FAILED: ReasonInfo(
+        (_C.PROVISIONED,),
+        "{kind} {name} was refused by the API server (HTTP {code}); tried again by itself. See the operator's log.",
+    ),
+    Reason.AUTHORIZED: ReasonInfo((_C.AUTHORIZED,), "Telegram accepts the account."),
+    Reason.NEVER_LOGGED_IN: ReasonInfo(
+        (_C.AUTHORIZED,), "The account has not logged in yet. Wait for Ready, or read its reason."
+    ),
+    Reason.TOKEN_INVALID: ReasonInfo(
+        (_C.AUTHORIZED,),
+        "Telegram refuses the bot token. Take the current token from BotFather and put it into the Secret.",
+    ),
+    Reason.SESSION_INVALID: ReasonInfo(
+        (_C.AUTHORIZED,), "The session in the Secret cannot be read. Make a new one and put it into the Secret."
+    ),
+    Reason.SESSION_REVOKED: ReasonInfo(
+        (_C.AUTHORIZED,),
+        "Telegram has ended the session. Log the account in again and put the new session into the Secret.",
+    ),
+    Reason.SESSION_DUPLICATED: ReasonInfo(
+        (_C.AUTHORIZED,),
+        "The session was used in two places at once and is dead for good. Find the other place, then put a new session into the Secret.",
+    ),
+    Reason.ACCOUNT_BANNED: ReasonInfo(
+        (_C.AUTHORIZED,), "Telegram has deactivated the account. Only Telegram can undo that."
+    ),
+    Reason.API_CREDENTIALS_INVALID: ReasonInfo(
+        (_C.AUTHORIZED,), "Telegram refuses api-id and api-hash. Copy both from my.telegram.org into the Secret."
+    ),
+    Reason.BINDING_PENDING: ReasonInfo(
+        (_C.AUTHORIZED,),
+        "The credential is not yet bound to this bot; nothing is sent until it is. This passes by itself.",
+    ),
+    Reason.READY: ReasonInfo((_C.READY,), "The runner with the current spec is connected and answers."),
+    Reason.STARTING: ReasonInfo(
+        (_C.READY,), "The runner starts. If this lasts: kubectl -n {namespace} logs deployment/{name}"
+    ),
+    Reason.LEASE_HELD_ELSEWHERE: ReasonInfo(
+        (_C.READY,),
+        "Another runner still holds the account's lease; this one takes over when it is released or expired.",
+    ),
+    Reason.DISCONNECTED: ReasonInfo(
+        (_C.READY,),
+        "The runner has no connection to Telegram and tries again by itself. If this lasts, check the network.",
+    ),
+    Reason.CRASH_LOOPING: ReasonInfo(
+        (_C.READY,), "The runner ends again and again: kubectl -n {namespace} logs deployment/{name} --previous"
+    ),
+    Reason.IMAGE_PULL_FAILED: ReasonInfo(
+        (_C.READY,), "The runner's image cannot be pulled. Check spec.workload.image, or the image of the installation."
+    ),
+    Reason.UNSCHEDULABLE: ReasonInfo(
+        (_C.READY,), "No node takes the pod: kubectl -n {namespace} describe pods -l botfleet.dev/bot={name}"
+    ),
+    Reason.SUSPENDED: ReasonInfo((_C.READY,), "Suspended by spec.suspend. Set it to false to resume."),
+    Reason.NOT_AUTHORIZED: ReasonInfo((_C.READY,), "Telegram does not accept the account: see Authorized."),
+    Reason.NO_HEARTBEAT: ReasonInfo(
+        (_C.AUTHORIZED, _C.READY),
+        "No news of the runner for 60 s: it, or the database, may be gone. kubectl -n {namespace} get pods -l botfleet.dev/bot={name}",
+    ),
+}
+
+
+def message(reason: Reason, **values: str | int) -> str:
+    """The sentence for `status.conditions[].message`.
+
+    Raises:
+        KeyError: the reason's template needs a value that was not given (a programming error; tests cover each reason).
+    """
+    return REASONS[reason].template.format(**values)

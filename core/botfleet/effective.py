@@ -1,0 +1,164 @@
+"""Why: defaults are filled in one pure place. The CRD holds none, so that "not said" is never lost.
+
+The values below are the built-in defaults; docs and CRD descriptions name the same ones (a test compares them).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from botfleet.spec import TelegramBotSpec
+from botfleet.spec.account import AccountSpec, SecretKeyRef
+from botfleet.spec.behaviour import Disclosure
+from botfleet.spec.bot import DeletionPolicy
+from botfleet.spec.workload import WorkloadSpec
+
+T = TypeVar("T")
+
+BUILT_IN: dict[str, Any] = {
+    "persona": {"disclosure": "FirstReply"},
+    "model": {"baseUrl": "https://api.openai.com/v1", "maxOutputTokens": 400, "timeoutSeconds": 30},
+    "conversation": {"debounceSeconds": 2.0, "historyMessages": 20},
+    "suspend": False,
+    "deletionPolicy": "Retain",
+    "workload": {},
+}
+
+
+@dataclass(frozen=True)
+class Persona:
+    """Who the bot is; everything is said."""
+
+    prompt: str
+    disclosure: Disclosure
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which model answers. `temperature` None means: do not send it."""
+
+    name: str
+    base_url: str
+    api_key_secret_ref: SecretKeyRef
+    temperature: float | None
+    max_output_tokens: int
+    timeout_seconds: int
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """How the bot converses. Times in seconds, counts in messages."""
+
+    debounce_seconds: float
+    history_messages: int
+
+
+@dataclass(frozen=True)
+class EffectiveSpec:
+    """A spec in which nothing is missing: what decides, and what the runner gets."""
+
+    account: AccountSpec
+    persona: Persona
+    model: Model
+    conversation: Conversation
+    suspend: bool
+    deletion_policy: DeletionPolicy
+    workload: WorkloadSpec
+
+    def to_spec(self) -> TelegramBotSpec:
+        """The same as a spec in which everything is said; `effective` of it is this object again."""
+        return TelegramBotSpec.model_validate(
+            {
+                "account": self.account,
+                "persona": {"prompt": self.persona.prompt, "disclosure": self.persona.disclosure},
+                "model": {
+                    "name": self.model.name,
+                    "base_url": self.model.base_url,
+                    "api_key_secret_ref": self.model.api_key_secret_ref,
+                    "temperature": self.model.temperature,
+                    "max_output_tokens": self.model.max_output_tokens,
+                    "timeout_seconds": self.model.timeout_seconds,
+                },
+                "conversation": {
+                    "debounce_seconds": self.conversation.debounce_seconds,
+                    "history_messages": self.conversation.history_messages,
+                },
+                "suspend": self.suspend,
+                "deletion_policy": self.deletion_policy,
+                "workload": self.workload,
+            }
+        )
+
+
+class IncompleteError(ValueError):
+    """The spec and all defaults together leave a needed field open.
+
+    Attributes:
+        fields: paths of the missing fields, as the owner writes them (`spec.model.name`).
+    """
+
+    def __init__(self, fields: list[str]) -> None:
+        super().__init__("not said, and no default says it: " + ", ".join(fields))
+        self.fields = fields
+
+
+REQUIRED = (("persona", "prompt"), ("model", "name"), ("model", "apiKeySecretRef"))
+
+
+def effective(spec: TelegramBotSpec, *defaults: dict[str, Any]) -> EffectiveSpec:
+    """Fills what the owner did not say.
+
+    Args:
+        spec: what the owner said.
+        defaults: layers in wire form (camelCase), nearest first: the namespace's, then the cluster's. The built-in
+            layer comes last by itself.
+
+    Raises:
+        IncompleteError: a needed field is said nowhere.
+    """
+    merged = _merge([spec.to_wire(), *defaults, BUILT_IN])
+    missing = [f"spec.{part}.{field}" for part, field in REQUIRED if merged.get(part, {}).get(field) is None]
+    if missing:
+        raise IncompleteError(missing)
+    whole = TelegramBotSpec.model_validate(merged)
+    return _effective_of(whole)
+
+
+def _effective_of(whole: TelegramBotSpec) -> EffectiveSpec:
+    persona, model, conversation = whole.persona, whole.model, whole.conversation
+    assert persona and model and conversation  # noqa: S101 -- BUILT_IN has them
+    assert persona.prompt is not None and model.name is not None and model.api_key_secret_ref  # noqa: S101
+    return EffectiveSpec(
+        account=whole.account,
+        persona=Persona(persona.prompt, _said(persona.disclosure)),
+        model=Model(
+            model.name,
+            _said(model.base_url),
+            model.api_key_secret_ref,
+            model.temperature,
+            _said(model.max_output_tokens),
+            _said(model.timeout_seconds),
+        ),
+        conversation=Conversation(_said(conversation.debounce_seconds), _said(conversation.history_messages)),
+        suspend=_said(whole.suspend),
+        deletion_policy=_said(whole.deletion_policy),
+        workload=_said(whole.workload),
+    )
+
+
+def _said(value: T | None) -> T:
+    if value is None:
+        raise AssertionError("the built-in defaults leave a field open")
+    return value
+
+
+def _merge(layers: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Nearest first. Objects are merged by key, except references and workload's own objects, which are taken whole."""
+    out: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if key not in out:
+                out[key] = dict(value) if isinstance(value, dict) else value
+            elif key in {"persona", "model", "conversation", "workload"}:
+                out[key] = {**value, **out[key]}
+    return out

@@ -1,0 +1,83 @@
+"""Why: what a bot says, with which model, and how it converses. Every optional field has no default here (see effective.py)."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from botfleet.spec.account import SecretKeyRef
+from botfleet.spec.rules import Rule, Wire
+
+
+class Disclosure(StrEnum):
+    """When a bot says of its own accord that it is an AI. There is no "never"."""
+
+    FIRST_REPLY = "FirstReply"
+    EVERY_CONVERSATION = "EveryConversation"
+    ON_REQUEST = "OnRequest"
+
+
+PROMPT_FILLED = Rule(
+    "self.trim().size() > 0",
+    'the prompt is empty: write who the bot is, for example "You are the concierge of a small hotel."',
+    lambda text: bool(text.strip()),
+)
+TEMPERATURE = Rule(
+    "self >= 0.0 && self <= 2.0",
+    "temperature must lie between 0 and 2; leave it out to use the model's own",
+    lambda value: 0 <= value <= 2,
+)
+HTTP_URL = Rule(
+    "self.startsWith('https://') || self.startsWith('http://')",
+    "baseUrl must be a URL such as https://api.openai.com/v1",
+    lambda url: url.startswith(("https://", "http://")),
+)
+
+
+class PersonaSpec(Wire):
+    """Who the bot is."""
+
+    prompt: Annotated[
+        str | None,
+        Field(max_length=65536, description="The system prompt: who the bot is, what it knows, how it speaks."),
+    ] = None
+    disclosure: Annotated[
+        Disclosure | None,
+        Field(description="When the bot says that it is an AI: FirstReply (default), EveryConversation or OnRequest."),
+    ] = None
+    rules = (
+        Rule(
+            "!has(self.prompt) || self.prompt.trim().size() > 0",
+            PROMPT_FILLED.message,
+            lambda p: p.prompt is None or bool(p.prompt.strip()),
+        ),
+    )
+
+
+class ModelSpec(Wire):
+    """The model that writes the answers: any endpoint that speaks OpenAI's chat completions."""
+
+    name: Annotated[str | None, Field(min_length=1, max_length=256, description="As the endpoint calls it.")] = None
+    base_url: Annotated[
+        Annotated[str, HTTP_URL, Field(max_length=2048)] | None, Field(description="Default https://api.openai.com/v1.")
+    ] = None
+    api_key_secret_ref: Annotated[SecretKeyRef | None, Field(description="The endpoint's key.")] = None
+    temperature: Annotated[
+        Annotated[float, TEMPERATURE] | None, Field(description="0 to 2. Sent only when given: some models refuse it.")
+    ] = None
+    max_output_tokens: Annotated[int | None, Field(ge=1, le=1_000_000, description="Default 400.")] = None
+    timeout_seconds: Annotated[int | None, Field(ge=1, le=600, description="For one answer. Default 30.")] = None
+
+
+class ConversationSpec(Wire):
+    """How the bot converses."""
+
+    debounce_seconds: Annotated[
+        float | None,
+        Field(
+            ge=0, le=60, description="Quick messages that follow each other within this time get one answer. Default 2."
+        ),
+    ] = None
+    history_messages: Annotated[
+        int | None, Field(ge=0, le=200, description="Earlier messages of the chat that the model sees. Default 20.")
+    ] = None
