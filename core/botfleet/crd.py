@@ -1,0 +1,116 @@
+"""Why: the CRD is generated from the TelegramBot model, so the API server, standalone files and REST refuse the same things.
+
+It must never hold a default: the API server would write it into every object, and "not said" would be lost.
+"""
+
+from typing import Any
+
+import yaml
+
+from botfleet.spec.bot import GROUP, KIND, PLURAL, VERSION, TelegramBot
+
+_KEPT = {
+    "type", "format", "description", "properties", "items", "required", "enum", "minimum", "maximum", "minLength",
+    "maxLength", "pattern", "minItems", "maxItems", "additionalProperties",
+}  # fmt: skip
+
+PRINTER_COLUMNS = [
+    {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+    {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+    {"name": "Account", "type": "string", "jsonPath": ".status.account.username"},
+    {"name": "Model", "type": "string", "jsonPath": ".spec.model.name"},
+    {"name": "Last Reply", "type": "date", "jsonPath": ".status.lastReplyTime"},
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    {"name": "Reason", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].reason', "priority": 1},
+]
+
+
+def crd() -> dict[str, Any]:
+    """The CustomResourceDefinition, ready to be written as YAML."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": "telegrambot",
+                "shortNames": ["tgbot", "tgb"],
+                "categories": ["all"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": PRINTER_COLUMNS,
+                    "schema": {"openAPIV3Schema": structural_schema()},
+                }
+            ],
+        },
+    }
+
+
+def structural_schema() -> dict[str, Any]:
+    """The model's JSON schema in the form that Kubernetes asks for (apiextensions.k8s.io/v1, "structural schema")."""
+    document = TelegramBot.model_json_schema(by_alias=True)
+    schema = _structural(document, document["$defs"])
+    # The API server owns apiVersion, kind and metadata: a schema may not restrict them beyond rules on the root.
+    schema["properties"]["apiVersion"] = {"type": "string"}
+    schema["properties"]["kind"] = {"type": "string"}
+    schema["properties"]["metadata"] = {"type": "object"}
+    schema["required"] = ["spec"]
+    return schema
+
+
+def _structural(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    if node.get("x-kubernetes-preserve-unknown-fields"):
+        return _described({"type": "object", "x-kubernetes-preserve-unknown-fields": True}, node)
+    if node.get("x-kubernetes-int-or-string"):
+        return _described({"x-kubernetes-int-or-string": True, "pattern": node["pattern"]}, node)
+    if "$ref" in node:
+        return _described(_structural(defs[node["$ref"].rsplit("/", 1)[1]], defs), node)
+    if "anyOf" in node:  # only "this or not said" is used
+        (said,) = [part for part in node["anyOf"] if part.get("type") != "null"]
+        return _described(_structural(said, defs), node)
+    out = {k: v for k, v in node.items() if k in _KEPT or k.startswith("x-kubernetes-")}
+    if "properties" in out:
+        out["properties"] = {name: _structural(child, defs) for name, child in out["properties"].items()}
+        out.pop("additionalProperties", None)
+    elif isinstance(out.get("additionalProperties"), dict):
+        out["additionalProperties"] = _structural(out["additionalProperties"], defs)
+    if "items" in out:
+        out["items"] = _structural(out["items"], defs)
+    return out
+
+
+def _described(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """What is written beside a reference (a field's own description, list markers) goes over what it refers to."""
+    own = {
+        k: v for k, v in node.items() if k == "description" or k.startswith("x-kubernetes-list") or k in {"maxItems"}
+    }
+    return {**schema, **own}
+
+
+def render() -> str:
+    """The file `crds/telegrambots.yaml`."""
+    head = "# Generated from the TelegramBot model (python -m botfleet.crd). Do not edit.\n"
+    return head + yaml.dump(crd(), Dumper=_NoAliases, sort_keys=False, width=120, allow_unicode=True)
+
+
+class _NoAliases(yaml.SafeDumper):
+    """Writes equal parts out each time: readers of a CRD expect no YAML anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(render())

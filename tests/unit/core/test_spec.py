@@ -1,0 +1,127 @@
+"""Promises of the TelegramBot model: what is refused, and what the refusal tells the owner to write."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from botfleet.crd import crd, render, structural_schema
+from botfleet.effective import BUILT_IN, IncompleteError, effective
+from botfleet.manifest import ManifestError, parse_bot
+from botfleet.spec import TelegramBot, TelegramBotSpec
+
+ROOT = Path(__file__).parents[3]
+
+MINIMAL: dict[str, Any] = {
+    "apiVersion": "botfleet.dev/v1alpha1",
+    "kind": "TelegramBot",
+    "metadata": {"name": "concierge"},
+    "spec": {
+        "account": {
+            "type": "Bot",
+            "apiCredentialsSecretRef": {"name": "telegram-app"},
+            "botTokenSecretRef": {"name": "concierge", "key": "token"},
+        },
+        "persona": {"prompt": "You are the concierge."},
+        "model": {"name": "gpt-5-mini", "apiKeySecretRef": {"name": "openai", "key": "api-key"}},
+    },
+}
+
+
+def bot(**changes: Any) -> dict[str, Any]:
+    """The minimal object with `path=value` changes; `__` separates levels, None removes."""
+    out = deepcopy(MINIMAL)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        at = out
+        for parent in parents:
+            at = at.setdefault(parent, {})
+        if value is None:
+            at.pop(last, None)
+        else:
+            at[last] = value
+    return out
+
+
+def test_the_minimal_object_is_accepted_and_comes_back_as_it_was_written() -> None:
+    parsed = parse_bot(MINIMAL, "here")
+    assert parsed.spec.to_wire() == MINIMAL["spec"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"spec__persona__promt": "x"}, "spec.persona.promt: unknown field"),
+        ({"spec__persona__prompt": ""}, "write who the bot is"),
+        ({"spec__persona__prompt": " \n"}, "write who the bot is"),
+        ({"spec__model__temperature": 9}, "temperature must lie between 0 and 2"),
+        ({"spec__model__baseUrl": "api.openai.com"}, "baseUrl must be a URL such as https://"),
+        ({"spec__account__sessionSecretRef": {"name": "s", "key": "k"}}, "give botTokenSecretRef"),
+        ({"spec__account__botTokenSecretRef": None}, "give botTokenSecretRef"),
+        ({"spec__account__type": "User"}, "give sessionSecretRef"),
+        ({"spec__conversation": {"debounceSeconds": "two"}}, "spec.conversation.debounceSeconds"),
+        ({"metadata__name": "x" * 51}, "at most 50 characters"),
+        ({"metadata__name": "a.b"}, "no dot"),
+        ({"apiVersion": "botfleet.dev/v9"}, "update this program"),
+        ({"spec__deletionPolicy": "Burn"}, "spec.deletionPolicy"),
+    ],
+)
+def test_a_mistake_is_refused_with_the_field_and_what_to_write(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ManifestError) as refused:
+        parse_bot(bot(**changes), "here")
+    assert told in str(refused.value)
+
+
+def test_an_error_never_shows_the_value_that_it_refuses() -> None:
+    with pytest.raises(ManifestError) as refused:
+        parse_bot(bot(spec__account__botTokenSecretRef="123:SECRET"), "here")
+    assert "SECRET" not in str(refused.value)
+
+
+def test_defaults_fill_what_is_not_said_and_nothing_else() -> None:
+    spec = parse_bot(bot(spec__model__maxOutputTokens=7), "here").spec
+    whole = effective(spec, {"model": {"maxOutputTokens": 9, "timeoutSeconds": 11}}, {"model": {"timeoutSeconds": 12}})
+    assert (whole.model.max_output_tokens, whole.model.timeout_seconds) == (7, 11)
+    assert whole.model.base_url == BUILT_IN["model"]["baseUrl"]
+    assert whole.model.temperature is None
+
+
+def test_what_no_layer_says_is_named() -> None:
+    spec = parse_bot(bot(spec__persona=None, spec__model__name=None), "here").spec
+    with pytest.raises(IncompleteError) as missing:
+        effective(spec)
+    assert missing.value.fields == ["spec.persona.prompt", "spec.model.name"]
+
+
+def test_an_effective_spec_is_a_spec_whose_effective_spec_is_itself() -> None:
+    whole = effective(parse_bot(MINIMAL, "here").spec)
+    again = TelegramBotSpec.model_validate(whole.to_spec().to_wire())
+    assert effective(again) == whole
+
+
+def test_the_built_in_defaults_are_the_ones_that_the_fields_describe() -> None:
+    described = yaml.safe_dump(structural_schema(), width=10_000)
+    for part in ("persona", "model", "conversation"):
+        for field, value in BUILT_IN[part].items():
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            words = structural_schema()["properties"]["spec"]["properties"][part]["properties"][field]["description"]
+            assert text in words, f"{part}.{field} does not tell its default {text}: {words}"
+    assert "Retain (default)" in described
+
+
+def test_the_crd_in_the_repository_is_the_generated_one() -> None:
+    assert (ROOT / "crds/telegrambots.yaml").read_text() == render(), "run: make generate"
+
+
+def test_the_crd_is_small_enough_for_plain_kubectl_apply_and_has_no_defaults() -> None:
+    text = render()
+    assert len(text) < 100_000
+    assert "default:" not in text
+
+
+def test_every_field_of_the_crd_is_read_by_the_effective_spec() -> None:
+    fields = set(crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"])
+    assert fields == set(TelegramBot.model_validate(MINIMAL).spec.__class__.model_json_schema()["properties"])
+    assert fields == set(effective(parse_bot(MINIMAL, "here").spec).to_spec().to_wire())
