@@ -110,6 +110,17 @@ def _kubernetes(program: str, module: GoModule, version: str, *version_argv: str
     )
 
 
+def _helm_kubernetes(minor: str) -> tuple[str, ...]:
+    """What `helm template` and `helm lint` take for the cluster's version: that of the client library helm is built with."""
+    variables = (
+        "pkg/chart/common.k8sVersion",
+        "pkg/chart/v2/lint/rules.k8sVersion",
+        "internal/version.kubeClientVersion",
+    )
+    parts = (("Major", "1"), ("Minor", minor))
+    return tuple(f"-X helm.sh/helm/v4/{name}{part}={value}" for name in variables for part, value in parts)
+
+
 _MODULE = _kubernetes_module(KUBERNETES, (1, 24))
 _MODULE_NEXT = _kubernetes_module(KUBERNETES_NEXT, (1, 26))
 
@@ -128,7 +139,7 @@ PINS: Mapping[Program, Pin] = {
             folder=f"helm-{HELM}",
             require=f"helm.sh/helm/v4@v{HELM}",
             go=(1, 24),
-            ldflags=(f"-X helm.sh/helm/v4/internal/version.version=v{HELM}",),
+            ldflags=(f"-X helm.sh/helm/v4/internal/version.version=v{HELM}", *_helm_kubernetes(minor="34")),
         ),
         package="helm.sh/helm/v4/cmd/helm",
         url="https://get.helm.sh/helm-v{version}-linux-{arch}.tar.gz",
