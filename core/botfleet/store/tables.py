@@ -241,6 +241,7 @@ outbox = sa.Table(
     sa.Column("not_before", UtcDateTime),
     sa.Column("closed_at", UtcDateTime),
     sa.Column("sent_message_id", Id),
+    sa.Column("history_position", Id, comment="of this text in messages; null: it is not part of the conversation"),
     sa.UniqueConstraint("bot_id", "account_id", "random_id"),
     sa.Index(
         "ix_outbox_open",

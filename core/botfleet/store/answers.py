@@ -1,0 +1,248 @@
+"""Why: an answer is stored together with the messages that it answers, before it is sent; so a kill never pays or says twice.
+
+This is the way of short transactions, for SQLite; answer_statement.py does the same in one statement on PostgreSQL.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from botfleet.store.engine import is_unique_violation
+from botfleet.store.errors import StoreError, StoreUnavailable
+from botfleet.store.fence import Fenced, now
+from botfleet.store.folding import clean
+from botfleet.store.rows import Draft, HistoryRow, InboxRow, NewerPending, Stored
+from botfleet.store.tables import InboxState, Role, UtcDateTime, chats, inbox, messages, outbox
+
+_ATTEMPTS = 3
+
+INBOX_COLUMNS = (
+    inbox.c.peer_id,
+    inbox.c.message_id,
+    inbox.c.sender_id,
+    inbox.c.access_hash,
+    inbox.c.text,
+    inbox.c.date,
+    inbox.c.edit_date,
+    inbox.c.grouped_id,
+    inbox.c.reply_to_message_id,
+    inbox.c.trace_id,
+    inbox.c.received_at,
+    inbox.c.state,
+    inbox.c.reason,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    role: Role
+    text: str
+    message_id: int | None = None
+    sender_id: int | None = None
+    date: object = None
+
+
+class AnswerRepository(Fenced):
+    """What waits for an answer, what was said before, and the storing of an answer."""
+
+    async def pending_chats(self, limit: int = 100, after: int | None = None) -> list[int]:
+        """Peers with pending messages, a page at a time: those above `after`, in order."""
+        statement = (
+            sa.select(inbox.c.peer_id)
+            .where(self.mine(inbox, state=InboxState.PENDING.value))
+            .distinct()
+            .order_by(inbox.c.peer_id)
+            .limit(limit)
+        )
+        if after is not None:
+            statement = statement.where(inbox.c.peer_id > after)
+        async with self.store.read() as connection:
+            return list((await connection.execute(statement)).scalars())
+
+    async def pending(self, peer_id: int, limit: int = 200) -> list[InboxRow]:
+        """A chat's messages that wait, oldest first."""
+        statement = (
+            sa.select(*INBOX_COLUMNS)
+            .where(self.mine(inbox, peer_id=peer_id, state=InboxState.PENDING.value))
+            .order_by(inbox.c.message_id)
+            .limit(limit)
+        )
+        async with self.store.read() as connection:
+            return [InboxRow(*tuple(row)) for row in (await connection.execute(statement)).all()]
+
+    async def history(self, peer_id: int, limit: int) -> list[HistoryRow]:
+        """The last messages of a conversation, oldest first."""
+        statement = (
+            sa.select(messages.c.role, messages.c.text, messages.c.date)
+            .where(self.mine(messages, peer_id=peer_id))
+            .order_by(messages.c.position.desc())
+            .limit(limit)
+        )
+        async with self.store.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [HistoryRow(*row) for row in reversed(rows)]
+
+    async def store_answer(
+        self, peer_id: int, answered: Sequence[InboxRow], drafts: Sequence[Draft], *, replies_are_final: bool
+    ) -> Stored | NewerPending:
+        """Close the answered messages, note both sides in the history, queue the drafts in order.
+
+        The conversation notes the batch if a draft is part of it (`in_history`): a command and its answer are not.
+        Messages that are closed already (a replay, or all were deleted meanwhile) make nothing happen.
+
+        Args:
+            answered: the messages that were in the prompt; empty: the bot speaks by itself.
+            replies_are_final: store even though newer messages wait.
+
+        Raises:
+            LeaseLost: nothing was written.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return await self._store_answer(peer_id, answered, drafts, replies_are_final)
+            except StoreError as error:
+                # Somebody else took the next position of this chat: read it again.
+                if not is_unique_violation(error):
+                    raise
+                if attempt == _ATTEMPTS:
+                    raise StoreUnavailable("the chat's positions are taken by others again and again") from None
+        raise AssertionError("unreachable")
+
+    async def close_inbox(self, peer_id: int, message_ids: Sequence[int], state: InboxState | str, reason: str) -> None:
+        """End messages without an answer: skipped by a policy, or failed, with the reason."""
+        if not message_ids:
+            return
+        pending = self.mine(inbox, peer_id=peer_id, state=InboxState.PENDING.value)
+        statement = (
+            sa.update(inbox)
+            .where(pending, inbox.c.message_id.in_(message_ids))
+            .values(state=InboxState(state).value, reason=reason, closed_at=now())
+        )
+        async with self.store.begin() as connection:
+            await self.fence(connection)
+            await connection.execute(statement)
+
+    async def _store_answer(
+        self, peer_id: int, answered: Sequence[InboxRow], drafts: Sequence[Draft], final: bool
+    ) -> Stored | NewerPending:
+        async with self.store.begin() as connection:
+            await self.fence(connection)
+            if answered and not final and await self._has_newer(connection, peer_id, answered):
+                return NewerPending()
+            heard = await self._close_answered(connection, peer_id, answered)
+            if answered and not heard:
+                return Stored(closed=0, queued=0)
+            fresh = await self._unknown(connection, drafts)
+            said = [_Said(Role.ASSISTANT, clean(draft.text)) for draft in fresh if draft.in_history]
+            first = await self._note(connection, peer_id, [*(heard if said else []), *said])
+            await self._queue(connection, peer_id, fresh, first + len(heard))
+            if any(draft.discloses for draft in fresh):
+                await self._disclosed(connection, peer_id)
+        return Stored(closed=len(heard), queued=len(fresh))
+
+    async def _has_newer(self, connection: AsyncConnection, peer_id: int, answered: Sequence[InboxRow]) -> bool:
+        newest = max(row.message_id for row in answered)
+        newer = (
+            sa.select(inbox.c.message_id)
+            .where(
+                self.mine(inbox, peer_id=peer_id, state=InboxState.PENDING.value),
+                inbox.c.message_id > newest,
+            )
+            .limit(1)
+        )
+        return (await connection.execute(newer)).first() is not None
+
+    async def _close_answered(
+        self, connection: AsyncConnection, peer_id: int, answered: Sequence[InboxRow]
+    ) -> list[_Said]:
+        if not answered:
+            return []
+        statement = (
+            sa.update(inbox)
+            .where(
+                self.mine(inbox, peer_id=peer_id, state=InboxState.PENDING.value),
+                inbox.c.message_id.in_([row.message_id for row in answered]),
+            )
+            .values(state=InboxState.ANSWERED.value, closed_at=now())
+            .returning(inbox.c.message_id, inbox.c.sender_id, inbox.c.text, inbox.c.date)
+        )
+        rows = sorted((await connection.execute(statement)).all(), key=lambda row: int(row.message_id))
+        return [_Said(Role.USER, row.text, row.message_id, row.sender_id, row.date) for row in rows]
+
+    async def _unknown(self, connection: AsyncConnection, drafts: Sequence[Draft]) -> list[Draft]:
+        if not drafts:
+            return []
+        statement = sa.select(outbox.c.random_id).where(
+            self.mine(outbox), outbox.c.random_id.in_([draft.random_id for draft in drafts])
+        )
+        known = set((await connection.execute(statement)).scalars())
+        return [draft for draft in drafts if draft.random_id not in known]
+
+    async def _note(self, connection: AsyncConnection, peer_id: int, said: Sequence[_Said]) -> int:
+        """Append to the conversation. Returns the first position that was given."""
+        last = sa.select(sa.func.coalesce(sa.func.max(messages.c.position), 0)).where(
+            self.mine(messages, peer_id=peer_id)
+        )
+        first = int((await connection.execute(last)).scalar_one()) + 1
+        if said:
+            at = now()
+            values = [
+                {
+                    **self.keys,
+                    "peer_id": peer_id,
+                    "position": position,
+                    "role": one.role.value,
+                    "message_id": one.message_id,
+                    "sender_id": one.sender_id,
+                    "text": one.text,
+                    "date": one.date or at,
+                }
+                for position, one in enumerate(said, first)
+            ]
+            await connection.execute(sa.insert(messages), values)
+        return first
+
+    async def _queue(
+        self, connection: AsyncConnection, peer_id: int, drafts: Sequence[Draft], history_position: int
+    ) -> None:
+        if not drafts:
+            return
+        last = sa.select(sa.func.coalesce(sa.func.max(outbox.c.position), 0)).where(self.mine(outbox, peer_id=peer_id))
+        position = int((await connection.execute(last)).scalar_one())
+        at = now()
+        values = []
+        for draft in drafts:
+            position += 1
+            values.append(
+                {
+                    **self.keys,
+                    "peer_id": peer_id,
+                    "position": position,
+                    "random_id": draft.random_id,
+                    "cause": draft.cause,
+                    "part": draft.part,
+                    "text": clean(draft.text),
+                    "entities": sa.null() if draft.entities is None else draft.entities,
+                    "access_hash": draft.access_hash,
+                    "reply_to_message_id": draft.reply_to_message_id,
+                    "trace_id": draft.trace_id,
+                    "created_at": at,
+                    "history_position": history_position if draft.in_history else None,
+                }
+            )
+            history_position += draft.in_history
+        for row in values:
+            await connection.execute(sa.insert(outbox).values(row))
+
+    async def _disclosed(self, connection: AsyncConnection, peer_id: int) -> None:
+        at = sa.literal(now(), UtcDateTime)
+        statement = (
+            self.insert(chats)
+            .values(**self.keys, peer_id=peer_id, disclosed_at=at)
+            .on_conflict_do_update(
+                index_elements=[chats.c.bot_id, chats.c.account_id, chats.c.peer_id], set_={"disclosed_at": at}
+            )
+        )
+        await connection.execute(statement)

@@ -1,0 +1,209 @@
+"""Why: one way to a database, PostgreSQL or SQLite, with deadlines, bounds and typed errors.
+
+It never shows a parameter or a row's value in an error, and never takes a password out of a URL.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Literal
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from botfleet.store.errors import StoreError, StoreUnavailable
+
+SCHEMA = "botfleet"
+DEFAULT_TIMEOUT = 10.0
+_SQLITE_BUSY_SECONDS = 5.0
+# Besides OperationalError: in-transaction time-outs, and a server that became a standby.
+_PASSING_STATES = frozenset({"25P03", "25P04", "25006"})
+
+DialectName = Literal["postgresql", "sqlite"]
+
+
+class Store:
+    """A database. Its methods raise `StoreUnavailable` for what may pass and `StoreError` for what will not."""
+
+    def __init__(self, engine: AsyncEngine, dialect: DialectName, timeout: float) -> None:
+        self.engine = engine
+        self.dialect = dialect
+        self.timeout = timeout
+        self._reading = engine.execution_options(
+            **({"isolation_level": "AUTOCOMMIT"} if dialect == "postgresql" else {"botfleet_read": True})
+        )
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether PostgreSQL's own statements can be used."""
+        return self.dialect == "postgresql"
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A write transaction: committed at the end of the block, rolled back by an exception, bounded in time."""
+        with mapped_errors():
+            async with asyncio.timeout(self.timeout), self.engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """For statements that stand alone: on PostgreSQL without a transaction round them, which saves two round trips."""
+        with mapped_errors():
+            async with asyncio.timeout(self.timeout), self._reading.connect() as connection:
+                yield connection
+
+    async def run_prepared(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """PostgreSQL: one statement that is its own transaction, prepared, on psycopg itself. The hot path uses it."""
+        async with self.read() as connection:
+            raw = await connection.get_raw_connection()
+            driver = raw.driver_connection
+            if not isinstance(driver, psycopg.AsyncConnection):
+                raise StoreError("prepared statements are PostgreSQL's")
+            try:
+                cursor = await driver.execute(statement, parameters, prepare=True)
+                return await cursor.fetchall()
+            except BaseException as error:
+                # What was cut short half-way must not go back into the pool.
+                if not isinstance(error, psycopg.Error) or driver.closed:
+                    await connection.invalidate()
+                raise
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def create_store(
+    url: str, password: str | None = None, *, pool: int = 3, statement_timeout: float | None = None
+) -> Store:
+    """A store for `postgresql://role@host:port/database` or `sqlite:///path`; connects at its first use.
+
+    Args:
+        url: holds no password (it would be seen in process lists and environments).
+        password: from a mounted file.
+        pool: connections at most; one is kept when idle.
+        statement_timeout: seconds a statement, a lock and an idle transaction may last. A runner gives a third of
+            its lease's term.
+
+    Raises:
+        ValueError: the URL holds a password, or names another kind of database.
+    """
+    parsed = make_url(url)
+    if parsed.password is not None:
+        raise ValueError("the database URL holds a password; put it into a file of its own")
+    kind = parsed.get_backend_name()
+    if kind in ("postgresql", "postgres"):
+        return _postgresql(parsed, password, pool, statement_timeout)
+    if kind == "sqlite":
+        return _sqlite(parsed, pool, statement_timeout)
+    raise ValueError("the database URL must begin with postgresql:// or sqlite://")
+
+
+def _postgresql(url: URL, password: str | None, pool: int, statement_timeout: float | None) -> Store:
+    limit = statement_timeout or DEFAULT_TIMEOUT
+    milliseconds = max(1, int(limit * 1000))
+    options = (
+        f"-c statement_timeout={milliseconds} -c lock_timeout={max(1, milliseconds * 4 // 5)} "
+        f"-c idle_in_transaction_session_timeout={milliseconds}"
+    )
+    engine = create_async_engine(
+        url.set(drivername="postgresql+psycopg", password=password),
+        pool_size=1,
+        max_overflow=max(0, pool - 1),
+        pool_timeout=limit,
+        hide_parameters=True,
+        execution_options={"schema_translate_map": {None: SCHEMA}},
+        connect_args={
+            "options": options,
+            "connect_timeout": max(2, round(limit)),
+            "application_name": "botfleet",
+            "keepalives_idle": max(1, round(limit)),
+            "keepalives_interval": 1,
+            "keepalives_count": 3,
+            "tcp_user_timeout": milliseconds * 2,
+        },
+    )
+    # The server's own time-outs come first; the client's is for a server that says nothing at all.
+    return Store(engine, "postgresql", limit * 1.5)
+
+
+def _sqlite(url: URL, pool: int, statement_timeout: float | None) -> Store:
+    if not url.database or url.database == ":memory:":
+        raise ValueError("a SQLite store is a file: sqlite:///path")
+    limit = statement_timeout or DEFAULT_TIMEOUT
+    engine = create_async_engine(
+        url.set(drivername="sqlite+aiosqlite"),
+        pool_size=1,
+        max_overflow=max(0, pool - 1),
+        pool_timeout=limit,
+        hide_parameters=True,
+    )
+    sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return Store(engine, "sqlite", limit)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver's own BEGIN (deferred, before the first write) is switched off; _begin_sqlite says it.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={int(_SQLITE_BUSY_SECONDS * 1000)}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A deferred transaction that turns into a writer fails at once when another wrote meanwhile; IMMEDIATE waits.
+    reading = connection.get_execution_options().get("botfleet_read", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Turn the drivers' errors into the store's. Details of a server's message may hold a row's values: they are dropped."""
+    try:
+        yield
+    except TimeoutError:
+        raise StoreUnavailable("the database did not answer in time") from None
+    except sa.exc.TimeoutError:
+        raise StoreUnavailable("no database connection became free in time") from None
+    except sa.exc.DBAPIError as error:
+        raise _from_driver(error.orig or error, error.connection_invalidated) from None
+    except psycopg.Error as error:
+        raise _from_driver(error, False) from None
+
+
+def is_unique_violation(error: StoreError) -> bool:
+    """Whether two writers wanted the same key: the loser reads again and tries again."""
+    return isinstance(error, _RefusedError) and error.unique
+
+
+class _RefusedError(StoreError):
+    def __init__(self, text: str, unique: bool) -> None:
+        super().__init__(text)
+        self.unique = unique
+
+
+def _from_driver(error: BaseException, invalidated: bool) -> StoreError:
+    name = type(error).__name__
+    if isinstance(error, psycopg.Error):
+        state = error.sqlstate or ""
+        text = f"{name} {state}: {error.diag.message_primary or 'no details'}"
+        if (
+            invalidated
+            or state in _PASSING_STATES
+            or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        ):
+            return StoreUnavailable(text)
+        return _RefusedError(text, isinstance(error, psycopg.errors.UniqueViolation))
+    # sqlite3's messages name tables and columns, never values. "database is locked" and a full disk may pass.
+    if invalidated or name in ("OperationalError", "InterfaceError"):
+        return StoreUnavailable(f"{name}: {error}")
+    return _RefusedError(f"{name}: {error}", "UNIQUE constraint" in str(error))

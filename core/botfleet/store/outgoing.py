@@ -1,0 +1,110 @@
+"""Why: what the sender needs of the outbox, in order within a chat. A row's text and random_id never change here.
+
+Each state has one way in: pending -> attempted -> sent, failed; a row that was never attempted may be cancelled.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from botfleet.store.fence import Fenced, now
+from botfleet.store.proof import OPEN, record_sent
+from botfleet.store.rows import OutboxRow
+from botfleet.store.tables import OutboxState, outbox
+
+OUTBOX_COLUMNS = (
+    outbox.c.peer_id,
+    outbox.c.position,
+    outbox.c.random_id,
+    outbox.c.cause,
+    outbox.c.part,
+    outbox.c.text,
+    outbox.c.entities,
+    outbox.c.access_hash,
+    outbox.c.reply_to_message_id,
+    outbox.c.trace_id,
+    outbox.c.created_at,
+    outbox.c.state,
+    outbox.c.attempted_at,
+    outbox.c.not_before,
+    outbox.c.history_position,
+)
+
+
+class OutgoingRepository(Fenced):
+    """The outbox, from the sender's side."""
+
+    async def outgoing_chats(self, limit: int = 1000, after: int | None = None) -> list[int]:
+        """Peers for which something waits to be sent, a page at a time."""
+        statement = (
+            sa.select(outbox.c.peer_id)
+            .where(self.mine(outbox), outbox.c.state.in_(OPEN))
+            .distinct()
+            .order_by(outbox.c.peer_id)
+            .limit(limit)
+        )
+        if after is not None:
+            statement = statement.where(outbox.c.peer_id > after)
+        async with self.store.read() as connection:
+            return list((await connection.execute(statement)).scalars())
+
+    async def next_outgoing(self, peer_id: int) -> OutboxRow | None:
+        """A chat's first open row; the ones behind it wait, whatever it waits for."""
+        statement = (
+            sa.select(*OUTBOX_COLUMNS)
+            .where(self.mine(outbox, peer_id=peer_id), outbox.c.state.in_(OPEN))
+            .order_by(outbox.c.position)
+            .limit(1)
+        )
+        return await self._one(statement)
+
+    async def find_open_by_random_id(self, random_id: int) -> OutboxRow | None:
+        """The open row that this random_id belongs to."""
+        statement = sa.select(*OUTBOX_COLUMNS).where(self.mine(outbox, random_id=random_id), outbox.c.state.in_(OPEN))
+        return await self._one(statement)
+
+    async def mark_attempted(self, row: OutboxRow) -> bool:
+        """Before the send: from now on it may have reached Telegram. False: the row is closed, do not send."""
+        return await self._change(row, OPEN, state=OutboxState.ATTEMPTED.value, attempted_at=now())
+
+    async def mark_sent(self, row: OutboxRow, message_id: int | None) -> bool:
+        """Telegram has it, under this id (None: it only said that it has it). False: the row was closed already."""
+        async with self.store.begin() as connection:
+            await self.fence(connection)
+            return await record_sent(self, connection, self._at(row), message_id)
+
+    async def mark_failed(self, row: OutboxRow, reason: str) -> bool:
+        """It will never be sent."""
+        return await self._change(row, OPEN, state=OutboxState.FAILED.value, reason=reason, closed_at=now())
+
+    async def defer(self, row: OutboxRow, until: datetime, *, never_reached: bool = False) -> bool:
+        """Not before this time. `never_reached`: no attempt came to Telegram, so the row is pending again."""
+        back: dict[str, Any] = {"state": OutboxState.PENDING.value, "attempted_at": None} if never_reached else {}
+        return await self._change(row, OPEN, not_before=until, **back)
+
+    async def cancel(self, row: OutboxRow, reason: str) -> bool:
+        """It will not be sent. False: it was attempted or closed; an attempted row is resolved, not cancelled."""
+        never_attempted = (OutboxState.PENDING.value,)
+        return await self._change(
+            row, never_attempted, state=OutboxState.CANCELLED.value, reason=reason, closed_at=now()
+        )
+
+    def _at(self, row: OutboxRow) -> sa.ColumnElement[bool]:
+        return sa.and_(outbox.c.peer_id == row.peer_id, outbox.c.position == row.position)
+
+    async def _change(self, row: OutboxRow, from_states: tuple[str, ...], **values: Any) -> bool:
+        statement = (
+            sa.update(outbox)
+            .where(self.mine(outbox), self._at(row), outbox.c.state.in_(from_states))
+            .values(**values)
+            .returning(outbox.c.position)
+        )
+        async with self.store.begin() as connection:
+            await self.fence(connection)
+            return (await connection.execute(statement)).first() is not None
+
+    async def _one(self, statement: sa.Select[Any]) -> OutboxRow | None:
+        async with self.store.read() as connection:
+            row = (await connection.execute(statement)).first()
+        return None if row is None else OutboxRow(*row)

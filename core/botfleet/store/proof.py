@@ -1,0 +1,63 @@
+"""Why: a send may be proved by the RPC's answer or by an update, in either order; both must write the same, once."""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from botfleet.store.events import EventType, new_event_id
+from botfleet.store.fence import Fenced, now
+from botfleet.store.tables import OutboxState, Role, events, messages, outbox
+
+OPEN = (OutboxState.PENDING.value, OutboxState.ATTEMPTED.value)
+
+
+async def record_sent(
+    repository: Fenced, connection: AsyncConnection, which: sa.ColumnElement[bool], message_id: int | None
+) -> bool:
+    """Inside a fenced transaction: close the open row as sent, note its id in the history, write the event.
+
+    Returns:
+        False: the row was closed already, and nothing was written.
+    """
+    at = now()
+    closed = (
+        sa.update(outbox)
+        .where(repository.mine(outbox), which, outbox.c.state.in_(OPEN))
+        .values(state=OutboxState.SENT.value, sent_message_id=message_id, closed_at=at)
+        .returning(outbox.c.peer_id, outbox.c.history_position, outbox.c.part, outbox.c.trace_id)
+    )
+    row = (await connection.execute(closed)).first()
+    if row is None:
+        return False
+    if row.history_position is not None and message_id is not None:
+        other = messages.alias()
+        # An id that Telegram gave twice must not undo the proof.
+        taken = sa.exists(
+            sa.select(other.c.message_id).where(
+                other.c.bot_id == repository.lease.bot_id,
+                other.c.account_id == repository.account_id,
+                other.c.peer_id == row.peer_id,
+                other.c.role == Role.ASSISTANT.value,
+                other.c.message_id == message_id,
+            )
+        )
+        await connection.execute(
+            sa.update(messages)
+            .where(repository.mine(messages, peer_id=row.peer_id, position=row.history_position), sa.not_(taken))
+            .values(message_id=message_id)
+        )
+    await connection.execute(
+        sa.insert(events).values(
+            bot_id=repository.lease.bot_id,
+            id=new_event_id(),
+            type=EventType.REPLY_SENT.value,
+            time=at,
+            data={
+                "account_id": repository.account_id,
+                "peer_id": row.peer_id,
+                "message_id": message_id,
+                "part": row.part,
+                "trace_id": row.trace_id,
+            },
+        )
+    )
+    return True

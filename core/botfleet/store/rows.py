@@ -1,0 +1,172 @@
+"""Why: what goes into the message path and what comes out of it, as plain values. No SQL here, no I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+ACCOUNT_STATE = 0
+"""The channel id under which the account's common update state is kept."""
+
+# Marked ids of channels and supergroups lie below this; their message ids are a count of their own.
+CHANNELS_BELOW = -1_000_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateState:
+    """How far an account, or one channel of it, has been taken in."""
+
+    pts: int
+    qts: int = 0
+    date: datetime | None = None
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRow:
+    """A peer's access hash, as this account knows it."""
+
+    peer_id: int
+    access_hash: int
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message that somebody wrote. `access_hash` None: not known yet."""
+
+    peer_id: int
+    message_id: int
+    sender_id: int | None
+    access_hash: int | None
+    text: str
+    date: datetime
+    trace_id: str
+    edit_date: datetime | None = None
+    grouped_id: int | None = None
+    reply_to_message_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A message's new text."""
+
+    peer_id: int
+    message_id: int
+    text: str
+    edit_date: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A message that is gone. `peer_id` None: Telegram named no chat (private chats and basic groups)."""
+
+    message_id: int
+    peer_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Everything that moved a pts, for one transaction. `sent`: (random_id, message_id) that prove a send."""
+
+    messages: tuple[Incoming, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    deletions: tuple[Deletion, ...] = ()
+    states: Mapping[int, UpdateState] = field(default_factory=dict)
+    peers: tuple[PeerRow, ...] = ()
+    sent: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """A message of the inbox."""
+
+    peer_id: int
+    message_id: int
+    sender_id: int | None
+    access_hash: int | None
+    text: str
+    date: datetime
+    edit_date: datetime | None
+    grouped_id: int | None
+    reply_to_message_id: int | None
+    trace_id: str
+    received_at: datetime
+    state: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """A message of the conversation, for the prompt. `role`: a `tables.Role`."""
+
+    role: str
+    text: str
+    date: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRow:
+    """What is kept of a chat; all None for one that has nothing to keep."""
+
+    disclosed_at: datetime | None = None
+    closed_reason: str | None = None
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message to send. `in_history`: it is part of the conversation; `discloses`: it says that the bot is an AI."""
+
+    cause: str
+    random_id: int
+    text: str
+    trace_id: str
+    part: int = 0
+    entities: list[dict[str, Any]] | None = None
+    access_hash: int | None = None
+    reply_to_message_id: int | None = None
+    in_history: bool = True
+    discloses: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A message of the outbox. `history_position`: its place in the conversation; None: it is not part of that."""
+
+    peer_id: int
+    position: int
+    random_id: int
+    cause: str
+    part: int
+    text: str
+    entities: list[dict[str, Any]] | None
+    access_hash: int | None
+    reply_to_message_id: int | None
+    trace_id: str
+    created_at: datetime
+    state: str
+    attempted_at: datetime | None
+    not_before: datetime | None
+    history_position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The answer stands: so many inbox rows closed, so many outbox rows made. Both 0: it stood already."""
+
+    closed: int
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewerPending:
+    """Nothing was written: the chat has a newer pending message than those answered. Generate again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """For metrics."""
+
+    pending: int
+    oldest_pending_at: datetime | None
+    outgoing: int

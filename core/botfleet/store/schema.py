@@ -1,0 +1,108 @@
+"""Why: a program waits at its start until the database has the schema that it needs. It never changes one, but a SQLite file's."""
+
+import asyncio
+
+import sqlalchemy as sa
+
+from botfleet.store.engine import Store
+from botfleet.store.errors import SchemaIncompatible, StoreError, StoreUnavailable
+from botfleet.store.fence import now
+from botfleet.store.identity import new_installation_id
+from botfleet.store.tables import installation, metadata
+
+REVISION = "0001"
+COMPATIBLE_FROM = "0001"
+_PAUSE_SECONDS = 0.5
+
+# Alembic's own table, as it makes it: no table of the product, so not in the metadata.
+_versions = sa.Table(
+    "alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True, nullable=False)
+)
+
+
+async def stored_revision(store: Store) -> tuple[str, str] | None:
+    """The database's revision and the oldest that it is compatible with; None: it has none (yet).
+
+    Raises:
+        StoreUnavailable: not known.
+    """
+    statement = sa.select(_versions.c.version_num, installation.c.compatible_from).select_from(
+        _versions.join(installation, sa.true())
+    )
+    try:
+        async with store.read() as connection:
+            row = (await connection.execute(statement)).first()
+    except StoreUnavailable as error:
+        # SQLite says OperationalError for a table that is not there.
+        if not store.is_postgresql and "no such table" in str(error):
+            return None
+        raise
+    except StoreError:
+        # Not made yet, or not granted yet: both pass when the migrations have run.
+        return None
+    return None if row is None else (row[0], row[1])
+
+
+def usable(revision: str, compatible_from: str) -> bool | None:
+    """Whether this program can use such a schema. None: not yet, the schema is older.
+
+    Revisions are zero-padded numbers, so they compare as text.
+    """
+    if revision < REVISION:
+        return None
+    return revision == REVISION or compatible_from <= REVISION
+
+
+async def wait_for_schema(store: Store, deadline: float) -> None:
+    """Return once the database has at least this program's revision.
+
+    Args:
+        deadline: seconds.
+
+    Raises:
+        SchemaIncompatible: the database is later than this program and not compatible with it: waiting cannot help.
+        StoreUnavailable: the deadline passed.
+    """
+    last = "has no schema yet"
+    try:
+        async with asyncio.timeout(deadline):
+            while True:
+                try:
+                    found = await stored_revision(store)
+                    if found is not None and usable(*found):
+                        return
+                    if found is not None and usable(*found) is False:
+                        raise SchemaIncompatible(
+                            f"the database is at revision {found[0]}, for programs of {found[1]} and later; "
+                            f"this one knows {REVISION}. Use a newer image."
+                        )
+                    last = "has no schema yet" if found is None else f"is at revision {found[0]}"
+                except StoreUnavailable as error:
+                    last = f"does not answer ({error})"
+                await asyncio.sleep(_PAUSE_SECONDS)
+    except TimeoutError:
+        raise StoreUnavailable(
+            f"after {deadline:.0f} s the database {last}; revision {REVISION} is needed. Have the migrations run?"
+        ) from None
+
+
+async def create_all_sqlite(store: Store) -> None:
+    """Bring a SQLite file of one bot to the newest revision. There is one so far; a test compares it with the migrations'.
+
+    Raises:
+        SchemaIncompatible: a later program has used this file.
+    """
+    if store.is_postgresql:
+        raise ValueError("on PostgreSQL the migrations make the schema")
+    found = await stored_revision(store)
+    if found is not None:
+        if not usable(*found):
+            raise SchemaIncompatible(f"the data is of revision {found[0]}, this program knows {REVISION}")
+        return
+    async with store.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+        await connection.run_sync(_versions.create)
+        await connection.execute(sa.insert(_versions).values(version_num=REVISION))
+        await connection.execute(
+            sa.insert(installation).values(id=new_installation_id(), compatible_from=COMPATIBLE_FROM, created_at=now())
+        )
