@@ -1,0 +1,185 @@
+"""Promises: a real API server takes what the chart renders, whole and without a warning; upgrades replace the Jobs; an
+uninstall leaves the CRD and every bot."""
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from botfleet_tools.binaries import Program, resolve
+
+if TYPE_CHECKING:
+    from botfleet_tools.servers import ApiServer
+    from tests.integration.chart.conftest import Chart
+
+RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+POD_KINDS = ("Deployment", "StatefulSet", "Job")
+BOT = {
+    "apiVersion": "botfleet.dev/v1alpha1",
+    "kind": "TelegramBot",
+    "metadata": {"name": "concierge", "namespace": "hotel"},
+    "spec": {
+        "account": {
+            "type": "Bot",
+            "apiCredentialsSecretRef": {"name": "telegram-app"},
+            "botTokenSecretRef": {"name": "concierge", "key": "token"},
+        },
+        "persona": {"prompt": "You are the concierge."},
+        "model": {"name": "gpt-5-mini", "apiKeySecretRef": {"name": "openai", "key": "api-key"}},
+    },
+}
+
+
+def make_namespace(api: "ApiServer", name: str, labels: dict[str, str] | None = None) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}}
+    api.kubectl("apply", "--filename", "-", stdin=json.dumps(namespace))
+
+
+def names(api: "ApiServer", kind: str, namespace: str) -> set[str]:
+    return {
+        name.split("/", 1)[1]
+        for name in api.kubectl("get", kind, "--namespace", namespace, "--output", "name").split()
+    }
+
+
+def warnings_of(api: "ApiServer", documents: list[dict[str, Any]], *flags: str) -> str:
+    """Apply; what the API server had to say beside yes."""
+    command = [str(resolve(Program.KUBECTL)), "--kubeconfig", str(api.kubeconfig), "apply", "--filename", "-", *flags]
+    done = subprocess.run(
+        command, input=yaml.safe_dump_all(documents), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_each_scenario_is_taken_strictly_and_without_warning(
+    chart: "Chart", api: "ApiServer", scenario_name: str, scenario_values: dict[str, Any]
+) -> None:
+    namespace = f"strict-{scenario_name}"
+    for name in (namespace, "hotel", "shop"):
+        make_namespace(api, name, RESTRICTED)
+    documents = [doc for doc in chart.render(scenario_values, namespace=namespace) if doc["kind"] != "ServiceMonitor"]
+    assert warnings_of(api, documents, "--server-side", "--dry-run=server", "--validate=strict") == ""
+
+
+def test_every_pod_is_admitted_where_only_restricted_pods_are(
+    chart: "Chart", api: "ApiServer", scenario_name: str, scenario_values: dict[str, Any]
+) -> None:
+    namespace = f"pods-{scenario_name}"
+    make_namespace(api, namespace, RESTRICTED)
+    workloads = [doc for doc in chart.render(scenario_values, namespace=namespace) if doc["kind"] in POD_KINDS]
+    assert workloads
+    for workload in workloads:
+        template = workload["spec"]["template"]
+        spec = dict(template["spec"])
+        if any(mount["name"] == "data" for mount in spec["containers"][0]["volumeMounts"]):
+            claimed = {volume["name"] for volume in spec["volumes"]}
+            if "data" not in claimed:
+                spec["volumes"] = [*spec["volumes"], {"name": "data", "emptyDir": {}}]
+        metadata = {**template["metadata"], "name": workload["metadata"]["name"], "namespace": namespace}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        assert warnings_of(api, [pod], "--server-side", "--dry-run=server", "--validate=strict") == ""
+
+
+@pytest.fixture
+def installed(chart: "Chart", api: "ApiServer") -> str:
+    """A release, installed by Helm; the API server has no controllers, so nothing of it runs."""
+    namespace = "release"
+    for name in (namespace, "hotel"):
+        make_namespace(api, name)
+    install(chart, api, "install", {})
+    return namespace
+
+
+def install(chart: "Chart", api: "ApiServer", verb: str, values: dict[str, Any]) -> str:
+    flags = ["--namespace", "release", "--kubeconfig", str(api.kubeconfig)]
+    return chart.helm(verb, "botfleet", str(chart.path), *flags, values=values)
+
+
+def uninstall(chart: "Chart", api: "ApiServer") -> str:
+    return chart.helm("uninstall", "botfleet", "--namespace", "release", "--kubeconfig", str(api.kubeconfig))
+
+
+def test_a_release_lives_through_upgrade_uninstall_and_reinstall(
+    chart: "Chart", api: "ApiServer", installed: str
+) -> None:
+    first = names(api, "jobs", installed)
+    assert len(first) == 2
+    api.kubectl("wait", "--for=condition=Established", "crd/telegrambots.botfleet.dev", "--timeout=20s")
+    api.kubectl("apply", "--filename", "-", stdin=json.dumps(BOT))
+
+    install(chart, api, "upgrade", {"bots": {"maximum": 7}})
+    assert names(api, "jobs", installed) == first, "what does not concern a Job runs none"
+
+    install(chart, api, "upgrade", {"operator": {"image": {"tag": "9.9.9"}}})
+    second = names(api, "jobs", installed)
+    assert len(second) == 2
+    assert not first & second, "a new version bootstraps and migrates"
+
+    said = uninstall(chart, api)
+    assert "telegrambots.botfleet.dev" in said, "Helm names what it keeps"
+    for kind in ("deployments", "statefulsets", "jobs", "services", "roles", "networkpolicies"):
+        assert names(api, kind, installed) == set()
+    assert names(api, "telegrambots", "hotel") == {"concierge"}
+
+    install(chart, api, "install", {})
+    assert names(api, "telegrambots", "hotel") == {"concierge"}
+    uninstall(chart, api)
+
+
+MAY = [
+    ("list", "telegrambots.botfleet.dev", "hotel", True),
+    ("patch", "telegrambots.botfleet.dev/status", "hotel", True),
+    ("update", "telegrambots.botfleet.dev", "hotel", False),
+    ("patch", "telegrambots.botfleet.dev", "hotel", False),
+    ("delete", "telegrambots.botfleet.dev", "hotel", False),
+    ("patch", "deployments.apps", "hotel", True),
+    ("create", "pods/exec", "hotel", False),
+    ("create", "pods", "hotel", False),
+    ("create", "roles.rbac.authorization.k8s.io", "hotel", False),
+    ("create", "serviceaccounts/token", "hotel", False),
+    ("patch", "statefulsets.apps", "release", False),
+]
+
+
+@pytest.mark.parametrize("mode", ["cluster", "namespaced"])
+def test_the_operator_may_do_its_work_and_no_more(chart: "Chart", api: "ApiServer", mode: str) -> None:
+    """As the API server's own authorizer sees it."""
+    for name in ("release", "hotel", "elsewhere"):
+        make_namespace(api, name)
+    values = {"operator": {"watchNamespaces": ["hotel"] if mode == "namespaced" else []}}
+    documents = [doc for doc in chart.render(values, namespace="release") if "rbac" in doc["apiVersion"]]
+    rendered = yaml.safe_dump_all(documents)
+    api.kubectl("apply", "--filename", "-", stdin=rendered)
+    try:
+        asked = [*MAY, ("list", "secrets", "elsewhere", mode == "cluster")]
+        asked += [("list", "telegrambots.botfleet.dev", "elsewhere", mode == "cluster")]
+        answers = [(verb, kind, where, may(api, verb, kind, where, "botfleet-operator")) for verb, kind, where, _ in asked]
+        assert answers == asked
+        assert may(api, "create", "secrets", "release", "botfleet-bootstrap")
+        assert not may(api, "list", "secrets", "release", "botfleet-bootstrap")
+        assert not may(api, "update", "secrets", "release", "botfleet-bootstrap")
+        assert may(api, "get", "secrets/botfleet-postgres", "release", "botfleet-bootstrap")
+        assert not may(api, "get", "secrets/another", "release", "botfleet-bootstrap")
+    finally:
+        api.kubectl("delete", "--filename", "-", stdin=rendered)
+
+
+def may(api: "ApiServer", verb: str, what: str, namespace: str, account: str) -> bool:
+    """Ask with a SubjectAccessReview; `secrets/NAME` asks for one object."""
+    kind, _, rest = what.partition("/")
+    resource, _, group = kind.partition(".")
+    named = rest and verb == "get"
+    attributes = {
+        "namespace": namespace, "verb": verb, "resource": resource, "group": group,
+        "name": rest if named else "", "subresource": "" if named else rest,
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": f"system:serviceaccount:release:{account}", "resourceAttributes": attributes},
+    }
+    reply = json.loads(api.kubectl("create", "--output", "json", "--filename", "-", stdin=json.dumps(review)))
+    return bool(reply["status"]["allowed"])
