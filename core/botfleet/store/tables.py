@@ -84,7 +84,7 @@ installation = sa.Table(
     "installation",
     metadata,
     sa.Column(
-        "only", sa.Boolean, sa.CheckConstraint("only", name="one_row"), primary_key=True, server_default=sa.true()
+        "only", sa.Boolean, sa.CheckConstraint('"only"', name="one_row"), primary_key=True, server_default=sa.true()
     ),
     sa.Column("id", sa.String(8), nullable=False, comment="random; in the names of roles, Redis users and keys"),
     sa.Column(

@@ -1,0 +1,166 @@
+"""Why: who may do what in PostgreSQL, said once as data. botfleet-migrate applies it as the owner, after the migrations.
+
+A bot's role sees its own rows by what the server knows of it (`current_user`), never by a setting that a stolen pod could
+change. Nothing is ever granted to PUBLIC, and nobody but the owner may TRUNCATE, REFERENCE or create.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from botfleet.store.engine import SCHEMA
+from botfleet.store.tables import metadata
+
+VERSIONS = "alembic_version"
+OWN_POLICY = "own_rows"
+ALL_POLICY = "owner_and_operator"
+
+# Tables without a bot's rows: what is granted is all the protection that they need.
+SHARED = frozenset({"installation", VERSIONS})
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a role may do with a table. True: all columns, or all that are no part of the key."""
+
+    select: tuple[str, ...] | bool = False
+    insert: bool = False
+    update: tuple[str, ...] | bool = False
+    delete: bool = False
+
+
+_READ = Grant(select=True)
+_KEEP = Grant(select=True, insert=True, update=True)
+_ALL = Grant(select=True, insert=True, update=True, delete=True)
+
+RUNNER: dict[str, Grant] = {
+    "installation": Grant(select=("id", "compatible_from")),
+    VERSIONS: _READ,
+    "bots": Grant(
+        select=("id", "namespace", "name", "role_name", "credential_digest", "session_key_generation", "created_at")
+    ),
+    "bindings": _READ,
+    # The row is made with the bot; a lock `for share` needs the right to update something.
+    "leases": Grant(select=True, update=True),
+    "accounts": _KEEP,
+    "update_states": _KEEP,
+    "peers": _KEEP,
+    "chats": _KEEP,
+    "inbox": _KEEP,
+    "outbox": _KEEP,
+    # A deleted message leaves the history.
+    "messages": _ALL,
+    "opt_outs": Grant(select=True, insert=True, delete=True),
+    "events": Grant(select=True, insert=True, update=("relayed_at",)),
+}
+
+# Rows of other tables go with their bot's row: the foreign keys see to that with the owner's rights.
+OPERATOR: dict[str, Grant] = {
+    "installation": Grant(select=True, update=("key_fingerprint", "cluster_uid")),
+    VERSIONS: _READ,
+    "bots": _ALL,
+    "bindings": _ALL,
+    "leases": _ALL,
+}
+
+
+def quoted(identifier: str) -> str:
+    """An identifier as SQL writes it; names of roles are the administrator's."""
+    return postgresql.dialect().identifier_preparer.quote_identifier(identifier)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def group_statement(runner_group: str) -> str:
+    """The group that holds the grants of all bots; the operator's role makes it, to be able to put the bots' roles in."""
+    name = runner_group.replace("'", "''")
+    return (
+        f"do $$ begin if not exists (select from pg_catalog.pg_roles where rolname = '{name}') "
+        f"then create role {quoted(runner_group)} nologin; end if; end $$"
+    )
+
+
+def statements(owner: str, operator: str, runner_group: str) -> list[str]:
+    """The declared state as statements for one transaction of the owner. Running them again changes nothing.
+
+    Args:
+        owner: the role that owns the tables, no superuser.
+        operator: the operator's login role.
+        runner_group: the group of all bots' roles; it exists (`group_statement`).
+    """
+    result = [*_database(operator, runner_group), *_schema(operator, runner_group)]
+    for name in (*metadata.tables, VERSIONS):
+        result += _grants(name, operator, runner_group)
+        if name not in SHARED:
+            result += _policies(name, owner, operator, runner_group)
+    return result
+
+
+def _database(operator: str, runner_group: str) -> Iterable[str]:
+    # The database's name is known to the server only.
+    allowed = f"{quoted(operator)}, {quoted(runner_group)}"
+    yield (
+        "do $$ begin "
+        "execute pg_catalog.format('revoke all on database %I from public', pg_catalog.current_database()); "
+        f"execute pg_catalog.format('grant connect on database %I to {allowed}', pg_catalog.current_database()); "
+        "end $$"
+    )
+
+
+def _schema(operator: str, runner_group: str) -> Iterable[str]:
+    both = f"{quoted(operator)}, {quoted(runner_group)}"
+    yield f"revoke all on schema {SCHEMA} from public, {both}"
+    yield f"grant usage on schema {SCHEMA} to {both}"
+    # Functions are executable for everybody unless said otherwise; there are none, and a later one must say it itself.
+    yield "alter default privileges revoke execute on functions from public"
+
+
+def _grants(name: str, operator: str, runner_group: str) -> Iterable[str]:
+    table = f"{SCHEMA}.{quoted(name)}"
+    # Takes grants on columns away too.
+    yield f"revoke all on table {table} from public, {quoted(operator)}, {quoted(runner_group)}"
+    for role, grants in ((operator, OPERATOR), (runner_group, RUNNER)):
+        grant = grants.get(name)
+        if grant is None:
+            continue
+        rights = list(_rights(name, grant))
+        yield f"grant {', '.join(rights)} on table {table} to {quoted(role)}"
+
+
+def _rights(name: str, grant: Grant) -> Iterable[str]:
+    if grant.select:
+        yield "select" + _columns(grant.select)
+    if grant.insert:
+        yield "insert"
+    if grant.update:
+        changeable = grant.update if isinstance(grant.update, tuple) else _non_key(name)
+        yield "update" + _columns(changeable)
+    if grant.delete:
+        yield "delete"
+
+
+def _columns(columns: tuple[str, ...] | bool) -> str:
+    return f" ({', '.join(quoted(column) for column in columns)})" if isinstance(columns, tuple) else ""
+
+
+def _non_key(name: str) -> tuple[str, ...]:
+    table: sa.Table = metadata.tables[name]
+    return tuple(column.name for column in table.columns if not column.primary_key)
+
+
+def _policies(name: str, owner: str, operator: str, runner_group: str) -> Iterable[str]:
+    table = f"{SCHEMA}.{quoted(name)}"
+    own = (
+        "role_name = current_user"
+        if name == "bots"
+        else f"bot_id = (select id from {SCHEMA}.bots where role_name = current_user)"
+    )
+    everybody = f"{quoted(owner)}, {quoted(operator)}"
+    yield f"alter table {table} enable row level security"
+    # Also for the owner: without it a mistake of the owner's would go unseen by these rules.
+    yield f"alter table {table} force row level security"
+    yield f"drop policy if exists {OWN_POLICY} on {table}"
+    yield f"create policy {OWN_POLICY} on {table} to {quoted(runner_group)} using ({own}) with check ({own})"
+    # Without it a backfill by the owner would change nothing, and say nothing.
+    yield f"drop policy if exists {ALL_POLICY} on {table}"
+    yield f"create policy {ALL_POLICY} on {table} to {everybody} using (true) with check (true)"
