@@ -49,9 +49,11 @@ def run(
     deadline_seconds: float,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    stdin: bytes | None = None,
+    stdin: bytes | Path | None = None,
 ) -> None:
     """Run a program with both its outputs appended to ``log``; ``env`` is added to this process's environment.
+
+    ``stdin`` is what it reads, or the file that it reads.
 
     Raises CommandFailedError, with the end of the log, when it fails or lasts longer than ``deadline_seconds``.
     """
@@ -95,22 +97,47 @@ def _communicate(
     *,
     env: Mapping[str, str] | None,
     cwd: Path | None,
-    stdin: bytes | None,
+    stdin: bytes | Path | None,
     stdout: int | IO[bytes],
     stderr: int,
 ) -> tuple[bytes, bytes]:
     try:
-        process = subprocess.Popen(
+        source = stdin.open("rb") if isinstance(stdin, Path) else None
+    except OSError as error:
+        raise CommandFailedError(str(error), returncode=None, output="") from error
+    with source or contextlib.nullcontext():
+        content = stdin if isinstance(stdin, bytes) else None
+        channel = source or (subprocess.DEVNULL if content is None else subprocess.PIPE)
+        process = _start(argv, env=env, cwd=cwd, stdin=channel, stdout=stdout, stderr=stderr)
+        return _finish(process, argv, content, deadline_seconds)
+
+
+def _start(
+    argv: Argv,
+    *,
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    stdin: int | IO[bytes],
+    stdout: int | IO[bytes],
+    stderr: int,
+) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(
             [str(part) for part in argv],
             env=None if env is None else {**os.environ, **env},
             cwd=cwd,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
         )
     except OSError as error:
         raise CommandFailedError(f"cannot run `{shown(argv)}`: {error}", returncode=None, output="") from error
+
+
+def _finish(
+    process: "subprocess.Popen[bytes]", argv: Argv, stdin: bytes | None, deadline_seconds: float
+) -> tuple[bytes, bytes]:
     try:
         out, err = process.communicate(stdin, timeout=deadline_seconds)
     except subprocess.TimeoutExpired:

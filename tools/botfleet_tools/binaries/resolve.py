@@ -3,6 +3,7 @@
 Two processes never make the same program at the same time; a source that fails is said, not hidden.
 """
 
+import functools
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -70,13 +71,11 @@ def local(program: Program) -> Path | None:
         if not os.access(named, os.X_OK):
             raise ToolError(f"{variable} names {named}, which is no program that can be run")
         return Path(named)
-    cached = cached_path(program)
-    if cached.exists():
-        return cached
     on_path = shutil.which(pin.executable)
-    if on_path is not None and fits(pin, _version_of(on_path, pin)):
+    if on_path is not None and fits(pin, _version_of(on_path, pin.version_argv)):
         return Path(on_path)
-    return None
+    cached = cached_path(program)
+    return cached if cached.exists() else None
 
 
 def cached_path(program: Program) -> Path:
@@ -105,9 +104,10 @@ def _cache_folder(pin: Pin) -> Path:
     return cache_dir() / "bin" / f"{pin.module.folder}-{architecture()}"
 
 
-def _version_of(executable: str, pin: Pin) -> tuple[int, ...] | None:
+@functools.cache
+def _version_of(executable: str, version_argv: tuple[str, ...]) -> tuple[int, ...] | None:
     try:
-        return parse_version(capture([executable, *pin.version_argv], deadline_seconds=ASK_VERSION_SECONDS))
+        return parse_version(capture([executable, *version_argv], deadline_seconds=ASK_VERSION_SECONDS))
     except CommandFailedError:
         return None
 
@@ -126,8 +126,8 @@ def _from_releases(programs: list[Program], progress: Progress) -> dict[Program,
             if not target.exists():
                 try:
                     content = download(pin)
-                except UnreachableError as error:
-                    progress.say(f"{error}: building from source instead")
+                except UnreachableError:
+                    progress.say(f"{server} gives no answer: building from source instead")
                     silent.add(server)
                     continue
                 partial = target.with_name(f".{target.name}.download")

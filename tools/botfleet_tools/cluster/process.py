@@ -1,0 +1,217 @@
+"""The provider `process`: a one-node cluster of plain processes in namespaces of its own, where there is no Docker.
+
+The host keeps one interface, its control groups and one folder of it, all recorded first; nothing else of the host changes.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from botfleet_tools import binaries, debian, prerequisites
+from botfleet_tools.binaries import NODE_PROGRAMS, Program
+from botfleet_tools.cache import exclusive
+from botfleet_tools.cluster import cgroups, cleanup, files, images, init, network
+from botfleet_tools.cluster.names import ClusterError, Names
+from botfleet_tools.cluster.state import State, every, load
+from botfleet_tools.pids import Process, children
+from botfleet_tools.progress import Progress, Step
+from botfleet_tools.run import CommandFailedError, capture, tail
+
+PACKAGES = (
+    "etcd-server",
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "iptables",
+    "iproute2",
+    "conntrack",
+)
+UP_LOCK_SECONDS = 3600.0
+LOCK_SECONDS = 120.0
+START_SECONDS = 20.0
+API_SECONDS = 120.0
+NODE_SECONDS = 120.0
+KUBECTL_SECONDS = 20.0
+POLL_SECONDS = 0.2
+NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc", "--mount-proc")
+
+
+def up(name: str, progress: Progress, *, audit: bool = False) -> State:
+    """A running cluster; quick and without effect when it runs already.
+
+    Raises PrerequisitesMissingError before anything is changed, and ClusterError or CommandFailedError with the end of the log
+    of the part that failed.
+    """
+    prerequisites.check({"linux", "root", "python"})
+    names = Names(name)
+    with exclusive(names.lock, deadline_seconds=UP_LOCK_SECONDS):
+        state = load(name)
+        if state is not None and not state.alive():
+            progress.say(f"Cluster {name} has crashed: removing what it left")
+            cleanup.remove(state)
+            state = None
+        if state is None:
+            state = _create(names, progress, audit=audit)
+        elif audit and not state.audit:
+            raise ClusterError(f"cluster {name} runs without an audit log; run: botfleet-cluster down --name {name}")
+        if not (state.complete and _ready(state)):
+            state = _complete(state, progress)
+        return state
+
+
+def down(name: str) -> bool:
+    """Remove the cluster; False when there is nothing of it."""
+    with exclusive(Names(name).lock, deadline_seconds=LOCK_SECONDS):
+        state = load(name)
+        if state is None:
+            return False
+        cleanup.remove(state)
+        return True
+
+
+def load_image(name: str, archive: Path, progress: Progress) -> None:
+    """Make an image archive's images usable by pods; nothing is done when this very file is loaded already."""
+    with exclusive(Names(name).lock, deadline_seconds=UP_LOCK_SECONDS):
+        state = load(name)
+        if state is None or not state.alive():
+            raise ClusterError(f"cluster {name} does not run; run: botfleet-cluster up --name {name}")
+        images.load_archive(state, archive, progress)
+
+
+def kubectl(state: State, *argv: str) -> str:
+    """Run kubectl as administrator."""
+    program = binaries.resolve(Program.KUBECTL)
+    return capture([program, "--kubeconfig", files.kubeconfig(state.run_dir), *argv], deadline_seconds=KUBECTL_SECONDS)
+
+
+def service_facts(state: State) -> dict[str, dict[str, int | None]]:
+    """How each service does, by the cluster's first process; empty before it wrote that down."""
+    path = state.run_dir / "services.json"
+    facts: dict[str, dict[str, int | None]] = json.loads(path.read_text()) if path.exists() else {}
+    return facts
+
+
+def _create(names: Names, progress: Progress, *, audit: bool) -> State:
+    needed = NODE_PROGRAMS
+    binaries.preflight(needed)
+    debian.ensure(PACKAGES, progress)
+    programs = binaries.resolve_all(needed, progress)
+    binaries.pause(progress)
+    # Two commands at once must not choose the same addresses.
+    with exclusive("cluster-addresses", deadline_seconds=LOCK_SECONDS):
+        chosen = network.choose(network.host_networks(), [state.network for state in every()])
+        state = State(names.cluster, chosen, audit=audit)
+        state.save()
+    with progress.step(f"Starting cluster {names.cluster}") as step:
+        try:
+            step.update("certificates and configuration")
+            files.write(state, programs)
+            step.update("control groups")
+            cgroups.make(names.cgroup)
+            step.update("namespaces and network")
+            return _launch(state)
+        except BaseException:
+            cleanup.remove(load(names.cluster) or state)
+            raise
+
+
+def _launch(state: State) -> State:
+    """Start the first process and record it; it waits for our word, and ends when we end without giving it."""
+    first = [sys.executable, "-I", "-S", init.__file__, str(files.plan_file(state.run_dir))]
+    log = state.run_dir / "log" / "init.log"
+    with log.open("ab") as output:
+        launcher = subprocess.Popen(
+            ["unshare", *NAMESPACES, "--fork", "--kill-child=KILL", *first],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd="/",
+        )
+    if launcher.stdin is None:
+        raise ClusterError("no pipe to the cluster's first process")
+    state = state.with_changes(launcher=Process.of(launcher.pid))
+    found: list[int] = []
+
+    def started() -> bool:
+        if launcher.poll() is not None:
+            raise ClusterError(f"the cluster's first process ended at once:\n{tail(log)}")
+        found[:] = children(launcher.pid)
+        return bool(found)
+
+    _wait(started, START_SECONDS, "the cluster's first process", log)
+    state = state.with_changes(init=Process.of(found[0]))
+    network.connect(state.names.interface, state.network, found[0])
+    launcher.stdin.write(b"go\n")
+    launcher.stdin.close()
+    return state
+
+
+def _complete(state: State, progress: Progress) -> State:
+    """Wait until the cluster serves, and give it what every cluster has."""
+    log = state.run_dir / "log"
+    with progress.step(f"Cluster {state.name}") as step:
+        step.update("waiting for the API server")
+        _wait_for(state, lambda: kubectl(state, "get", "--raw", "/readyz") == "ok", API_SECONDS, "kube-apiserver", step)
+        step.update("base objects")
+        objects = str(state.run_dir / "base-objects.yaml")
+        kubectl(state, "apply", "--server-side", "--force-conflicts", "-f", objects)
+        step.update("waiting for containerd")
+        socket = ["test", "-S", "/run/containerd/containerd.sock"]
+        _wait_for(state, lambda: bool(images.inside(state, *socket) == ""), API_SECONDS, "containerd", step)
+        images.load_pause(state, log / "images.log")
+        step.update("waiting for the node")
+        _wait_for(state, lambda: _node_ready(state), NODE_SECONDS, "kubelet", step)
+        step.update("waiting for the default service account")
+        _wait_for(state, lambda: _has_account(state), NODE_SECONDS, "kube-controller-manager", step)
+    return state.with_changes(complete=True)
+
+
+def _has_account(state: State) -> bool:
+    # Without it no pod can be made in the namespace.
+    return bool(kubectl(state, "get", "serviceaccount", "default", "--namespace=default", "--output=name"))
+
+
+def _node_ready(state: State) -> bool:
+    path = '{.status.conditions[?(@.type=="Ready")].status}'
+    return kubectl(state, "get", "node", state.names.node, f"--output=jsonpath={path}") == "True"
+
+
+def _ready(state: State) -> bool:
+    try:
+        return _node_ready(state)
+    except CommandFailedError:
+        return False
+
+
+def _wait_for(state: State, ready: Callable[[], bool], deadline_seconds: float, part: str, step: Step) -> None:
+    """Wait for a part of the cluster, whose log is shown when that lasts too long."""
+
+    def attempt() -> bool:
+        if not state.alive():
+            raise ClusterError(f"the cluster's first process ended:\n{tail(state.run_dir / 'log' / 'init.log')}")
+        failing = [name for name, facts in service_facts(state).items() if (facts["failures"] or 0) > 1]
+        if failing:
+            step.update(f"waiting for {part}; started again: {', '.join(failing)}")
+        try:
+            return ready()
+        except CommandFailedError:
+            return False
+
+    try:
+        _wait(attempt, deadline_seconds, part, state.run_dir / "log" / f"{part}.log")
+    except ClusterError as error:
+        failed = [name for name, facts in service_facts(state).items() if facts["pid"] is None and facts["starts"]]
+        logs = [f"{name}:\n{tail(state.run_dir / 'log' / f'{name}.log')}" for name in failed if name != part]
+        raise ClusterError("\n".join([str(error), *logs])) from error
+
+
+def _wait(ready: Callable[[], bool], deadline_seconds: float, part: str, log: Path) -> None:
+    end = time.monotonic() + deadline_seconds
+    while not ready():
+        if time.monotonic() > end:
+            raise ClusterError(f"{part} was not ready within {deadline_seconds:.0f} s; the end of {log}:\n{tail(log)}")
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,176 @@
+"""Builds what has changed and says what each image is: the one entry for programs, tests and the command line.
+
+An image that is in the cache under its key is not built again. Two builds at once wait for each other.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import botfleet_tools
+from botfleet_tools import binaries
+from botfleet_tools.cache import cache_dir, exclusive
+from botfleet_tools.errors import ToolError
+from botfleet_tools.images import archive as archives
+from botfleet_tools.images.builder import Builder, BuilderName, choose
+from botfleet_tools.images.buildah import Buildah
+from botfleet_tools.images.catalog import Image, chosen
+from botfleet_tools.images.context import Context, Ingredients, link, stage
+from botfleet_tools.images.docker import Docker
+from botfleet_tools.images.keys import hash_sources, image_key
+from botfleet_tools.images.target import native
+from botfleet_tools.images.wheels import WheelMaker
+from botfleet_tools.progress import Progress
+
+LOCK_DEADLINE_SECONDS = 1800.0
+PREPARED_AT_ONCE = 2
+KEPT_PER_IMAGE = 2  # the image of now and the one before: somebody may be loading that at this moment
+THIS_TOOL = "tools/botfleet_tools/images"
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image that is ready to be loaded."""
+
+    name: str
+    reference: str
+    digest: str  # "sha256:…", the image's id: unchanged as long as nothing that goes into the image changed
+    key: str
+    archive: Path
+    cached: bool  # it was there already
+
+
+def repository_root() -> Path:
+    """The root of the repository that the tools are installed from.
+
+    Raises ToolError when they are installed from elsewhere.
+    """
+    root = Path(botfleet_tools.__file__).resolve().parents[2]
+    if not (root / "Dockerfile.runner").is_file():
+        raise ToolError(f"{root} has no Dockerfile.runner: install the tools from the repository, `uv pip install -e tools`")
+    return root
+
+
+def build_images(
+    names: Sequence[str] = (),
+    *,
+    output: Path | None = None,
+    builder: BuilderName = "auto",
+    root: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, BuiltImage]:
+    """Build the images of these names (all of them without one), or take them from the cache when nothing changed.
+
+    With ``output`` each archive is also there as ``<name>.tar``. Raises ToolError, whose message says what failed.
+    """
+    images = chosen(tuple(names))
+    work = _Work.start(root or repository_root(), builder, progress or Progress())
+    built = {image.name: found for image in images if (found := work.cached(image)) is not None}
+    missing = [image for image in images if image.name not in built]
+    if missing:
+        with exclusive("images", deadline_seconds=LOCK_DEADLINE_SECONDS):
+            built |= work.build(missing)
+    ordered = {image.name: built[image.name] for image in images}
+    return ordered if output is None else {name: _put(image, output) for name, image in ordered.items()}
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One run of the tool."""
+
+    root: Path
+    builder: Builder
+    wheels: WheelMaker
+    progress: Progress
+
+    @classmethod
+    def start(cls, root: Path, name: BuilderName, progress: Progress) -> "_Work":
+        target = native()
+        log = cache_dir() / "logs" / "images.log"
+        builder: Builder = Docker(log) if choose(name) == "docker" else Buildah(target, log, progress)
+        return cls(root, builder, WheelMaker(root, target, log, progress), progress)
+
+    def cached(self, image: Image) -> BuiltImage | None:
+        """The image as it was built from the same inputs before."""
+        key = self._key(image)
+        description = self._folder(image) / key / "image.json"
+        try:
+            found = json.loads(description.read_text())
+        except FileNotFoundError:
+            return None
+        return BuiltImage(**{**found, "archive": description.with_name("image.tar"), "cached": True})
+
+    def build(self, images: list[Image]) -> dict[str, BuiltImage]:
+        """Build what another process has not built in the meantime."""
+        built = {image.name: found for image in images if (found := self.cached(image)) is not None}
+        left = [image for image in images if image.name not in built]
+        for image in left:
+            self.builder.prepare(image)
+        with ThreadPoolExecutor(PREPARED_AT_ONCE) as pool:
+            list(pool.map(self._fetch, left))
+        for image in left:
+            with self.progress.step(f"Image {image.name}"):
+                built[image.name] = self._build(image)
+        return built
+
+    def _fetch(self, image: Image) -> None:
+        """Fill the caches that a build takes from."""
+        if image.requirements is not None:
+            with self.progress.step(f"Wheels of {image.name}"):
+                self.wheels.dependencies(image)
+                self.wheels.packages(image)
+        self.builder.debian_packages(image)
+
+    def _build(self, image: Image) -> BuiltImage:
+        key = self._key(image)
+        folder = self._folder(image) / key
+        unfinished = folder.with_name(f".{key}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        archive = unfinished / "image.tar"
+        with tempfile.TemporaryDirectory(prefix=f"context-{image.name}-", dir=cache_dir() / "images") as temporary:
+            self.builder.build(image, self._stage(image, Path(temporary)), archive)
+        digest = archives.inspect(archive).digest
+        built = BuiltImage(image.name, image.reference, digest, key, folder / "image.tar", cached=False)
+        description = {name: value for name, value in asdict(built).items() if name not in {"archive", "cached"}}
+        (unfinished / "image.json").write_text(json.dumps(description))
+        unfinished.rename(folder)
+        self._remove_old(image)
+        return built
+
+    def _stage(self, image: Image, folder: Path) -> Context:
+        ingredients = Ingredients(
+            dependencies=self.wheels.dependencies(image),
+            packages=self.wheels.packages(image),
+            pip=self.wheels.pip() if image.requirements is not None else None,
+            debian=self.builder.debian_packages(image),
+            programs=[binaries.pause(self.progress)] if image.from_scratch else [],
+        )
+        return stage(folder, self.root, image, ingredients)
+
+    def _key(self, image: Image) -> str:
+        tool = hash_sources(self.root, [THIS_TOOL])
+        return image_key(self.root, image, [str(self.wheels.target), tool, *self.builder.environment(image)])
+
+    def _folder(self, image: Image) -> Path:
+        return cache_dir() / "images" / "built" / image.name
+
+    def _remove_old(self, image: Image) -> None:
+        kept = [path for path in self._folder(image).iterdir() if not path.name.startswith(".")]
+        kept.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in kept[KEPT_PER_IMAGE:]:
+            shutil.rmtree(path)
+
+
+def _put(image: BuiltImage, output: Path) -> BuiltImage:
+    output.mkdir(parents=True, exist_ok=True)
+    place = output / f"{image.name}.tar"
+    new = output / f".{image.name}.tar.new"
+    new.unlink(missing_ok=True)
+    link(image.archive, new)
+    new.replace(place)
+    return replace(image, archive=place)

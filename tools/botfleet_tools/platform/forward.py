@@ -1,0 +1,59 @@
+"""Why: programs of this machine reach a pod's port, whatever the provider: `kubectl port-forward`, started and ended here."""
+
+import contextlib
+import re
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+
+from botfleet_tools.binaries import Program, resolve
+from botfleet_tools.cluster import Cluster
+from botfleet_tools.errors import ToolError
+from botfleet_tools.progress import Progress
+
+START_SECONDS = 20.0
+_FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
+
+
+@contextlib.contextmanager
+def forwarded(cluster: Cluster, namespace: str, target: str, *ports: int) -> Iterator[dict[int, int]]:
+    """Ports of `target` (deployment/NAME, pod/NAME) on free ports of the loopback: {port there: port here}.
+
+    Raises:
+        ToolError: the forwarding did not come up within 20 s.
+    """
+    kubectl = resolve(Program.KUBECTL, Progress())
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [
+                kubectl, "--kubeconfig", cluster.kubeconfig, "-n", namespace, "port-forward", target,
+                *(f":{port}" for port in ports),
+            ],
+            stdout=subprocess.PIPE, stderr=errors, text=True,
+        )  # fmt: skip
+        try:
+            yield _local_ports(process, target, ports)
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def _local_ports(process: "subprocess.Popen[str]", target: str, ports: tuple[int, ...]) -> dict[int, int]:
+    assert process.stdout is not None  # noqa: S101 -- asked for above
+    watchdog = threading.Timer(START_SECONDS, process.kill)
+    watchdog.start()
+    found: list[int] = []
+    try:
+        for line in process.stdout:
+            if match := _FORWARDING.search(line):
+                found.append(int(match.group(1)))
+            if len(found) == len(ports):
+                break
+    finally:
+        watchdog.cancel()
+    if len(found) < len(ports):
+        raise ToolError(f"port-forward to {target} did not come up within {START_SECONDS:.0f} s")
+    # What it prints later (one line a connection) must not fill the pipe.
+    threading.Thread(target=lambda: [None for _ in process.stdout or ()], daemon=True).start()
+    return dict(zip(ports, found, strict=True))

@@ -1,0 +1,159 @@
+"""Why: `make test` is the tiers in their order, with their times, the coverage gate and the list of what was skipped and why.
+
+It never reruns a test and never makes a failure pass.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+UNIT_TIER_SECONDS = 60.0
+UNIT_TEST_SECONDS = 2.0
+PACKAGES = (
+    "core/botfleet",
+    "botrunner/botrunner",
+    "operator/botfleet_operator",
+    "simulator/botfleet_simulator",
+    "tools/botfleet_tools",
+)
+
+
+@dataclass
+class Result:
+    """What a tier came to."""
+
+    tier: str
+    seconds: float = 0.0
+    passed: int = 0
+    failed: int = 0
+    skipped: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Nothing failed and, where tests were to run, some ran."""
+        return not self.problems and not self.failed
+
+
+def lint() -> Result:
+    """ruff, mypy, import contracts, generated files; each named when it fails."""
+    result, started = Result("lint"), time.monotonic()
+    checks = {
+        "ruff check": ["ruff", "check", "."],
+        "ruff format": ["ruff", "format", "--check", "."],
+        "mypy": ["mypy", *PACKAGES],
+        "import contracts": ["lint-imports"],
+        "generated files": ["python", "-m", "botfleet_tools.generate", "--check"],
+    }
+    for name, command in checks.items():
+        if _run([str(_bin(command[0])), *command[1:]]) == 0:
+            result.passed += 1
+        else:
+            result.failed += 1
+            result.problems.append(f"{name} failed")
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def tests(tier: str) -> Result:
+    """One tier of tests; unit and integration are measured by coverage, subprocesses included."""
+    result, started = Result(tier), time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "junit.xml"
+        pytest = ["-m", "pytest", f"tests/{tier}", f"--junit-xml={report}", "-q", "--durations=5"]
+        measured = [] if tier == "e2e" else ["-m", "coverage", "run"]
+        code = _run([str(_bin("python")), *measured, *pytest])
+        result.seconds = time.monotonic() - started
+        if report.exists():
+            _read(report, result)
+    if code not in (0, 1):
+        result.problems.append(f"pytest ended with {code}")
+    if result.passed == 0:
+        result.problems.append("no test ran")
+    if tier == "unit" and result.seconds > UNIT_TIER_SECONDS:
+        result.problems.append(
+            f"the unit tier took {result.seconds:.0f} s; it must end within {UNIT_TIER_SECONDS:.0f} s"
+        )
+    return result
+
+
+def _read(report: Path, result: Result) -> None:
+    for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 -- written by our own pytest
+        name = f"{case.get('classname')}::{case.get('name')}"
+        if case.find("failure") is not None or case.find("error") is not None:
+            result.failed += 1
+        elif (skipped := case.find("skipped")) is not None:
+            result.skipped.append(f"{name}: {skipped.get('message')}")
+        else:
+            result.passed += 1
+        if result.tier == "unit" and float(case.get("time", 0)) > UNIT_TEST_SECONDS:
+            result.problems.append(
+                f"{name} took {case.get('time')} s; a unit test ends within {UNIT_TEST_SECONDS:.0f} s"
+            )
+
+
+def coverage() -> Result:
+    """The gate over the tiers that were measured; its figure stands in pyproject.toml."""
+    result, started = Result("coverage"), time.monotonic()
+    _run([str(_bin("python")), "-m", "coverage", "combine", "--quiet"])
+    if _run([str(_bin("python")), "-m", "coverage", "report"]) == 0:
+        result.passed = 1
+    else:
+        result.failed = 1
+        result.problems.append("coverage is below its gate")
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def summary(results: list[Result]) -> int:
+    """Prints what came of everything; the exit code."""
+    print("\n" + "─" * 78)
+    for result in results:
+        mark = "ok    " if result.good else "FAILED"
+        print(f"{mark} {result.tier:<12} {result.seconds:7.1f} s   {result.passed} passed, {result.failed} failed")
+        for problem in result.problems:
+            print(f"         {problem}")
+    skipped = [line for result in results for line in result.skipped]
+    if skipped:
+        print("\nSkipped, with the reason that is true of this machine:")
+        for line in skipped:
+            print(f"  {line}")
+    passed, failed = sum(r.passed for r in results), sum(r.failed + (not r.good and not r.failed) for r in results)
+    print(f"\n{passed} passed, {failed} failed, {len(skipped)} skipped")
+    return 0 if all(result.good for result in results) else 1
+
+
+def main(argv: list[str]) -> int:
+    """`python -m botfleet_tools.testing [lint|unit|integration|e2e …]`; without a tier all of them and the gate."""
+    os.chdir(ROOT)
+    known = ("lint", "unit", "integration", "e2e")
+    if unknown := [tier for tier in argv if tier not in known]:
+        print(f"no such tier: {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
+        return 2
+    results = []
+    for old in ROOT.glob(".coverage.*"):
+        old.unlink()
+    for tier in argv or known:
+        print(f"\n━━ {tier} " + "━" * (74 - len(tier)), flush=True)
+        results.append(lint() if tier == "lint" else tests(tier))
+        if not argv and tier == "integration":
+            results.append(coverage())
+    return summary(results)
+
+
+def _run(command: list[str]) -> int:
+    return subprocess.run(command, cwd=ROOT, check=False, env=dict(os.environ)).returncode
+
+
+def _bin(name: str) -> Path:
+    return Path(sys.executable).parent / name
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
