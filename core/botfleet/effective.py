@@ -153,12 +153,12 @@ def _said(value: T | None) -> T:
 
 
 def _merge(layers: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Nearest first. Objects are merged by key, except references and workload's own objects, which are taken whole."""
+    """Nearest first. The parts of a spec are merged by field; a field's value (a reference, say) is taken whole."""
     out: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
             if key not in out:
                 out[key] = dict(value) if isinstance(value, dict) else value
-            elif key in {"persona", "model", "conversation", "workload"}:
+            elif isinstance(value, dict) and isinstance(out[key], dict):
                 out[key] = {**value, **out[key]}
     return out

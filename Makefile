@@ -1,0 +1,52 @@
+# Two commands do all the set-up: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo demo-down chat try test lint unit integration e2e generate lock clean
+
+help: ## This list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+venv: ## The virtual environment .venv, with everything pinned
+	@tools/bootstrap.sh
+
+demo: venv ## A cluster, the platform installed by Helm, three bots applied, a conversation held and shown
+	@$(BIN)/botfleet-demo up
+
+demo-down: venv ## Removes the demo's cluster and all that it made
+	@$(BIN)/botfleet-demo down
+
+chat: venv ## A chat of your own with a bot of the demo: make chat BOT=hotel/concierge
+	@$(BIN)/botfleet-demo chat "$(BOT)"
+
+try: venv ## No root, no cluster: a simulated Telegram, one bot on SQLite, and a chat with it in this terminal
+	@$(BIN)/botfleet-demo try
+
+test: venv ## Everything that is tested: lint, unit, integration, end to end
+	@$(BIN)/python -m botfleet_tools.testing
+
+lint: venv ## ruff, mypy, import contracts, generated files
+	@$(BIN)/python -m botfleet_tools.testing lint
+
+unit: venv ## Tests without any process outside Python
+	@$(BIN)/python -m botfleet_tools.testing unit
+
+integration: venv ## Tests with a real PostgreSQL, Redis and kube-apiserver
+	@$(BIN)/python -m botfleet_tools.testing integration
+
+e2e: venv ## Tests in real pods on a real node
+	@$(BIN)/python -m botfleet_tools.testing e2e
+
+generate: venv ## The files that are generated from the code: CRD, docs/conditions.md
+	@$(BIN)/python -m botfleet_tools.generate
+
+lock: venv ## Pins the dependencies again (requirements/*.txt)
+	@for f in runner operator simulator dev uv; do \
+	  $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	    requirements/$$f.in -o requirements/$$f.txt || exit 1; done
+
+clean: ## Removes what make made here (not the cache in your home)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* build

@@ -1,0 +1,21 @@
+"""Why: the prompt is assembled by one pure function, so that what a model sees can be read off a test."""
+
+from collections.abc import Sequence
+
+from botfleet.store.rows import HistoryRow
+from botfleet.store.tables import Role
+from botrunner.model.provider import ChatMessage
+
+TRUTHFUL = (
+    "You write in a Telegram chat. You are an AI: never claim or imply that you are a human being, and when somebody asks "
+    "whether they talk with a person, a robot or an AI, say truthfully that you are an AI."
+)
+
+
+def assemble(persona: str, history: Sequence[HistoryRow], turn: Sequence[str]) -> list[ChatMessage]:
+    """The messages of one request: the owner's persona, what was said before (oldest first), and the turn to answer."""
+    system: ChatMessage = {"role": "system", "content": f"{persona.strip()}\n\n{TRUTHFUL}"}
+    before: list[ChatMessage] = [
+        {"role": "assistant" if row.role == Role.ASSISTANT else "user", "content": row.text} for row in history
+    ]
+    return [system, *before, *({"role": "user", "content": text} for text in turn)]  # type: ignore[list-item]

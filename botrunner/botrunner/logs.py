@@ -1,0 +1,70 @@
+"""Why: one shape for every log line: an event's name and fields; JSON in a container, for people on a terminal.
+
+Never message text, tokens, phone numbers or session strings: other libraries' lines are kept to warnings and pass a filter.
+"""
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.types import Processor
+
+QUIET_LIBRARIES = (
+    "telethon",
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "openai",
+    "sqlalchemy",
+    "aiosqlite",
+    "redis",
+    "psycopg",
+    "asyncio",
+)
+
+
+def set_up(format_: str, level: str, bot: str) -> None:
+    """Configures structlog and the standard library's logging for the process."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if format_ == "json":
+        shared.append(structlog.processors.dict_tracebacks)
+        renderer: Processor = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(bot=bot)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_library_line, renderer])
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    for library in QUIET_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.ERROR if library == "telethon" else logging.WARNING)
+
+
+def _library_line(logger: object, method: str, event: "structlog.types.EventDict") -> "structlog.types.EventDict":
+    """A library's line tells which library and which exception; its own words may hold a person's."""
+    record: logging.LogRecord = event["_record"]
+    kept = {k: event[k] for k in ("bot", "level", "timestamp") if k in event}
+    error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+    return {
+        **kept,
+        "event": "library_log",
+        "library": record.name,
+        "line": f"{record.module}:{record.lineno}",
+        "error": error,
+    }

@@ -1,0 +1,41 @@
+"""Why: the numbers of one runner, under the names of docs/metrics.md. Labels are enumerated words; never text, chat or person."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """One registry a process; an object, so that tests have their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        r = self.registry
+        name = "botfleet_runner_"
+        self.received = Counter(name + "messages_received_total", "Messages taken into the inbox", registry=r)
+        self.answered = Counter(name + "messages_answered_total", "Messages that a stored answer closes", registry=r)
+        self.skipped = Counter(
+            name + "messages_skipped_total", "Messages closed without an answer", ["reason"], registry=r
+        )
+        self.sent = Counter(name + "replies_sent_total", "Messages that Telegram took from us", registry=r)
+        self.send_failures = Counter(name + "send_failures_total", "Sends that did not succeed", ["reason"], registry=r)
+        self.model_failures = Counter(
+            name + "model_failures_total", "Model calls without an answer", ["reason"], registry=r
+        )
+        self.tokens = Counter(
+            name + "model_tokens_total", "Tokens as the endpoint counts them", ["direction"], registry=r
+        )
+        self.model_seconds = Histogram(name + "model_seconds", "Time of one model call", registry=r, buckets=SECONDS)
+        self.reply_seconds = Histogram(
+            name + "reply_seconds", "From taking a message in to its answer being stored", registry=r, buckets=SECONDS
+        )
+        self.send_seconds = Histogram(name + "send_seconds", "Time of one send", registry=r, buckets=SECONDS)
+        self.connected = Gauge(name + "connected", "1 while Telegram is connected and authorized", registry=r)
+        self.lease_held = Gauge(name + "lease_held", "1 while this runner holds the account's lease", registry=r)
+        self.pending = Gauge(name + "inbox_pending", "Messages that wait for an answer", registry=r)
+        self.oldest_pending = Gauge(
+            name + "inbox_oldest_pending_seconds", "Age of the oldest message that waits", registry=r
+        )
+        self.outgoing = Gauge(name + "outbox_open", "Messages that wait to be sent", registry=r)
+        self.connections = Counter(name + "telegram_connections_total", "Connections made to Telegram", registry=r)
+        self.loop_lag = Gauge(name + "event_loop_lag_seconds", "How late the event loop ran last", registry=r)

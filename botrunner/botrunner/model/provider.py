@@ -1,0 +1,155 @@
+"""Why: one question to the model, one typed outcome. It never retries by itself (the conversation does, and a message stays
+pending meanwhile), and never logs a prompt, an answer or a key.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+from botfleet.effective import Model
+
+if TYPE_CHECKING:
+    import httpx2 as httpx
+    from openai import OpenAIError
+    from openai.types.chat import ChatCompletion
+
+CONNECT_SECONDS = 10.0
+
+
+class ChatMessage(TypedDict):
+    """One message of a prompt, as chat completions name it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Failure(StrEnum):
+    """Why there is no answer."""
+
+    UNAUTHORIZED = "unauthorized"
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    SERVER_ERROR = "server_error"
+    REFUSED_REQUEST = "refused_request"
+    BAD_ANSWER = "bad_answer"
+    EMPTY_ANSWER = "empty_answer"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model said, and what it cost in tokens (0 where the endpoint does not tell)."""
+
+    text: str
+    cut_off: bool
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """A failure. `retry_after` in seconds when the endpoint named a time."""
+
+    failure: Failure
+    retry_after: float | None = None
+
+
+class ModelProvider:
+    """Asks one endpoint with one key."""
+
+    def __init__(self, model: Model, api_key: str, *, http_client: "httpx.AsyncClient | None" = None) -> None:
+        """`http_client` replaces the connection; tests give one that answers by itself."""
+        from openai import AsyncOpenAI, Timeout
+
+        self._model = model
+        self._client: AsyncOpenAI = AsyncOpenAI(
+            api_key=api_key,
+            base_url=model.base_url,
+            max_retries=0,
+            http_client=http_client,
+            timeout=Timeout(float(model.timeout_seconds), connect=min(CONNECT_SECONDS, float(model.timeout_seconds))),
+        )
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.close()
+
+    async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
+        """One call of `POST /chat/completions`, with the model's time limit over all of it."""
+        from openai import OpenAIError
+        from openai.types.chat import ChatCompletion
+
+        body: dict[str, object] = {
+            "model": self._model.name,
+            "messages": list(messages),
+            "max_completion_tokens": self._model.max_output_tokens,
+        }
+        if self._model.temperature is not None:
+            body["temperature"] = self._model.temperature
+        try:
+            # `post` instead of `chat.completions.create`: the same client without a walk over the types of every message.
+            async with asyncio.timeout(self._model.timeout_seconds):
+                completion = await self._client.post("/chat/completions", body=body, cast_to=ChatCompletion)
+        except OpenAIError as error:
+            return failure_of(error)
+        except TimeoutError:
+            return NoAnswer(Failure.TIMEOUT)
+        except ValueError:  # a body that is no JSON
+            return NoAnswer(Failure.BAD_ANSWER)
+        return answer_of(completion)
+
+
+def answer_of(completion: "ChatCompletion") -> Answer | NoAnswer:
+    """What a completion says; endpoints that only resemble OpenAI's leave out what they like."""
+    choices = getattr(completion, "choices", None)
+    message = choices[0].message if isinstance(choices, list) and choices else None
+    if message is None:
+        return NoAnswer(Failure.BAD_ANSWER)
+    text = (getattr(message, "content", None) or "").strip()
+    if not text:
+        return NoAnswer(Failure.EMPTY_ANSWER)
+    usage = getattr(completion, "usage", None)
+    return Answer(
+        text=text,
+        cut_off=choices[0].finish_reason == "length",
+        input_tokens=getattr(usage, "prompt_tokens", 0) or 0,
+        output_tokens=getattr(usage, "completion_tokens", 0) or 0,
+    )
+
+
+def failure_of(error: "OpenAIError") -> NoAnswer:
+    """The typed outcome of an error of the client (openai-python: "Handling errors")."""
+    import openai
+
+    if isinstance(error, openai.APITimeoutError):
+        return NoAnswer(Failure.TIMEOUT)
+    if isinstance(error, openai.APIConnectionError):
+        return NoAnswer(Failure.UNREACHABLE)
+    if isinstance(error, openai.APIResponseValidationError):
+        return NoAnswer(Failure.BAD_ANSWER)
+    if isinstance(error, openai.APIStatusError):
+        return NoAnswer(
+            _of_status(error.status_code, error.code), _retry_after(error.response.headers.get("retry-after"))
+        )
+    return NoAnswer(Failure.BAD_ANSWER)
+
+
+def _of_status(status: int, code: str | None) -> Failure:
+    if status in (401, 403):
+        return Failure.UNAUTHORIZED
+    if status == 429:
+        return Failure.QUOTA_EXHAUSTED if code == "insufficient_quota" else Failure.RATE_LIMITED
+    if status >= 500 or status in (408, 409):
+        return Failure.SERVER_ERROR
+    return Failure.REFUSED_REQUEST
+
+
+def _retry_after(header: str | None) -> float | None:
+    try:
+        seconds = float(header) if header is not None else None
+    except ValueError:  # the HTTP-date form; the usual back-off serves
+        return None
+    return seconds if seconds is not None and 0 <= seconds <= 3600 else None

@@ -1,0 +1,116 @@
+"""Promises of a runner's settings and secrets: refused early, with what to give instead, and never shown."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from botrunner.config import ConfigError, default_data_dir, from_environment, read_own
+from botrunner.prepare import CredentialsError, prepare, read_credentials
+from botrunner.telegram.types import BotToken
+from tests.unit.core.test_spec import MINIMAL
+
+HERE = Path("bot.yaml")
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"BOTFLEET_DATABASE_URL": "postgresql://a:planted@h/d", "BOTFLEET_OWN_DIR": "/o"}, "must not hold a password"),
+        ({"BOTFLEET_REDIS_URL": "redis://a:planted@h/0", "BOTFLEET_OWN_DIR": "/o"}, "must not hold a password"),
+        ({"BOTFLEET_DATABASE_URL": "postgresql://a@h/d"}, "needs BOTFLEET_OWN_DIR"),
+        ({"BOTFLEET_REDIS_URL": "redis://a@h/0"}, "needs BOTFLEET_OWN_DIR"),
+        ({"BOTFLEET_LEASE_TERM_SECONDS": "soon"}, "number of seconds"),
+        ({"BOTFLEET_LEASE_TERM_SECONDS": "0"}, "between 0.5 and 300"),
+        ({"BOTFLEET_LOG_FORMAT": "xml"}, "console, json"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused(environment: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as refused:
+        from_environment(HERE, environment)
+    assert "planted" not in str(refused.value)
+
+
+def test_without_a_database_the_bot_is_alone_and_keeps_its_data_at_home() -> None:
+    settings = from_environment(HERE, {})
+    assert settings.standalone
+    assert default_data_dir("ns", "b", {"HOME": "/home/x"}) == Path("/home/x/.local/share/botfleet/ns-b")
+    assert default_data_dir("ns", "b", {"XDG_DATA_HOME": "/d"}) == Path("/d/botfleet/ns-b")
+
+
+def test_two_runners_never_have_the_same_holder_by_default() -> None:
+    assert from_environment(HERE, {}).holder != from_environment(HERE, {}).holder
+
+
+def test_an_own_credential_that_is_not_there_is_named(tmp_path: Path) -> None:
+    settings = from_environment(HERE, {"BOTFLEET_OWN_DIR": str(tmp_path)})
+    with pytest.raises(ConfigError, match="session-key"):
+        read_own(settings, "session-key")
+    (tmp_path / "session-key").write_text("abc\n")
+    assert read_own(settings, "session-key") == "abc"
+
+
+def secrets(folder: Path, **changes: str) -> Path:
+    values = {
+        "telegram-app/api-id": "12",
+        "telegram-app/api-hash": "h",
+        "concierge/token": "5:AAplanted",
+        "openai/api-key": "sk",
+    }
+    for path, value in {**values, **changes}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(value + "\n")
+    return folder
+
+
+def manifest(folder: Path) -> Path:
+    path = folder / "bot.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL))
+    return path
+
+
+def test_credentials_are_read_from_the_mounted_folder(tmp_path: Path) -> None:
+    prepared = prepare(from_environment(manifest(tmp_path), {}, secrets_dir=secrets(tmp_path / "s")))
+    credentials = read_credentials(prepared)
+    assert credentials.account == BotToken("5:AAplanted")
+    assert (credentials.api.api_id, credentials.model_key, credentials.server) == (12, "sk", None)
+    assert "planted" not in repr(credentials)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"concierge/token": "planted"}, "BotFather"),
+        ({"telegram-app/api-id": "planted"}, "api-id must be a number"),
+    ],
+)
+def test_a_secret_that_cannot_be_what_it_should_be_is_named_and_not_shown(
+    tmp_path: Path, changes: dict[str, str], told: str
+) -> None:
+    prepared = prepare(from_environment(manifest(tmp_path), {}, secrets_dir=secrets(tmp_path / "s", **changes)))
+    with pytest.raises(CredentialsError, match=told) as refused:
+        read_credentials(prepared)
+    assert "planted" not in str(refused.value)
+
+
+def test_a_missing_secret_is_named(tmp_path: Path) -> None:
+    prepared = prepare(from_environment(manifest(tmp_path), {}, secrets_dir=tmp_path))
+    with pytest.raises(CredentialsError, match="Secret telegram-app"):
+        read_credentials(prepared)
+
+
+def test_defaults_of_the_environment_fill_the_manifest_of_a_bot_that_runs_alone(tmp_path: Path) -> None:
+    defaults = (
+        "{account: {dataCenter: {id: 2, address: localhost, port: 8443}}, model: {baseUrl: 'http://localhost/v1'}}"
+    )
+    settings = from_environment(
+        manifest(tmp_path), {"BOTFLEET_BOT_DEFAULTS": defaults}, secrets_dir=secrets(tmp_path / "s")
+    )
+    prepared = prepare(settings)
+    assert prepared.spec.model.base_url == "http://localhost/v1"
+    server = read_credentials(prepared).server
+    assert server is not None
+    assert (server.dc_id, server.address, server.port) == (2, "localhost", 8443)
+    for wrong in ("[", "[1]"):
+        with pytest.raises(ConfigError, match="BOTFLEET_BOT_DEFAULTS"):
+            prepare(from_environment(manifest(tmp_path), {"BOTFLEET_BOT_DEFAULTS": wrong}))

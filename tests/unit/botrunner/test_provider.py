@@ -1,0 +1,108 @@
+"""Promises of one question to the model: every way in which an endpoint can fail is an outcome, and nothing is retried unseen."""
+
+import json
+
+import httpx2 as httpx
+import pytest
+
+from botfleet.effective import Model
+from botfleet.spec import SecretKeyRef
+from botrunner.model.provider import Answer, Failure, ModelProvider, NoAnswer
+
+KEY = "sk-planted-secret"
+
+
+def model(**changes: object) -> Model:
+    values = {
+        "name": "m",
+        "base_url": "http://model.invalid/v1",
+        "api_key_secret_ref": SecretKeyRef(name="s", key="k"),
+        "temperature": None,
+        "max_output_tokens": 9,
+        "timeout_seconds": 5,
+    }
+    return Model(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def completion(content: str | None = "hello", finish: str = "stop") -> dict[str, object]:
+    message = {"role": "assistant", "content": content}
+    return {
+        "id": "x", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": finish, "message": message}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
+    }  # fmt: skip
+
+
+async def ask(
+    response: httpx.Response | Exception, spec: Model | None = None
+) -> tuple[Answer | NoAnswer, list[httpx.Request]]:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        if isinstance(response, Exception):
+            raise response
+        return response
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        provider = ModelProvider(spec or model(), KEY, http_client=client)
+        return await provider.answer([{"role": "user", "content": "hi"}]), seen
+
+
+async def test_an_answer_carries_its_text_and_its_cost() -> None:
+    outcome, seen = await ask(httpx.Response(200, json=completion()))
+    assert outcome == Answer("hello", cut_off=False, input_tokens=5, output_tokens=2)
+    assert seen[0].headers["authorization"] == f"Bearer {KEY}"
+    assert json.loads(seen[0].content) == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "hi"}],
+        "max_completion_tokens": 9,
+    }
+
+
+async def test_a_temperature_is_sent_only_when_the_owner_gave_one() -> None:
+    _, seen = await ask(httpx.Response(200, json=completion()), model(temperature=0.0))
+    assert json.loads(seen[0].content)["temperature"] == 0.0
+
+
+async def test_an_answer_that_was_cut_off_says_so() -> None:
+    outcome, _ = await ask(httpx.Response(200, json=completion(finish="length")))
+    assert isinstance(outcome, Answer)
+    assert outcome.cut_off
+
+
+@pytest.mark.parametrize(
+    ("response", "failure"),
+    [
+        (httpx.Response(401, json={"error": {"message": "bad key"}}), Failure.UNAUTHORIZED),
+        (httpx.Response(429, json={"error": {"code": "rate_limit_exceeded"}}), Failure.RATE_LIMITED),
+        (httpx.Response(429, json={"error": {"code": "insufficient_quota"}}), Failure.QUOTA_EXHAUSTED),
+        (httpx.Response(500, text="oops"), Failure.SERVER_ERROR),
+        (httpx.Response(404, json={"error": {"message": "no such model"}}), Failure.REFUSED_REQUEST),
+        (httpx.ConnectError("no"), Failure.UNREACHABLE),
+        (httpx.ReadTimeout("slow"), Failure.TIMEOUT),
+        (
+            httpx.Response(200, content=b'{"choices": [', headers={"content-type": "application/json"}),
+            Failure.BAD_ANSWER,
+        ),
+        (httpx.Response(200, text="<html>hi</html>", headers={"content-type": "text/html"}), Failure.BAD_ANSWER),
+        (httpx.Response(200, json={"choices": []}), Failure.BAD_ANSWER),
+        (httpx.Response(200, json=[]), Failure.BAD_ANSWER),
+        (httpx.Response(200, json=completion(content="  ")), Failure.EMPTY_ANSWER),
+        (httpx.Response(200, json=completion(content=None)), Failure.EMPTY_ANSWER),
+    ],
+)
+async def test_each_failure_is_an_outcome_after_one_request(
+    response: httpx.Response | Exception, failure: Failure
+) -> None:
+    outcome, seen = await ask(response)
+    assert isinstance(outcome, NoAnswer)
+    assert outcome.failure == failure
+    assert len(seen) == 1
+
+
+async def test_the_time_that_an_endpoint_asks_for_is_kept_unless_it_is_nonsense() -> None:
+    for header, seconds in (("7", 7.0), ("-1", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("1e9", None)):
+        outcome, _ = await ask(httpx.Response(429, json={}, headers={"retry-after": header}))
+        assert isinstance(outcome, NoAnswer)
+        assert outcome.retry_after == seconds
