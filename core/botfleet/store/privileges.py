@@ -68,15 +68,15 @@ OPERATOR: dict[str, Grant] = {
 
 def quoted(identifier: str) -> str:
     """An identifier as SQL writes it; names of roles are the administrator's."""
-    return postgresql.dialect().identifier_preparer.quote_identifier(identifier)  # type: ignore[no-untyped-call, no-any-return]
+    return postgresql.dialect().identifier_preparer.quote_identifier(identifier)  # type: ignore[no-untyped-call]
 
 
 def group_statement(runner_group: str) -> str:
     """The group that holds the grants of all bots; the operator's role makes it, to be able to put the bots' roles in."""
     name = runner_group.replace("'", "''")
     return (
-        f"do $$ begin if not exists (select from pg_catalog.pg_roles where rolname = '{name}') "
-        f"then create role {quoted(runner_group)} nologin; end if; end $$"
+        f"do $group$ begin if not exists (select from pg_catalog.pg_roles where rolname = '{name}') "
+        f"then create role {quoted(runner_group)} nologin; end if; end $group$"
     )
 
 
@@ -98,12 +98,12 @@ def statements(owner: str, operator: str, runner_group: str) -> list[str]:
 
 def _database(operator: str, runner_group: str) -> Iterable[str]:
     # The database's name is known to the server only.
-    allowed = f"{quoted(operator)}, {quoted(runner_group)}"
+    allowed = f"{quoted(operator)}, {quoted(runner_group)}".replace("'", "''").replace("%", "%%")
     yield (
-        "do $$ begin "
+        "do $grant$ begin "
         "execute pg_catalog.format('revoke all on database %I from public', pg_catalog.current_database()); "
         f"execute pg_catalog.format('grant connect on database %I to {allowed}', pg_catalog.current_database()); "
-        "end $$"
+        "end $grant$"
     )
 
 
@@ -153,7 +153,7 @@ def _policies(name: str, owner: str, operator: str, runner_group: str) -> Iterab
     own = (
         "role_name = current_user"
         if name == "bots"
-        else f"bot_id = (select id from {SCHEMA}.bots where role_name = current_user)"
+        else f"bot_id = (select id from {SCHEMA}.bots where role_name = current_user)"  # noqa: S608 - a constant
     )
     everybody = f"{quoted(owner)}, {quoted(operator)}"
     yield f"alter table {table} enable row level security"

@@ -1,0 +1,166 @@
+"""Why: one account, one bot. The operator binds an account before a bot's Deployment exists; the bot only reads.
+
+Ids are public and prove nothing: a binding is provisional until Telegram has accepted the credential.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from botfleet.store.engine import Store
+from botfleet.store.fence import upsert
+from botfleet.store.lease import database_now
+from botfleet.store.tables import bindings, bots, leases
+
+PROVISIONAL_TERM = timedelta(seconds=60)
+"""How long a binding that Telegram has not confirmed keeps others out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """An account and the bot that has it. `account_key`: `bot:ID`, `session:DIGEST` or `user:ID`."""
+
+    account_key: str
+    bot_id: str
+    credential_digest: str
+    proved: bool
+    bound_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The account is this bot's. `changed`: it was not before, or with another credential."""
+
+    binding: Binding
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """The account is another bot's for now."""
+
+    other_bot: str
+
+
+def gives_way(
+    holder: Binding, credential_digest: str, *, alive: bool, lease_free: bool, now: datetime, term: timedelta
+) -> bool:
+    """Whether another bot's binding may be taken. Pure.
+
+    A proved one only when its bot is deleted and its runner surely gone. A provisional one after a while, so that a
+    made-up token with a foreign id does not keep the account's owner out, and not sooner, so that two do not take it
+    from each other in turns. The same credential in two places gains nothing by moving.
+    """
+    if not alive:
+        return lease_free
+    if holder.proved or holder.credential_digest == credential_digest:
+        return False
+    return now - holder.bound_at >= term
+
+
+class BindingRepository:
+    """The bindings. All but `get` and `of_bot` need the operator's role."""
+
+    def __init__(self, store: Store, provisional_term: timedelta = PROVISIONAL_TERM) -> None:
+        self._store = store
+        self._term = provisional_term
+
+    async def get(self, account_key: str) -> Binding | None:
+        """Who has an account, as far as this role may see."""
+        found = await self._select(bindings.c.account_key == account_key)
+        return found[0] if found else None
+
+    async def of_bot(self, bot_id: str) -> list[Binding]:
+        """All accounts of a bot: a user account has its session and its id."""
+        return await self._select(bindings.c.bot_id == bot_id)
+
+    async def bind(self, bot_id: str, account_key: str, credential_digest: str, now: datetime) -> Bound | InUse:
+        """Bind an account to a bot, with the credential that it is to use. Another credential has to be proved anew."""
+        fresh = Binding(account_key, bot_id, credential_digest, proved=False, bound_at=now)
+        async with self._store.begin() as connection:
+            # The row is made first, so that of two operators at once one waits for the other.
+            made = await connection.execute(
+                upsert(self._store, bindings)
+                .values(
+                    account_key=account_key,
+                    bot_id=bot_id,
+                    credential_digest=credential_digest,
+                    proved=False,
+                    bound_at=now,
+                )
+                .on_conflict_do_nothing()
+                .returning(bindings.c.account_key)
+            )
+            if made.first() is not None:
+                await self._note_credential(connection, bot_id, credential_digest)
+                return Bound(fresh, changed=True)
+            known = await self._locked(connection, account_key)
+            if known.bot_id == bot_id and known.credential_digest == credential_digest:
+                return Bound(known, changed=False)
+            if known.bot_id != bot_id and not await self._may_take(connection, known, credential_digest, now):
+                return InUse(known.bot_id)
+            await connection.execute(
+                sa.update(bindings)
+                .where(bindings.c.account_key == account_key)
+                .values(bot_id=bot_id, credential_digest=credential_digest, proved=False, bound_at=now)
+            )
+            await self._note_credential(connection, bot_id, credential_digest)
+        return Bound(fresh, changed=True)
+
+    async def prove(self, account_key: str, bot_id: str) -> bool:
+        """Telegram has accepted the credential. False: the account is not this bot's (any more)."""
+        statement = (
+            sa.update(bindings)
+            .where(bindings.c.account_key == account_key, bindings.c.bot_id == bot_id)
+            .values(proved=True)
+            .returning(bindings.c.account_key)
+        )
+        async with self._store.begin() as connection:
+            return (await connection.execute(statement)).first() is not None
+
+    async def release(self, bot_id: str, *, keep: tuple[str, ...] = ()) -> None:
+        """Give up a bot's accounts, but those of `keep`."""
+        statement = sa.delete(bindings).where(bindings.c.bot_id == bot_id)
+        if keep:
+            statement = statement.where(bindings.c.account_key.not_in(keep))
+        async with self._store.begin() as connection:
+            await connection.execute(statement)
+
+    async def _select(self, where: sa.ColumnElement[bool]) -> list[Binding]:
+        statement = _SELECT.where(where).order_by(bindings.c.account_key)
+        async with self._store.read() as connection:
+            return [Binding(*row) for row in (await connection.execute(statement)).all()]
+
+    async def _locked(self, connection: AsyncConnection, account_key: str) -> Binding:
+        statement = _SELECT.where(bindings.c.account_key == account_key)
+        if self._store.is_postgresql:
+            statement = statement.with_for_update()
+        return Binding(*(await connection.execute(statement)).one())
+
+    async def _may_take(
+        self, connection: AsyncConnection, known: Binding, credential_digest: str, now: datetime
+    ) -> bool:
+        free = sa.or_(leases.c.holder.is_(None), leases.c.expires_at <= database_now(self._store))
+        statement = (
+            sa.select(bots.c.deleted_at.is_(None), sa.func.coalesce(free, sa.true()))
+            .select_from(bots.outerjoin(leases, leases.c.bot_id == bots.c.id))
+            .where(bots.c.id == known.bot_id)
+        )
+        alive, lease_free = (await connection.execute(statement)).one()
+        return gives_way(
+            known, credential_digest, alive=bool(alive), lease_free=bool(lease_free), now=now, term=self._term
+        )
+
+    async def _note_credential(self, connection: AsyncConnection, bot_id: str, credential_digest: str) -> None:
+        await connection.execute(sa.update(bots).where(bots.c.id == bot_id).values(credential_digest=credential_digest))
+
+
+_SELECT = sa.select(
+    bindings.c.account_key,
+    bindings.c.bot_id,
+    bindings.c.credential_digest,
+    bindings.c.proved,
+    bindings.c.bound_at,
+)
