@@ -1,0 +1,263 @@
+"""Why: the client that takes in. Each step of Telethon's update loop becomes one transaction, or the client is thrown away.
+
+Built anew for each connection from the store; nothing in it outlives the connection. Private parts of Telethon that are used:
+_preprocess_updates, _message_box, _mb_entity_cache, _sender (_handlers, send), _updates_queue, __call__ (contract tests).
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import structlog
+from telethon import TelegramClient, errors, utils
+from telethon.tl import functions, types
+
+from botfleet.store.rows import ACCOUNT_STATE, Intake, UpdateState
+from botrunner.ownership.cutoff import CutOff
+from botrunner.telegram.device import client_options, close_client
+from botrunner.telegram.entities import Entities
+from botrunner.telegram.errors import ACCOUNT_LOST, is_passing, wait_seconds, wire_name
+from botrunner.telegram.intake import Collector, is_empty, moved_states
+from botrunner.telegram.messagebox import RecordingMessageBox
+from botrunner.telegram.session import InboxSession
+from botrunner.telegram.types import ApiCredentials, Me
+
+_log = structlog.get_logger(__name__)
+
+TAKE_IN_SECONDS = 15.0
+DIFFERENCE_SECONDS = 20.0
+CHANNELS_AT_ONCE = 5
+CHANNELS_PAUSE_SECONDS = 0.3
+_LONGEST_PAUSE = 30.0
+
+_DIFFERENCES = (functions.updates.GetDifferenceRequest, functions.updates.GetChannelDifferenceRequest)
+
+
+class TakeIn(Protocol):
+    """What the client needs of `botfleet.store.messages.MessagePath`."""
+
+    async def take_in(self, intake: Intake) -> set[int]:
+        """Store it all in one transaction; the peers with new pending messages."""
+
+
+class BrokenClientError(RuntimeError):
+    """The client has taken a state further than the store, or cannot go on: it and its session are to be thrown away."""
+
+
+class InboxClient(TelegramClient):  # type: ignore[misc]
+    """Takes updates in. `failed` ends with the error that ended the client, if one did."""
+
+    def __init__(
+        self,
+        session: InboxSession,
+        api: ApiCredentials,
+        guard: CutOff,
+        me: Me,
+        path: TakeIn,
+        states: dict[int, UpdateState],
+        entities: Entities,
+        *,
+        on_pending: Callable[[set[int]], None],
+        is_answered: Callable[[int], bool] = lambda _: False,
+    ) -> None:
+        """Args:
+        session: made of the same `states` and of the channels of `entities`.
+        states: as stored, by channel id; 0 is the account's and must be there.
+        on_pending: called after each commit with the peers that have new messages.
+        is_answered: whether a send with this random_id has been reported as sent already.
+        """
+        if ACCOUNT_STATE not in states:
+            raise ValueError("without a stored state Telethon would skip what was missed")
+        super().__init__(
+            session,
+            api.api_id,
+            api.api_hash,
+            catch_up=True,
+            connection_retries=1,
+            request_retries=1,
+            **client_options(guard.connection_class(), session.server_address),
+        )
+        self.entities = entities
+        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._path = path
+        self._stored = dict(states)
+        self._collector = Collector(me.id, entities)
+        self._on_pending = on_pending
+        self._is_answered = is_answered
+        self._channels_to_fetch: list[int] = []
+        self._background: set[asyncio.Task[None]] = set()
+        self._message_box = RecordingMessageBox(self._log["messagebox"])
+        self._mb_entity_cache.set_self_user(me.id, me.bot, None)
+        created = types.NewSessionCreated.CONSTRUCTOR_ID
+        self._telethon_on_new_session: Callable[[Any], Awaitable[None]] = self._sender._handlers[created]
+        self._sender._handlers[created] = self._on_new_session
+
+    def fail(self, error: BaseException) -> None:
+        """This client cannot go on; whoever runs it reads `failed`."""
+        if not self.failed.done():
+            self.failed.set_result(error)
+
+    async def close(self) -> None:
+        """Throw the client away, within a few seconds."""
+        for task in self._background:
+            task.cancel()
+        await close_client(self)
+
+    # -- taking in
+
+    async def _preprocess_updates(self, updates: Any, users: Any, chats: Any) -> list[Any]:
+        """Runs serially, after the pts moved and before anything is dispatched. Returns nothing to dispatch."""
+        self._mb_entity_cache.extend(users, chats)
+        raw = self._message_box.take()
+        raw.add(updates, users, chats)
+        states = moved_states(self._stored, self._message_box.session_state())
+        intake = self._collector.collect(raw, states)
+        if intake.sent:
+            proofs = tuple(proof for proof in intake.sent if not self._is_answered(proof[0]))
+            intake = Intake(intake.messages, intake.edits, intake.deletions, intake.states, intake.peers, proofs)
+        if is_empty(intake):
+            return []
+        try:
+            async with asyncio.timeout(TAKE_IN_SECONDS):
+                pending = await self._path.take_in(intake)
+        except BaseException as error:
+            # Also a cancellation: whether the transaction took place is unknown, and the pts in memory has moved.
+            self.fail(error)
+            if isinstance(error, Exception):
+                _log.warning("telegram.take_in_failed", error=type(error).__name__)
+                raise BrokenClientError("what was received could not be stored") from error
+            raise
+        self._stored.update(states)
+        if pending:
+            self._on_pending(pending)
+        return []
+
+    # -- catching up
+
+    async def catch_up(self) -> None:
+        """Fetch what was missed: the account's difference, and every stored channel's, a few at a time."""
+        if not self._message_box.catch_up_queued:
+            self._message_box.catch_up_queued = True
+            await super().catch_up()
+        channels = [channel_id for channel_id in self._stored if channel_id != ACCOUNT_STATE]
+        fetching = bool(self._channels_to_fetch)
+        self._channels_to_fetch.extend(channel for channel in channels if channel not in self._channels_to_fetch)
+        if self._channels_to_fetch and not fetching:
+            self._start(self._fetch_channels())
+
+    async def _fetch_channels(self) -> None:
+        while self._channels_to_fetch:
+            now = self._channels_to_fetch[:CHANNELS_AT_ONCE]
+            self._fetch_soon(now)
+            del self._channels_to_fetch[: len(now)]
+            await asyncio.sleep(CHANNELS_PAUSE_SECONDS)
+
+    def _fetch_soon(self, channel_ids: list[int]) -> None:
+        self._message_box.begin(channel_ids)
+        # The update loop waits for its queue: something harmless wakes it.
+        wake = types.UpdateShort(types.UpdateConfig(), datetime.fromtimestamp(0, UTC))
+        self._updates_queue.put_nowait(wake)
+
+    async def _on_new_session(self, message: Any) -> None:
+        """The server began a new session: what it had queued for the old one is gone."""
+        await self._telethon_on_new_session(message)
+        await self.catch_up()
+
+    async def _handle_auto_reconnect(self) -> None:
+        """Telethon would not fetch the gap."""
+        await self.catch_up()
+
+    # -- requests of the update loop
+
+    async def __call__(self, request: Any, ordered: bool = False, flood_sleep_threshold: int | None = None) -> Any:
+        """Differences are asked for again until they come: Telethon would give them up until the next gap, or 15 minutes."""
+        if isinstance(request, functions.updates.GetDifferenceRequest):
+            return await self._account_difference(request)
+        if isinstance(request, functions.updates.GetChannelDifferenceRequest):
+            return await self._channel_difference(request)
+        return await super().__call__(request, ordered, flood_sleep_threshold)
+
+    async def _account_difference(self, request: Any) -> Any:
+        attempt = 0
+        while True:
+            try:
+                return await self.ask(request, DIFFERENCE_SECONDS)
+            except (errors.RPCError, TimeoutError) as error:
+                attempt += 1
+                await asyncio.sleep(self._pause(error, attempt))
+
+    async def _channel_difference(self, request: Any) -> Any:
+        """Of one channel: the others and the account's own updates do not wait for it."""
+        try:
+            return await self.ask(request, DIFFERENCE_SECONDS)
+        except (errors.RPCError, TimeoutError) as error:
+            if not (wait_seconds(error) or is_passing(error) or wire_name(error) in ACCOUNT_LOST):
+                raise  # Telethon knows: it forgets a channel that we are not in any more, and tries others at the next gap
+            pause = self._pause(error, 1)
+            self._start(self._fetch_later(request.channel.channel_id, pause))
+            # What Telethon takes for "not now": it ends this attempt and keeps the state.
+            raise errors.ServerError(request, "LATER") from error
+
+    def _pause(self, error: BaseException, attempt: int) -> float:
+        """How long to wait before the same again.
+
+        Raises:
+            BrokenClientError: waiting does not help.
+        """
+        seconds = wait_seconds(error)
+        if seconds:
+            _log.info("telegram.difference_waits", seconds=seconds)
+            return seconds
+        if (
+            wire_name(error) in ACCOUNT_LOST
+            or not is_passing(error)
+            or (isinstance(error, TimeoutError) and attempt > 2)
+        ):
+            self.fail(error)
+            raise BrokenClientError("the difference cannot be fetched") from error
+        return float(min(_LONGEST_PAUSE, 2.0**attempt) * random.uniform(0.5, 1.0))  # noqa: S311 -- spreads load
+
+    async def _fetch_later(self, channel_id: int, pause: float) -> None:
+        await asyncio.sleep(pause)
+        self._fetch_soon([channel_id])
+
+    # -- requests of ours
+
+    async def ask(self, request: Any, deadline: float) -> Any:
+        """Send one request, once, without Telethon's retries: errors and flood waits come back at once.
+
+        Raises:
+            telethon.errors.RPCError: Telegram refused.
+            TimeoutError: no answer in time; whether it was executed is unknown.
+            ConnectionError: the connection ended; the same.
+        """
+        await request.resolve(self, utils)
+        answer = self._sender.send(request)
+        try:
+            await asyncio.wait([answer, self.failed], timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return _result(answer)
+            if self.failed.done():
+                raise ConnectionError("the connection has ended")
+            raise TimeoutError("no answer in time")
+        finally:
+            # Nothing if it is done. Else Telethon still takes the late answer's updates: a late proof of a send is kept.
+            answer.cancel()
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.fail(task.exception() or RuntimeError())
+
+
+def _result(answer: "asyncio.Future[Any]") -> Any:
+    if answer.cancelled():  # Telethon cancels what is pending when it disconnects
+        raise ConnectionError("the connection has ended")
+    return answer.result()

@@ -1,0 +1,103 @@
+"""Why: to write to a peer one needs its access hash, which comes with updates at Telegram's leisure. A bounded memory of them.
+
+Channels' hashes are kept for the life of the connection, since without them their updates cannot be fetched; people's
+give way, the oldest first: the store has them.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+from telethon import utils
+from telethon.tl import types
+
+from botfleet.store.rows import CHANNELS_BELOW, PeerRow
+
+PEOPLE = 5000
+"""How many people's hashes are kept in memory."""
+
+
+def is_channel(peer_id: int) -> bool:
+    """Whether a marked id is a channel's or a supergroup's."""
+    return peer_id < CHANNELS_BELOW
+
+
+def is_group(peer_id: int) -> bool:
+    """Whether a marked id is a basic group's; those have no access hash."""
+    return CHANNELS_BELOW <= peer_id < 0
+
+
+def channel_peer_id(channel_id: int) -> int:
+    """The marked id of a channel."""
+    return CHANNELS_BELOW - channel_id
+
+
+def bare_channel_id(peer_id: int) -> int:
+    """The channel of a marked id."""
+    return CHANNELS_BELOW - peer_id
+
+
+def hash_of(entity: Any) -> PeerRow | None:
+    """The usable access hash of a user or channel as Telegram sent it; None: it has none, or a "min" one.
+
+    Source: https://core.telegram.org/api/min -- a min hash is good for nothing that we do.
+    """
+    access_hash = getattr(entity, "access_hash", None)
+    if not isinstance(entity, types.User | types.Channel | types.ChannelForbidden):
+        return None
+    if access_hash is None or getattr(entity, "min", False):
+        return None
+    return PeerRow(utils.get_peer_id(entity), access_hash)
+
+
+class Entities:
+    """Access hashes by marked peer id."""
+
+    def __init__(self, known: Iterable[PeerRow] = (), *, people: int = PEOPLE) -> None:
+        self._channels: dict[int, int] = {}
+        self._people: OrderedDict[int, int] = OrderedDict()
+        self._limit = people
+        for row in known:
+            self._put(row)
+
+    def channels(self) -> list[PeerRow]:
+        """Of every channel."""
+        return [PeerRow(peer_id, access_hash) for peer_id, access_hash in self._channels.items()]
+
+    def get(self, peer_id: int) -> int | None:
+        """The access hash; 0 for a basic group, which needs none; None: not known."""
+        if is_group(peer_id):
+            return 0
+        return self._channels.get(peer_id) if is_channel(peer_id) else self._people.get(peer_id)
+
+    def learn(self, entities: Iterable[Any]) -> list[PeerRow]:
+        """Remember what came with updates.
+
+        Returns:
+            What was not known, or was known otherwise: to be stored.
+        """
+        new = []
+        for entity in entities:
+            row = hash_of(entity)
+            if row is not None and self.get(row.peer_id) != row.access_hash:
+                new.append(row)
+                self._put(row)
+        return new
+
+    def _put(self, row: PeerRow) -> None:
+        if is_channel(row.peer_id):
+            self._channels[row.peer_id] = row.access_hash
+            return
+        self._people[row.peer_id] = row.access_hash
+        self._people.move_to_end(row.peer_id)
+        while len(self._people) > self._limit:
+            self._people.popitem(last=False)
+
+
+def input_peer(peer_id: int, access_hash: int) -> Any:
+    """How a request names a peer."""
+    if is_channel(peer_id):
+        return types.InputPeerChannel(bare_channel_id(peer_id), access_hash)
+    if is_group(peer_id):
+        return types.InputPeerChat(-peer_id)
+    return types.InputPeerUser(peer_id, access_hash)

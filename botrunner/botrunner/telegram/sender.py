@@ -1,0 +1,235 @@
+"""Why: sends one row of the outbox and says what became of it. Every answer of Telegram is an outcome, none is retried here.
+
+It never decides what is sent, when, or again; and never sends without the row's own random_id.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from telethon import errors
+from telethon.tl import functions, types
+
+from botfleet.conditions import Reason
+from botfleet.store.rows import OutboxRow
+from botrunner.ownership.cutoff import LeaseOverError
+from botrunner.telegram.client import InboxClient
+from botrunner.telegram.entities import input_peer, is_channel
+from botrunner.telegram.errors import (
+    ACCOUNT_LOST,
+    ALREADY_SENT,
+    CHAT_REFUSALS,
+    REPLY_GONE,
+    WAIT_CHAT,
+    SendReason,
+    is_passing,
+    wait_seconds,
+    wire_name,
+)
+from botrunner.telegram.types import Me
+
+_log = structlog.get_logger(__name__)
+
+SEND_SECONDS = 20.0
+SIDE_SECONDS = 5.0
+_REMEMBER = 1000
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Telegram has it. `message_id` None: it only said that it has had it before."""
+
+    message_id: int | None
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """It may have been sent. The same row again, later: its random_id makes that harmless."""
+
+
+@dataclass(frozen=True)
+class NotConnected:
+    """Nothing was sent, because there is no connection. Again when there is one."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Telegram did not take it and says how long to wait. `whole_account`: no chat may be written to meanwhile."""
+
+    seconds: float
+    whole_account: bool
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Telegram will never take it. `reason` is a `SendReason`. `closes_chat`: nor anything else in this chat."""
+
+    reason: str
+    closes_chat: bool
+
+
+@dataclass(frozen=True)
+class AccountLost:
+    """The account's authorization is gone; nothing was sent. The connection ends by itself."""
+
+    reason: Reason
+
+
+Outcome = Sent | Unknown | NotConnected | Wait | Refused | AccountLost
+
+
+class Sender:
+    """Sends through whatever client there is now; lives as long as the runner."""
+
+    def __init__(self) -> None:
+        self._client: InboxClient | None = None
+        self._me: Me | None = None
+        self._answered: OrderedDict[int, None] = OrderedDict()
+
+    def attach(self, client: InboxClient, me: Me) -> None:
+        """From now on this client sends."""
+        self._client, self._me = client, me
+
+    def detach(self) -> None:
+        """There is no client for now."""
+        self._client = None
+
+    def is_answered(self, random_id: int) -> bool:
+        """Whether a send with this id has been reported as sent; its proof in an update says nothing new then."""
+        return random_id in self._answered
+
+    async def send(self, row: OutboxRow, *, deadline: float = SEND_SECONDS) -> Outcome:
+        """Send a row whose attempt is stored already. Takes at most about twice the deadline, in seconds."""
+        client = self._client
+        if client is None:
+            return NotConnected()
+        try:
+            peer = await self._peer(client, row)
+            if peer is None:
+                return Refused(SendReason.PEER_UNKNOWN, closes_chat=False)
+            return await self._send(client, row, peer, row.reply_to_message_id, deadline)
+        except LeaseOverError:
+            return Unknown()
+        except (errors.RPCError, errors.AuthKeyNotFound, OSError, TimeoutError) as error:
+            return self._outcome(client, error)
+
+    async def typing(self, peer_id: int, access_hash: int | None) -> None:
+        """Show that an answer is being written, for about five seconds. Best effort: nothing depends on it."""
+        peer = self._known_peer(self._client, peer_id, access_hash)
+        if peer is not None:
+            await self._side(functions.messages.SetTypingRequest(peer, types.SendMessageTypingAction()))
+
+    async def mark_read(self, peer_id: int, access_hash: int | None, message_id: int) -> None:
+        """Mark a chat as read up to a message. Best effort; bots cannot, and nothing happens then."""
+        peer = self._known_peer(self._client, peer_id, access_hash)
+        if peer is None or self._me is None or self._me.bot:
+            return
+        if is_channel(peer_id):
+            channel = types.InputChannel(peer.channel_id, peer.access_hash)
+            await self._side(functions.channels.ReadHistoryRequest(channel, message_id))
+        else:
+            await self._side(functions.messages.ReadHistoryRequest(peer, message_id))
+
+    async def _side(self, request: Any) -> None:
+        client = self._client
+        if client is None:
+            return
+        with contextlib.suppress(errors.RPCError, errors.AuthKeyNotFound, OSError):  # best effort, see the callers
+            await client.ask(request, SIDE_SECONDS)
+
+    async def _send(
+        self, client: InboxClient, row: OutboxRow, peer: Any, reply_to: int | None, deadline: float
+    ) -> Outcome:
+        request = functions.messages.SendMessageRequest(
+            peer=peer,
+            message=row.text,
+            random_id=row.random_id,
+            no_webpage=True,
+            reply_to=types.InputReplyToMessage(reply_to) if reply_to is not None else None,
+        )
+        try:
+            answer = await client.ask(request, deadline)
+        except errors.RPCError as error:
+            name = wire_name(error)
+            if name in ALREADY_SENT:
+                self._remember(row.random_id)
+                return Sent(None)
+            if name in REPLY_GONE and reply_to is not None:
+                return await self._send(client, row, peer, None, deadline)
+            raise
+        self._remember(row.random_id)
+        return Sent(sent_message_id(answer, row.random_id))
+
+    def _remember(self, random_id: int) -> None:
+        self._answered[random_id] = None
+        while len(self._answered) > _REMEMBER:
+            self._answered.popitem(last=False)
+
+    def _outcome(self, client: InboxClient, error: BaseException) -> Outcome:
+        name = wire_name(error)
+        seconds = wait_seconds(error)
+        if seconds:
+            return Wait(seconds, whole_account=name not in WAIT_CHAT)
+        if name in ACCOUNT_LOST:
+            client.fail(error)
+            return AccountLost(ACCOUNT_LOST[name])
+        if name in CHAT_REFUSALS:
+            refusal = CHAT_REFUSALS[name]
+            return Refused(refusal.reason, refusal.closes_chat)
+        if is_passing(error):
+            return Unknown()
+        _log.warning("telegram.send_refused", error=name)
+        return Refused(SendReason.NOT_ACCEPTED, closes_chat=False)
+
+    def _known_peer(self, client: InboxClient | None, peer_id: int, access_hash: int | None) -> Any | None:
+        if client is None or self._me is None:
+            return None
+        if access_hash is None:
+            access_hash = client.entities.get(peer_id)
+        if access_hash is None and self._me.bot:
+            access_hash = 0  # a bot may name a person who wrote to it without the hash
+        return None if access_hash is None else input_peer(peer_id, access_hash)
+
+    async def _peer(self, client: InboxClient, row: OutboxRow) -> Any | None:
+        """The peer of a row. A message in short form brought no hash: Telegram tells it together with the message.
+
+        Raises:
+            errors.RPCError, TimeoutError, OSError: it could not be asked for.
+        """
+        known = self._known_peer(client, row.peer_id, row.access_hash)
+        message_id = row.reply_to_message_id or message_of(row.cause)
+        if known is not None or message_id is None:
+            return known
+        request = functions.messages.GetMessagesRequest([types.InputMessageID(message_id)])
+        answer = await client.ask(request, SEND_SECONDS)
+        client.entities.learn([*answer.users, *answer.chats])
+        return self._known_peer(client, row.peer_id, None)
+
+
+def message_of(cause: str) -> int | None:
+    """The message that caused a row ("reply:17"); None: none did."""
+    tail = cause.rpartition(":")[2]
+    return int(tail) if tail.isascii() and tail.isdigit() else None
+
+
+def sent_message_id(answer: Any, random_id: int) -> int | None:
+    """The id of the message that was sent, from the answer to sendMessage; None: the answer does not say.
+
+    Source: https://core.telegram.org/api/updates -- a short answer is the message itself; a long one names the random id.
+    """
+    if isinstance(answer, types.UpdateShortSentMessage):
+        return int(answer.id)
+    for update in getattr(answer, "updates", None) or ():
+        if isinstance(update, types.UpdateMessageID) and update.random_id == random_id:
+            return int(update.id)
+    return None
+
+
+async def show_typing(sender: Sender, peer_id: int, access_hash: int | None, *, every: float = 4.0) -> None:
+    """Show typing until cancelled; Telegram forgets it after about five seconds."""
+    while True:
+        await sender.typing(peer_id, access_hash)
+        await asyncio.sleep(every)
