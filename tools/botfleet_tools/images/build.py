@@ -16,8 +16,8 @@ from botfleet_tools import binaries
 from botfleet_tools.cache import cache_dir, exclusive
 from botfleet_tools.errors import ToolError
 from botfleet_tools.images import archive as archives
-from botfleet_tools.images.builder import Builder, BuilderName, choose
 from botfleet_tools.images.buildah import Buildah
+from botfleet_tools.images.builder import Builder, BuilderName, choose
 from botfleet_tools.images.catalog import Image, chosen
 from botfleet_tools.images.context import Context, Ingredients, link, stage
 from botfleet_tools.images.docker import Docker
@@ -51,7 +51,9 @@ def repository_root() -> Path:
     """
     root = Path(botfleet_tools.__file__).resolve().parents[2]
     if not (root / "Dockerfile.runner").is_file():
-        raise ToolError(f"{root} has no Dockerfile.runner: install the tools from the repository, `uv pip install -e tools`")
+        raise ToolError(
+            f"{root} has no Dockerfile.runner: install the tools from the repository, `uv pip install -e tools`"
+        )
     return root
 
 

@@ -70,7 +70,9 @@ def stage(folder: Path, root: Path, image: Image, ingredients: Ingredients) -> C
 
 def build_arguments(dockerfile: str, arguments: dict[str, str]) -> list[str]:
     """The ``--build-arg`` options for those arguments that the Dockerfile declares; builders warn of others."""
-    declared = {line.split("=")[0].removeprefix("ARG ").strip() for line in dockerfile.splitlines() if line[:4] == "ARG "}
+    declared = {
+        line.split("=")[0].removeprefix("ARG ").strip() for line in dockerfile.splitlines() if line[:4] == "ARG "
+    }
     options: list[str] = []
     for name, value in arguments.items():
         if name in declared:

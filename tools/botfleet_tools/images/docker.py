@@ -31,14 +31,14 @@ class Docker:
     log: Path
     name: str = "docker"
 
-    def environment(self, image: Image) -> list[str]:  # noqa: ARG002 - the Dockerfile, in the key anyway, names the base
+    def environment(self, image: Image) -> list[str]:
         """See Builder."""
         return [self.name]
 
     def prepare(self, image: Image) -> None:
         """See Builder. Docker pulls the base image itself."""
 
-    def debian_packages(self, image: Image) -> list[Path]:  # noqa: ARG002
+    def debian_packages(self, image: Image) -> list[Path]:
         """See Builder. They are installed by apt within the build."""
         return []
 

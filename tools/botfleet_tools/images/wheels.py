@@ -62,8 +62,8 @@ class WheelMaker:
             # Without symbolic links to a temporary name: the folder is renamed, and only `python -m` is used of it.
             self._run([sys.executable, "-m", "venv", folder], BUILD_DEADLINE_SECONDS)
             python = folder / "bin" / "python"
-            pip = [python, "-m", "pip", "--disable-pip-version-check"]
-            pinned = ["--require-hashes", "--requirement", requirements]
+            pip = _pip(python)
+            pinned: list[str | Path] = ["--require-hashes", "--requirement", requirements]
             download = [*pip, "download", "--quiet", "--no-deps", "--dest", folder / "wheels", *pinned]
             self._run(download, DOWNLOAD_DEADLINE_SECONDS)
             install = [
@@ -86,7 +86,7 @@ class WheelMaker:
         python = self._build_environment() / "bin" / "python"
 
         def make(folder: Path) -> None:
-            download = [python, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
+            download: list[str | Path] = [*_pip(python), "download", "--quiet", "--no-deps"]
             for platform in self.target.platforms:
                 download += ["--platform", platform]
             download += ["--python-version", self.target.python_version, "--implementation", "cp"]
@@ -101,8 +101,8 @@ class WheelMaker:
     def _build_source_archive(self, python: Path, archive: Path, folder: Path) -> None:
         """Some packages are published as source only; pure Python ones are built here, with nothing downloaded."""
         with tempfile.TemporaryDirectory(prefix="botfleet-wheel-") as temporary:
-            build = [python, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps", "--no-index"]
-            build += ["--no-build-isolation", "--wheel-dir", temporary, archive]
+            build = [*_pip(python), "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+            build += ["--wheel-dir", temporary, archive]
             self._run(build, BUILD_DEADLINE_SECONDS)
             (made,) = Path(temporary).iterdir()
             if not describe(made).is_pure:
@@ -118,7 +118,7 @@ class WheelMaker:
         python = self._build_environment() / "bin" / "python"
 
         def make(folder: Path) -> None:
-            build = [python, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
+            build: list[str | Path] = [python, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
             self._run(build, BUILD_DEADLINE_SECONDS, cwd=self.root / package)
 
         (wheel,) = _made_once(cache_dir() / "wheels" / "own" / f"{Path(package).name}-{key}", make).glob("*.whl")
@@ -131,6 +131,10 @@ class WheelMaker:
 def describe(path: Path) -> Wheel:
     """A wheel's name and hash."""
     return parse_wheel(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _pip(python: Path) -> list[str | Path]:
+    return [python, "-m", "pip", "--disable-pip-version-check"]
 
 
 def _made_once(folder: Path, make: Callable[[Path], None]) -> Path:
