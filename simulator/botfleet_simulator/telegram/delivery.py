@@ -1,0 +1,104 @@
+"""Updates to the clients that are connected: who is told of a step, in which form.
+
+It must never keep anything for later: who is not connected asks for the difference.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from telethon.tl import types
+
+from botfleet_simulator.telegram.domain import Account, Box, LogEntry, Post, is_channel
+from botfleet_simulator.telegram.messaging import Change, Sent
+from botfleet_simulator.telegram.render import View
+from botfleet_simulator.telegram.world import now
+
+if TYPE_CHECKING:
+    from botfleet_simulator.telegram.connection import Connection
+    from botfleet_simulator.telegram.server import Server
+
+
+class Delivery:
+    """Pushes of one server."""
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+        self._world = server.world
+
+    def sent(self, sent: Sent, origin: "Connection | None" = None) -> None:
+        """Tell of a new post; the connection that sent it has its answer."""
+        self.announce(sent.changes, origin, first_contact=sent.first_contact)
+
+    def announce(
+        self, changes: Iterable[Change], origin: "Connection | None" = None, *, first_contact: bool = False
+    ) -> None:
+        """Tell everybody concerned of steps."""
+        for box, entry in changes:
+            box.log.trim(2 * self._server.settings.log_steps_kept)
+            if is_channel(box.owner):
+                self._to_channel(box, entry, origin)
+            else:
+                self._to_account(box, entry, origin, first_contact=first_contact)
+        self._server.moved()
+
+    def tell(self, account_id: int, make: Callable[[View], Any], origin: "Connection | None" = None) -> None:
+        """Tell one account of something that moves no pts; `make` gives the update."""
+        connections = self._open(account_id, origin)
+        if connections:
+            view = View(self._world, self._world.account(account_id))
+            update = make(view)
+            self._push(connections, view.updates([update]))
+
+    def tell_typing(self, account_id: int, update: Any) -> None:
+        """Tell one account of something short-lived, in the shortest form."""
+        connections = self._open(account_id, None)
+        if connections:
+            self._push(connections, types.UpdateShort(update, now()))
+
+    def _to_account(self, box: Box, entry: LogEntry, origin: "Connection | None", *, first_contact: bool) -> None:
+        connections = self._open(box.owner, origin)
+        if not connections:
+            return
+        view = View(self._world, self._world.account(box.owner))
+        if entry.kind == "new" and self._shortens(self._world.posts[entry.data], first_contact=first_contact):
+            self._push(connections, view.short(box, entry, self._world.posts[entry.data]))
+            return
+        update = view.update(box, entry)
+        if update is not None:
+            self._push(connections, view.updates([update]))
+
+    def _to_channel(self, box: Box, entry: LogEntry, origin: "Connection | None") -> None:
+        chat = self._world.chat(box.owner)
+        post = self._world.posts.get(entry.data) if entry.kind in {"new", "edit"} else None
+        for account_id in list(chat.members):
+            connections = self._open(account_id, origin)
+            if connections:
+                self._show(connections, self._world.account(account_id), box, entry, post)
+
+    def _show(
+        self, connections: "list[Connection]", account: Account, box: Box, entry: LogEntry, post: Post | None
+    ) -> None:
+        if post is not None and not self._server.messaging.visible(account, post):
+            return
+        view = View(self._world, account)
+        view.note(box.owner)
+        update = view.update(box, entry)
+        if update is not None:
+            self._push(connections, view.updates([update]))
+
+    def _shortens(self, post: Post, *, first_contact: bool) -> bool:
+        wanted = self._server.settings.short_updates
+        if not wanted or (first_contact and wanted != "always"):
+            return False
+        return post.action is None and post.markup is None and post.forward is None
+
+    def _open(self, account_id: int, origin: "Connection | None") -> "list[Connection]":
+        connections = [c for c in self._server.live(account_id) if c is not origin and c.receiving]
+        if connections and self._server.faults.take("silence", account=str(account_id)):
+            return []
+        return connections
+
+    def _push(self, connections: "list[Connection]", updates: Any) -> None:
+        body = bytes(updates)
+        for connection in connections:
+            connection.send(body, answer=False)
