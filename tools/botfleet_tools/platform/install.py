@@ -64,13 +64,24 @@ def wait_ready(release: Release, tell: Any = lambda what: None) -> None:
         names = json.loads(kubectl("-n", release.namespace, "get", kind, "-o", "json"))["items"]
         for name in (item["metadata"]["name"] for item in names):
             tell(f"{kind} {name}")
-            kubectl("-n", release.namespace, "rollout", "status", f"{kind}/{name}", "--timeout=180s", deadline_seconds=200)
+            kubectl(
+                "-n", release.namespace, "rollout", "status", f"{kind}/{name}", "--timeout=180s", deadline_seconds=200
+            )
 
 
 def uninstall(release: Release, progress: Progress) -> None:
     """`helm uninstall`; what the chart keeps on purpose stays."""
     helm = resolve(Program.HELM, progress)
     capture(
-        [helm, "--kubeconfig", release.cluster.kubeconfig, "uninstall", release.name, "--namespace", release.namespace, "--wait"],
+        [
+            helm,
+            "--kubeconfig",
+            release.cluster.kubeconfig,
+            "uninstall",
+            release.name,
+            "--namespace",
+            release.namespace,
+            "--wait",
+        ],
         deadline_seconds=180,
     )

@@ -88,7 +88,14 @@ def new_simulation() -> Simulation:
     )
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.PKCS1)
     bots = tuple(
-        SimulatedBot(namespace, name, 5_000_001 + i, f"{name}_bot", f"{5_000_001 + i}:AA{secrets.token_hex(16)}", f"sk-{secrets.token_hex(16)}")
+        SimulatedBot(
+            namespace,
+            name,
+            5_000_001 + i,
+            f"{name}_bot",
+            f"{5_000_001 + i}:AA{secrets.token_hex(16)}",
+            f"sk-{secrets.token_hex(16)}",
+        )
         for i, (namespace, name) in enumerate(EXAMPLE_BOTS)
     )
     people = tuple(SimulatedPerson(1001 + i, f"+99900000{i + 1:02d}", name) for i, name in enumerate(PEOPLE))
@@ -106,7 +113,9 @@ def ensure(cluster: Cluster, progress: Progress) -> Simulation:
         apply(cluster, *_objects(simulation))
         step.update("waiting for both")
         for name in ("telegram", "model"):
-            cluster.kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{name}", "--timeout=120s", deadline_seconds=130)
+            cluster.kubectl(
+                "-n", NAMESPACE, "rollout", "status", f"deployment/{name}", "--timeout=120s", deadline_seconds=130
+            )
     return simulation
 
 
@@ -163,8 +172,12 @@ def accounts_file(simulation: Simulation) -> str:
     """The accounts as the simulator reads them."""
     return yaml.safe_dump(
         {
-            "bots": [{"id": b.id, "token": b.token, "username": b.username, "name": b.name.title()} for b in simulation.bots],
-            "people": [{"id": p.id, "phone": p.phone, "name": p.name, "username": p.name.lower()} for p in simulation.people],
+            "bots": [
+                {"id": b.id, "token": b.token, "username": b.username, "name": b.name.title()} for b in simulation.bots
+            ],
+            "people": [
+                {"id": p.id, "phone": p.phone, "name": p.name, "username": p.name.lower()} for p in simulation.people
+            ],
         }
     )
 
@@ -176,7 +189,19 @@ def _objects(simulation: Simulation) -> list[dict[str, Any]]:
         "telegram", "--host", "0.0.0.0", "--port", str(MTPROTO_PORT), "--admin-host", "127.0.0.1", "--admin-port", "8444",
         "--state", "/state", "--private-key", "/files/private.pem", "--accounts", "/files/accounts.yaml", "--public-host", TELEGRAM_HOST,
     ]  # fmt: skip
-    model = ["model", "--host", "0.0.0.0", "--port", "8080", "--admin-host", "127.0.0.1", "--admin-port", "8081", "--keys", "/files/keys.txt"]
+    model = [
+        "model",
+        "--host",
+        "0.0.0.0",
+        "--port",
+        "8080",
+        "--admin-host",
+        "127.0.0.1",
+        "--admin-port",
+        "8081",
+        "--keys",
+        "/files/keys.txt",
+    ]
     return [
         secret(NAMESPACE, "telegram-files", files),
         secret(NAMESPACE, "model-files", keys),
@@ -195,7 +220,10 @@ def _deployment(name: str, args: list[str], port: int) -> dict[str, Any]:
         "args": args,
         "ports": [{"containerPort": port}],
         "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
-        "volumeMounts": [{"name": "files", "mountPath": "/files", "readOnly": True}, {"name": "state", "mountPath": "/state"}],
+        "volumeMounts": [
+            {"name": "files", "mountPath": "/files", "readOnly": True},
+            {"name": "state", "mountPath": "/state"},
+        ],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},

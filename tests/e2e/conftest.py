@@ -1,0 +1,166 @@
+"""One cluster for the whole tier: a real node, the platform installed by Helm, the bots of examples/ applied, and people who write."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from botfleet_simulator.client import ModelAdmin, TelegramAdmin
+from botfleet_simulator.person import Person
+from botfleet_tools.cluster import Cluster
+from botfleet_tools.platform import simulated
+from botfleet_tools.platform.forward import forwarded
+from botfleet_tools.platform.install import Release, install, load_images
+from botfleet_tools.platform.simulated import MTPROTO_PORT, NAMESPACE, SimulatedPerson, Simulation
+from botfleet_tools.progress import Progress
+
+NAME = "botfleet-e2e"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+READY_SECONDS = 90.0
+NUMBER = re.compile(r"\b\d+\b")
+
+
+@dataclass
+class Fleet:
+    """The platform as its user has it, and what the tests need to look into it."""
+
+    cluster: Cluster
+    release: Release
+    simulation: Simulation
+    telegram: TelegramAdmin
+    telegram_port: int
+    model: ModelAdmin
+    log_folder: Path
+    _snapshots: int = field(default=0)
+
+    def kubectl(self, *args: str, **options: Any) -> str:
+        return self.cluster.kubectl(*args, **options)
+
+    def get(self, namespace: str, kind: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("-n", namespace, "get", kind, name, "-o", "json"))
+        return found
+
+    def condition(self, namespace: str, bot: str, type_: str) -> dict[str, Any] | None:
+        conditions = self.get(namespace, "telegrambot", bot).get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == type_), None)
+
+    def wait_condition(
+        self,
+        namespace: str,
+        bot: str,
+        type_: str,
+        status: str,
+        reason: str | None = None,
+        seconds: float = READY_SECONDS,
+    ) -> dict[str, Any]:
+        """The condition, once it is as asked for."""
+        seen: dict[str, Any] | None = None
+
+        def as_asked() -> dict[str, Any] | None:
+            nonlocal seen
+            seen = self.condition(namespace, bot, type_)
+            return seen if seen and seen["status"] == status and reason in (None, seen["reason"]) else None
+
+        return wait_for(
+            as_asked, seconds, lambda: f"{namespace}/{bot}: wanted {type_}={status} {reason or ''}, last seen {seen}"
+        )
+
+    @contextlib.asynccontextmanager
+    async def person(self, who: SimulatedPerson) -> AsyncIterator[Person]:
+        async with Person(
+            "127.0.0.1", self.telegram_port, self.simulation.public_key, phone=who.phone, admin=self.telegram
+        ) as person:
+            yield person
+
+    async def new_person(self, number: int) -> SimulatedPerson:
+        """Somebody who has not written to any bot yet."""
+        phone = f"+99911{number:05d}"
+        account = await self.telegram.create_person(phone, name=f"Person {number}")
+        return SimulatedPerson(account.id, phone, f"Person {number}")
+
+    def keep_logs(self) -> None:
+        """Copies every container's log, the former container's as well: what is killed or deleted takes its log along."""
+        self._snapshots += 1
+        pods = json.loads(self.kubectl("get", "pods", "-A", "-o", "json"))["items"]
+        for pod in pods:
+            namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+            for option in ([], ["--previous"]):
+                with contextlib.suppress(Exception):
+                    text = self.kubectl("-n", namespace, "logs", name, "--all-containers", *option)
+                    (self.log_folder / f"{self._snapshots}-{namespace}-{name}{''.join(option)}.log").write_text(text)
+
+
+T = TypeVar("T")
+
+
+def wait_for(found: Callable[[], T | None], seconds: float, told: Callable[[], str]) -> T:
+    """The first result that is not None; asks five times a second."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = found()
+        if result is not None:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {told()}")
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    if os.geteuid() != 0:
+        pytest.skip("a node of plain processes needs root, and Docker is not there")
+    cluster = Cluster.ensure(name=NAME, progress=Progress())
+    yield cluster
+    if not os.environ.get("BOTFLEET_KEEP_CLUSTER"):
+        cluster.down()
+
+
+@pytest.fixture(scope="session")
+def fleet(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    progress = Progress()
+    load_images(cluster, progress)
+    simulation = simulated.ensure(cluster, progress)
+    release = Release(cluster)
+    install(release, progress, {"bots": {"defaults": simulated.BOT_DEFAULTS}})
+    simulated.apply(cluster, *simulated.owner_secrets(simulation))
+    with (
+        forwarded(cluster, NAMESPACE, "deployment/telegram", MTPROTO_PORT, 8444) as telegram,
+        forwarded(cluster, NAMESPACE, "deployment/model", 8081) as model,
+    ):
+        fleet = Fleet(
+            cluster,
+            release,
+            simulation,
+            TelegramAdmin(f"http://127.0.0.1:{telegram[8444]}"),
+            telegram[MTPROTO_PORT],
+            ModelAdmin(f"http://127.0.0.1:{model[8081]}"),
+            tmp_path_factory.mktemp("logs"),
+        )
+        for bot in simulation.bots:
+            cluster.kubectl("apply", "-f", str(EXAMPLES / f"{bot.name}.yaml"))
+        for bot in simulation.bots:
+            fleet.wait_condition(bot.namespace, bot.name, "Ready", "True")
+        yield fleet
+
+
+async def named_once(fleet: Fleet, person: int, bot: str, numbers: list[int], seconds: float = 90) -> None:
+    """By the receiver's count: exactly one delivered reply names each number, and they come in order."""
+    deadline = time.monotonic() + seconds
+    while True:
+        replies = await fleet.telegram.messages(person, bot, incoming=True)
+        named = [int(word) for reply in replies for word in NUMBER.findall(reply.text)]
+        if set(numbers) <= set(named):
+            break
+        missing = sorted(set(numbers) - set(named))
+        assert time.monotonic() < deadline, f"not answered within {seconds:.0f} s: {missing}"
+        await asyncio.sleep(0.3)
+    ours = [number for number in named if number in set(numbers)]
+    assert ours == sorted(numbers), f"each number once and in order; delivered: {ours}"

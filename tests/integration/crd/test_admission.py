@@ -1,0 +1,74 @@
+"""Promises of `kubectl apply`: what is wrong is refused by the API server itself, with the field and what to write instead."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from botfleet_tools.run import CommandFailedError
+from botfleet_tools.servers import ApiServer
+from tests.unit.core.test_spec import MINIMAL, bot
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module", params=["1.34", "1.36"])
+def api(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
+    if reason := ApiServer.unavailable(request.param):
+        pytest.skip(reason)
+    with ApiServer(version=request.param) as api:
+        api.kubectl("apply", "-f", str(ROOT / "crds/telegrambots.yaml"))
+        api.kubectl("wait", "--for=condition=Established", "crd/telegrambots.botfleet.dev", "--timeout=20s")
+        yield api
+
+
+def apply(api: ApiServer, document: dict[str, Any]) -> str:
+    return api.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(document))
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"spec__persona__promt": "x"}, 'unknown field "spec.persona.promt"'),
+    ({"spec__persona__prompt": ""}, "write who the bot is"),
+    ({"spec__persona__prompt": "  "}, "write who the bot is"),
+    ({"spec__persona__prompt": 5}, "spec.persona.prompt"),
+    ({"spec__model__temperature": 9}, "temperature must lie between 0 and 2"),
+    ({"spec__model__temperature": "warm"}, "spec.model.temperature"),
+    ({"spec__model__baseUrl": "api.openai.com"}, "baseUrl must be a URL"),
+    ({"spec__model__maxOutputTokens": 0}, "spec.model.maxOutputTokens"),
+    ({"spec__account__sessionSecretRef": {"name": "s", "key": "k"}}, "give botTokenSecretRef"),
+    ({"spec__account__botTokenSecretRef": None}, "give botTokenSecretRef"),
+    ({"spec__account__type": "User"}, "give sessionSecretRef"),
+    ({"spec__account__type": "Robot"}, "spec.account.type"),
+    ({"spec__account__apiCredentialsSecretRef": None}, "spec.account.apiCredentialsSecretRef"),
+    ({"spec__conversation": {"debounceSeconds": -1}}, "spec.conversation.debounceSeconds"),
+    ({"spec__deletionPolicy": "Burn"}, "spec.deletionPolicy"),
+    ({"spec__workload": {"resources": {"limits": {"memory": "lots"}}}}, "spec.workload.resources.limits"),
+    ({"metadata__name": "x" * 51}, "at most 50 characters"),
+    ({"metadata__name": "a.b"}, "DNS label"),
+    ({"spec": None}, "spec"),
+]
+
+
+@pytest.mark.parametrize(("changes", "told"), REFUSED)
+def test_a_mistake_is_refused_with_the_field_and_what_to_write(
+    api: ApiServer, changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(CommandFailedError) as refused:
+        apply(api, bot(**changes))
+    assert told in refused.value.output
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda p: p.name)
+def test_the_examples_are_accepted(api: ApiServer, path: Path) -> None:
+    document = yaml.safe_load(path.read_text())
+    document["metadata"]["namespace"] = "default"
+    assert "created" in apply(api, document)
+    api.kubectl("delete", "telegrambot", document["metadata"]["name"])
+
+
+def test_the_api_server_writes_no_default_into_an_object(api: ApiServer) -> None:
+    apply(api, MINIMAL)
+    stored = yaml.safe_load(api.kubectl("get", "telegrambot", "concierge", "-o", "yaml"))
+    assert stored["spec"] == MINIMAL["spec"]

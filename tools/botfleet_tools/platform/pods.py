@@ -1,0 +1,57 @@
+"""Why: tests kill what runs in a pod as a machine would: with SIGKILL, from outside. Only processes of a pod of ours are touched."""
+
+import contextlib
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from botfleet_tools.cluster import Cluster
+from botfleet_tools.errors import ToolError
+
+
+def pod_of(cluster: Cluster, namespace: str, bot: str) -> dict[str, Any]:
+    """The one pod of a bot that is not being deleted.
+
+    Raises:
+        ToolError: there is none, or more than one.
+    """
+    text = cluster.kubectl("-n", namespace, "get", "pods", "-l", f"botfleet.dev/bot={bot}", "-o", "json")
+    pods = [pod for pod in json.loads(text)["items"] if "deletionTimestamp" not in pod["metadata"]]
+    if len(pods) != 1:
+        raise ToolError(f"{namespace}/{bot} has {len(pods)} pods; one was expected")
+    pod: dict[str, Any] = pods[0]
+    return pod
+
+
+def restarts(cluster: Cluster, namespace: str, bot: str) -> int:
+    """How often the container of a bot's pod was started again."""
+    statuses = pod_of(cluster, namespace, bot)["status"].get("containerStatuses", [])
+    return sum(int(status["restartCount"]) for status in statuses)
+
+
+def kill9(cluster: Cluster, namespace: str, bot: str) -> int:
+    """SIGKILL to every process of the bot's container; how many there were.
+
+    The node's processes are visible from this machine with either provider, and are known by their container's id in
+    /proc/PID/cgroup.
+    """
+    status = pod_of(cluster, namespace, bot)["status"]["containerStatuses"][0]
+    container = status["containerID"].rpartition("//")[2]
+    if len(container) < 32:
+        raise ToolError(f"{namespace}/{bot}: the container has no usable id yet")
+    killed = 0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and _belongs(folder, container):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(folder.name), signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+def _belongs(process: Path, container: str) -> bool:
+    try:
+        return container in (process / "cgroup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
