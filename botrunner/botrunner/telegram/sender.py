@@ -22,6 +22,7 @@ from botrunner.telegram.errors import (
     ACCOUNT_LOST,
     ALREADY_SENT,
     CHAT_REFUSALS,
+    KEY_IS_DEAD,
     REPLY_GONE,
     WAIT_CHAT,
     SendReason,
@@ -51,11 +52,6 @@ class Unknown:
 
 
 @dataclass(frozen=True)
-class NotConnected:
-    """Nothing was sent, because there is no connection. Again when there is one."""
-
-
-@dataclass(frozen=True)
 class Wait:
     """Telegram did not take it and says how long to wait. `whole_account`: no chat may be written to meanwhile."""
 
@@ -73,12 +69,15 @@ class Refused:
 
 @dataclass(frozen=True)
 class AccountLost:
-    """The account's authorization is gone; nothing was sent. The connection ends by itself."""
+    """The account's authorization is gone, and nothing was sent. The life of the connection ends with the same reason.
+
+    A bot account whose key died is not lost: the connection logs it in again, and the outcome is `Unknown`.
+    """
 
     reason: Reason
 
 
-Outcome = Sent | Unknown | NotConnected | Wait | Refused | AccountLost
+Outcome = Sent | Unknown | Wait | Refused | AccountLost
 
 
 class Sender:
@@ -88,24 +87,38 @@ class Sender:
         self._client: InboxClient | None = None
         self._me: Me | None = None
         self._answered: OrderedDict[int, None] = OrderedDict()
+        self._attached = asyncio.Event()
 
     def attach(self, client: InboxClient, me: Me) -> None:
         """From now on this client sends."""
         self._client, self._me = client, me
+        self._attached.set()
 
     def detach(self) -> None:
         """There is no client for now."""
         self._client = None
+        self._attached.clear()
+
+    async def wait_connected(self) -> None:
+        """Wait, for as long as it takes, until there is a connection to send through."""
+        await self._attached.wait()
 
     def is_answered(self, random_id: int) -> bool:
         """Whether a send with this id has been reported as sent; its proof in an update says nothing new then."""
         return random_id in self._answered
 
     async def send(self, row: OutboxRow, *, deadline: float = SEND_SECONDS) -> Outcome:
-        """Send a row whose attempt is stored already. Takes at most about twice the deadline, in seconds."""
-        client = self._client
-        if client is None:
-            return NotConnected()
+        """Send a row whose attempt is stored already; waits for a connection. Never raises what Telegram or the network does.
+
+        Args:
+            deadline: seconds, for the connection and again for the answer.
+        """
+        try:
+            await asyncio.wait_for(self._attached.wait(), deadline)
+        except TimeoutError:
+            return Unknown()
+        client, me = self._client, self._me
+        assert client is not None and me is not None  # noqa: S101 -- attached
         try:
             peer = await self._peer(client, row)
             if peer is None:
@@ -114,7 +127,7 @@ class Sender:
         except LeaseOverError:
             return Unknown()
         except (errors.RPCError, errors.AuthKeyNotFound, OSError, TimeoutError) as error:
-            return self._outcome(client, error)
+            return self._outcome(client, me, error)
 
     async def typing(self, peer_id: int, access_hash: int | None) -> None:
         """Show that an answer is being written, for about five seconds. Best effort: nothing depends on it."""
@@ -168,14 +181,14 @@ class Sender:
         while len(self._answered) > _REMEMBER:
             self._answered.popitem(last=False)
 
-    def _outcome(self, client: InboxClient, error: BaseException) -> Outcome:
+    def _outcome(self, client: InboxClient, me: Me, error: BaseException) -> Outcome:
         name = wire_name(error)
         seconds = wait_seconds(error)
         if seconds:
             return Wait(seconds, whole_account=name not in WAIT_CHAT)
         if name in ACCOUNT_LOST:
             client.fail(error)
-            return AccountLost(ACCOUNT_LOST[name])
+            return Unknown() if me.bot and name in KEY_IS_DEAD else AccountLost(ACCOUNT_LOST[name])
         if name in CHAT_REFUSALS:
             refusal = CHAT_REFUSALS[name]
             return Refused(refusal.reason, refusal.closes_chat)
