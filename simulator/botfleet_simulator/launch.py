@@ -179,12 +179,8 @@ async def telegram_server(
     log: Path | None = None,
 ) -> AsyncIterator[TelegramServer]:
     """A running Telegram simulator; its state is in `state_dir`, its log beside it unless said otherwise."""
-    state_dir.mkdir(parents=True, exist_ok=True)
     arguments = ["telegram", "--state", str(state_dir)]
-    if isinstance(accounts, Mapping):
-        path = state_dir / "accounts.yaml"
-        path.write_text(yaml.safe_dump(dict(accounts)), encoding="utf-8")
-        accounts = path
+    accounts = _prepared(state_dir, accounts)
     if accounts is not None:
         arguments += ["--accounts", str(accounts)]
     if private_key is not None:
@@ -221,6 +217,16 @@ async def model_server(
         server = ModelServer(arguments, host, port, admin_port, log or work / "simulator.log")
         async with _running(server):
             yield server
+
+
+def _prepared(state_dir: Path, accounts: Path | Mapping[str, Any] | None) -> Path | None:
+    """Make the state folder and, of data, an accounts file in it."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    if not isinstance(accounts, Mapping):
+        return accounts
+    path = state_dir / "accounts.yaml"
+    path.write_text(yaml.safe_dump(dict(accounts)), encoding="utf-8")
+    return path
 
 
 @contextlib.asynccontextmanager

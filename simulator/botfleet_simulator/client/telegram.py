@@ -21,9 +21,9 @@ class TelegramAdmin(AdminClient):
         username: str,
         *,
         name: str | None = None,
-        id: int | None = None,
+        id: int | None = None,  # noqa: A002
         token: str | None = None,
-        privacy_mode: bool = True,  # noqa: A002
+        privacy_mode: bool = True,
     ) -> Account:
         """A new bot; without `token` it gets one."""
         body = given(username=username, name=name, id=id, token=token, privacy_mode=privacy_mode)
