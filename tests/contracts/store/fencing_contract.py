@@ -1,0 +1,114 @@
+"""A stale token writes nothing, whatever it tries to write."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from botfleet.store.account import AccountRepository
+from botfleet.store.engine import Store
+from botfleet.store.errors import LeaseLost
+from botfleet.store.events import EventRepository
+from botfleet.store.lease import Lease
+from botfleet.store.messages import MessagePath
+from botfleet.store.rows import Deletion, InboxRow, Intake, OutboxRow, PeerRow, UpdateState
+from botfleet.store.tables import InboxState
+from tests.contracts.store.samples import (
+    ACCOUNT,
+    OTHER,
+    PERSON,
+    answered,
+    draft,
+    edit,
+    incoming,
+    snapshot,
+    take_over,
+    taken_in,
+)
+
+
+@dataclass
+class Stale:
+    path: MessagePath
+    account: AccountRepository
+    events: EventRepository
+    event_ids: list[str]
+    pending: list[InboxRow]
+    outgoing: OutboxRow
+
+
+_EVERYTHING = Intake(
+    messages=(incoming(50),),
+    edits=(edit(1, "edited"), edit(9, "edited", peer_id=OTHER)),
+    deletions=(Deletion(2),),
+    states={0: UpdateState(pts=1000)},
+    peers=(PeerRow(PERSON, 1), PeerRow(60, 2)),
+    sent=((10, 900),),
+)
+_SOON = datetime(2030, 1, 1, tzinfo=UTC)
+
+WRITES: dict[str, Callable[[Stale], Awaitable[Any]]] = {
+    "take_in": lambda s: s.path.take_in(_EVERYTHING),
+    "take_in, nothing new": lambda s: s.path.take_in(Intake()),
+    "set_baseline": lambda s: s.path.set_baseline(UpdateState(1), channel_id=5),
+    "store_answer": lambda s: s.path.store_answer(
+        PERSON, s.pending, [draft(20, discloses=True)], replies_are_final=True
+    ),
+    "store_answer, newer pending": lambda s: s.path.store_answer(
+        PERSON, s.pending[:1], [draft(20)], replies_are_final=False
+    ),
+    "store_answer, no messages": lambda s: s.path.store_answer(PERSON, [], [draft(20)], replies_are_final=True),
+    "close_inbox": lambda s: s.path.close_inbox(PERSON, [1], InboxState.SKIPPED, "TooOld"),
+    "mark_attempted": lambda s: s.path.mark_attempted(s.outgoing),
+    "mark_sent": lambda s: s.path.mark_sent(s.outgoing, 900),
+    "mark_failed": lambda s: s.path.mark_failed(s.outgoing, "Blocked"),
+    "defer": lambda s: s.path.defer(s.outgoing, _SOON),
+    "cancel": lambda s: s.path.cancel(s.outgoing, "OptedOut"),
+    "opt_out": lambda s: s.path.opt_out(OTHER),
+    "opt_in": lambda s: s.path.opt_in(PERSON),
+    "close_chat": lambda s: s.path.close_chat(PERSON, "Blocked"),
+    "set_not_before": lambda s: s.path.set_not_before(PERSON, _SOON),
+    "save_session": lambda s: s.account.save_session(b"other", "digest"),
+    "mark_authorized": lambda s: s.account.mark_authorized("name"),
+    "note_token_login": lambda s: s.account.note_token_login(),
+    "discard": lambda s: s.account.discard(),
+    "mark_relayed": lambda s: s.events.mark_relayed(s.event_ids),
+}
+
+
+@pytest.fixture
+async def stale(store: Store, bot_id: str, lease: Lease, path: MessagePath) -> Stale:
+    """A runner with everything under way, whose lease has passed on."""
+    await taken_in(path, 9, peer_id=OTHER)
+    (outgoing,) = await answered(path, 10, peer_id=OTHER)
+    pending = await taken_in(path, 1, 2)
+    await path.take_in(Intake(states={0: UpdateState(pts=5)}, peers=(PeerRow(PERSON, 99),)))
+    await path.opt_out(PERSON)
+    account = AccountRepository(store, lease, ACCOUNT)
+    await account.save_session(b"sealed", "digest")
+    events = EventRepository(store, lease)
+    waiting = [event.id for event in await events.unrelayed()]
+    await take_over(store, bot_id)
+    return Stale(path, account, events, waiting, pending, outgoing)
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_stale_token_writes_nothing_and_says_so(store: Store, stale: Stale, write: str) -> None:
+    before = await snapshot(store)
+    with pytest.raises(LeaseLost):
+        await WRITES[write](stale)
+    assert await snapshot(store) == before
+
+
+def test_every_write_is_tried_with_a_stale_token() -> None:
+    reads = {"states", "peers", "pending_chats", "pending", "history", "chat", "outgoing_chats", "next_outgoing"}
+    reads |= {"find_open_by_random_id", "opted_out", "counts", "load", "unrelayed", "fence", "insert", "mine", "keys"}
+    methods = {
+        name
+        for owner in (MessagePath, AccountRepository, EventRepository)
+        for name in dir(owner)
+        if not name.startswith("_")
+    }
+    assert methods - reads == {write.split(",")[0] for write in WRITES}
