@@ -31,6 +31,7 @@ class Chart:
     def __init__(self, helm: Path, home: Path) -> None:
         self.path = CHART
         self._helm = helm
+        self._texts: dict[str, str] = {}
         folders = {f"HELM_{kind}_HOME": str(home / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
         self._environment = {**os.environ, **folders, "HOME": str(home)}
 
@@ -52,7 +53,14 @@ class Chart:
         return done.stdout
 
     def text(self, values: Any = None, *, release: str = "botfleet", namespace: str = "botfleet") -> str:
-        """The manifests as text."""
+        """The manifests as text; the same question is asked once."""
+        question = yaml.safe_dump([values or {}, release, namespace])
+        if question not in self._texts:
+            self._texts[question] = self.rendered_anew(values, release=release, namespace=namespace)
+        return self._texts[question]
+
+    def rendered_anew(self, values: Any = None, *, release: str = "botfleet", namespace: str = "botfleet") -> str:
+        """The manifests as text, from Helm."""
         return self.helm("template", release, str(self.path), "--namespace", namespace, values=values or {})
 
     def render(self, values: Any = None, *, release: str = "botfleet", namespace: str = "botfleet") -> list[Object]:

@@ -42,7 +42,7 @@ def test_each_scenario_passes_the_strict_lint(chart: "Chart", scenario_values: d
 
 
 def test_rendering_twice_gives_the_same_names(chart: "Chart", scenario_values: dict[str, Any]) -> None:
-    assert chart.text(scenario_values) == chart.text(scenario_values)
+    assert chart.rendered_anew(scenario_values) == chart.rendered_anew(scenario_values)
 
 
 @pytest.mark.parametrize("mode", ["cluster", "namespaced"])
