@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from botfleet.store.engine import Store, create_store
 from botfleet.store.identity import ensure_standalone_bot
