@@ -3,6 +3,8 @@
 It works from the state that was written before each thing was made, and may be repeated at any time.
 """
 
+import contextlib
+import os
 import shutil
 import signal
 
@@ -24,9 +26,17 @@ def remove(state: State) -> None:
         # The kernel ends all processes of the cluster with its first one, and waits for them.
         if process is not None and process.send(signal.SIGKILL) and not process.wait(END_SECONDS):
             raise ClusterError(f"process {process.pid} of cluster {state.name} does not end")
+        if process is not None:
+            _collect(process.pid)
     network.disconnect(state.names.interface)
     cgroups.remove(state.names.cgroup)
     shutil.rmtree(state.run_dir)
+
+
+def _collect(pid: int) -> None:
+    """Collect a process that this very one started."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 def sweep(progress: Progress) -> None:

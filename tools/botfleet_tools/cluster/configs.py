@@ -85,15 +85,18 @@ def cni(network: Network) -> str:
 def corefile(network: Network) -> str:
     """CoreDNS: the cluster's names; every other name does not exist, said at once."""
     return f"""\
-.:53 {{
+{layout.DOMAIN}:53 in-addr.arpa:53 ip6.arpa:53 {{
   bind {network.node_ip}
   errors
-  ready 127.0.0.1:8181
-  kubernetes {layout.DOMAIN} in-addr.arpa ip6.arpa {{
+  kubernetes {{
     kubeconfig {layout.PKI}/coredns.kubeconfig
     pods insecure
     ttl 2
   }}
+}}
+.:53 {{
+  bind {network.node_ip}
+  errors
   template ANY ANY {{
     rcode NXDOMAIN
   }}

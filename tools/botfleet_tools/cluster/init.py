@@ -18,6 +18,7 @@ from pathlib import Path
 
 INSIDE = Path("/run/botfleet")
 HIDDEN = ("/run", "/tmp", "/var/lib/cni", "/var/lib/containerd")  # noqa: S108 - covered, not used
+VOLUMES = INSIDE / "volumes"
 # The kubelet sets these for the whole machine unless it finds them set; it is shown files that say so instead.
 SYSCTLS = {
     "vm/overcommit_memory": "1",
@@ -30,6 +31,7 @@ SYSCTLS = {
 POLL_SECONDS = 0.05
 RESTART_SECONDS = (0.5, 1, 2, 5, 10)
 STEADY_SECONDS = 30.0
+IN_CREATE = 0x100
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -90,6 +92,21 @@ def freeze_sysctls() -> None:
             shown.parent.mkdir(exist_ok=True)
             shown.write_text(f"{value}\n")
             mount(str(shown), str(target), flags=MS_BIND)
+
+
+def watch_volumes() -> int:
+    """A descriptor that becomes readable when a volume is made."""
+    descriptor: int = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    if descriptor < 0 or _libc.inotify_add_watch(descriptor, bytes(VOLUMES), IN_CREATE) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(VOLUMES))
+    return descriptor
+
+
+def open_volumes() -> None:
+    """Let pods that are not root write to their volumes: the provisioner makes folders for root only."""
+    for volume in VOLUMES.iterdir():
+        volume.chmod(0o777)
 
 
 def accepts(address: str) -> bool:
@@ -154,6 +171,7 @@ def report(services: list[Service]) -> None:
 
 def supervise(services: list[Service], environment: dict[str, str]) -> None:
     """Start what may start, for ever."""
+    volumes = watch_volumes()
     awake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -167,9 +185,11 @@ def supervise(services: list[Service], environment: dict[str, str]) -> None:
         if changed:
             report(services)
         waiting = any(service.pid is None for service in services)
-        select.select([awake], [], [], POLL_SECONDS if waiting else None)
-        with contextlib.suppress(BlockingIOError):
-            os.read(awake, 4096)
+        readable, _, _ = select.select([awake, volumes], [], [], POLL_SECONDS if waiting else None)
+        for descriptor in readable:
+            os.read(descriptor, 4096)
+        if volumes in readable:
+            open_volumes()
 
 
 def main(plan_file: str) -> None:

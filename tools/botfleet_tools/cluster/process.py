@@ -4,7 +4,7 @@ The host keeps one interface, its control groups and one folder of it, all recor
 """
 
 import json
-import subprocess
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -120,34 +120,44 @@ def _create(names: Names, progress: Progress, *, audit: bool) -> State:
 
 def _launch(state: State) -> State:
     """Start the first process and record it; it waits for our word, and ends when we end without giving it."""
-    first = [sys.executable, "-I", "-S", init.__file__, str(files.plan_file(state.run_dir))]
     log = state.run_dir / "log" / "init.log"
-    with log.open("ab") as output:
-        launcher = subprocess.Popen(
-            ["unshare", *NAMESPACES, "--fork", "--kill-child=KILL", *first],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd="/",
-        )
-    if launcher.stdin is None:
-        raise ClusterError("no pipe to the cluster's first process")
-    state = state.with_changes(launcher=Process.of(launcher.pid))
-    found: list[int] = []
+    first = [sys.executable, "-I", "-S", init.__file__, str(files.plan_file(state.run_dir))]
+    launcher, word = _spawn(["env", "--chdir=/", "unshare", *NAMESPACES, "--fork", "--kill-child=KILL", *first], log)
+    with open(word, "wb") as pipe:  # noqa: PTH123 - a descriptor
+        state = state.with_changes(launcher=Process.of(launcher))
+        found: list[int] = []
 
-    def started() -> bool:
-        if launcher.poll() is not None:
-            raise ClusterError(f"the cluster's first process ended at once:\n{tail(log)}")
-        found[:] = children(launcher.pid)
-        return bool(found)
+        def started() -> bool:
+            if Process.of(launcher) is None:
+                raise ClusterError(f"the cluster's first process ended at once:\n{tail(log)}")
+            found[:] = [pid for pid in children(launcher) if Process.of(pid) is not None]
+            return bool(found)
 
-    _wait(started, START_SECONDS, "the cluster's first process", log)
-    state = state.with_changes(init=Process.of(found[0]))
-    network.connect(state.names.interface, state.network, found[0])
-    launcher.stdin.write(b"go\n")
-    launcher.stdin.close()
+        _wait(started, START_SECONDS, "the cluster's first process", log)
+        state = state.with_changes(init=Process.of(found[0]))
+        network.connect(state.names.interface, state.network, found[0])
+        pipe.write(b"go\n")
     return state
+
+
+def _spawn(argv: list[str], log: Path) -> tuple[int, int]:
+    """Start a process that outlives this one; its id, and the descriptor that writes to its input."""
+    reading, writing = os.pipe()
+    try:
+        pid = os.posix_spawnp(
+            argv[0],
+            argv,
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, reading, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+    finally:
+        os.close(reading)
+    return pid, writing
 
 
 def _complete(state: State, progress: Progress) -> State:
