@@ -1,0 +1,116 @@
+"""
+Why: whether a spec makes sense and everything that it names exists, decided before anything is made.
+Never: make half a bot: what is refused here creates nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from botfleet.conditions import Reason
+from botfleet.digest import content_digest
+from botfleet.effective import EffectiveSpec, IncompleteError, effective
+from botfleet.spec import TelegramBotSpec
+from botfleet_operator.model import BotRecord, KeyView, SecretRecord
+from botfleet_operator.plan import Absence
+from botfleet_operator.references import Need, Use, needs
+
+_DETAIL_MOST = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The spec with all defaults, and what follows from the Secrets without their values."""
+
+    spec: EffectiveSpec
+    account_key: str
+    credential_digest: str
+    credentials_digest: str  # of all values that the runner gets, under the installation's key
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why not, in words for the condition. `suspend` is what the spec says all the same: it works from any state."""
+
+    reason: Reason
+    values: Mapping[str, str | int] = field(default_factory=dict)
+    suspend: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Secrets that the watch does not show: first tell missing from unlabelled. Empty: their news is on its way."""
+
+    secrets: tuple[str, ...]
+
+
+def accept(
+    bot: BotRecord, defaults: Mapping[str, Any], secrets: Mapping[str, SecretRecord | Absence]
+) -> Accepted | Refused | Undecided:
+    """The verdict on one bot's spec and on what it names."""
+    suspend = bot.spec.get("suspend") is True
+    try:
+        spec = effective(TelegramBotSpec.model_validate(bot.spec), dict(defaults))
+    except IncompleteError as error:
+        return Refused(Reason.INCOMPLETE, {"fields": ", ".join(error.fields)}, suspend)
+    except ValidationError as error:
+        return Refused(Reason.INVALID, {"detail": _said(error)}, suspend)
+    wanted = list(needs(spec))
+    states = {need.secret: secrets.get(need.secret, Absence.UNKNOWN) for need in wanted}
+    unknown = tuple(sorted(name for name, state in states.items() if state is Absence.UNKNOWN))
+    if unknown or Absence.ARRIVING in states.values():
+        return Undecided(unknown)
+    views: dict[Use, KeyView] = {}
+    digests: list[list[str]] = []
+    for need in wanted:
+        found = _view(bot, need, states[need.secret], suspend)
+        if isinstance(found, Refused):
+            return found
+        views[need.use] = found
+        digests.append([need.secret, need.key, found.digest])
+    credential = views.get(Use.TOKEN) or views[Use.SESSION]
+    key = f"bot:{credential.account_id}" if Use.TOKEN in views else f"session:{credential.credential}"
+    return Accepted(spec, key, credential.credential, content_digest(sorted(digests))[:32])
+
+
+def _said(error: ValidationError) -> str:
+    """Places and messages; never the values, which pydantic would quote."""
+    said = "; ".join(f"spec.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+    return said if len(said) <= _DETAIL_MOST else said[: _DETAIL_MOST - 1] + "…"
+
+
+def _view(bot: BotRecord, need: Need, state: SecretRecord | Absence, suspend: bool) -> KeyView | Refused:
+    values: dict[str, str | int] = {
+        "name": need.secret,
+        "key": need.key,
+        "used_by": need.use.value,
+        "namespace": bot.namespace,
+    }
+    if isinstance(state, Absence):
+        missing = state is Absence.MISSING
+        return Refused(Reason.SECRET_MISSING if missing else Reason.SECRET_NOT_LABELLED, values, suspend)
+    if state.ours:
+        return Refused(
+            Reason.SECRET_UNUSABLE,
+            {**values, "detail": "the operator made this Secret, and no bot may read another's credentials"},
+            suspend,
+        )
+    view = state.keys.get(need.key)
+    if view is None:
+        return Refused(Reason.SECRET_KEY_MISSING, values, suspend)
+    wrong = _unusable(need.use, view)
+    return Refused(Reason.SECRET_UNUSABLE, {**values, "detail": wrong}, suspend) if wrong else view
+
+
+def _unusable(use: Use, view: KeyView) -> str | None:
+    if view.is_empty:
+        return "it is empty"
+    if use is Use.TOKEN and view.account_id is None:
+        return "a bot token looks like 123456789:AA… as BotFather shows it"
+    if use is Use.API_ID and not view.is_number:
+        return "api-id is a number, as my.telegram.org shows it"
+    return None

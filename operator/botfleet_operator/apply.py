@@ -1,0 +1,206 @@
+"""
+Why: the only module that changes anything: the cluster, the database's roles, the Redis users.
+Never: decide. Each kind of step has one executor here; trouble is told as a typed failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from botfleet.conditions import Reason
+from botfleet.store.errors import StoreError
+from botfleet_operator.kubeapi import (
+    JSON_PATCH,
+    SECRETS,
+    ConflictError,
+    InvalidError,
+    KubeApi,
+    KubeError,
+    NotLeadingError,
+)
+from botfleet_operator.ledger import InUse, Ledger, StillHeldError
+from botfleet_operator.model import BotRecord, ChildRecord, child_record
+from botfleet_operator.names import LABEL_CREDENTIALS
+from botfleet_operator.observe import Scratch
+from botfleet_operator.plan import (
+    Absence,
+    Apply,
+    Bind,
+    Delete,
+    EnsureIdentity,
+    EnsureRole,
+    EnsureUser,
+    Failure,
+    LookUpChildren,
+    LookUpSecrets,
+    Patch,
+    Prove,
+    Step,
+)
+from botfleet_operator.provision.bus import BusUnavailableError
+from botfleet_operator.world import CHILD_RESOURCES, World, child_name
+
+log = structlog.get_logger("botfleet.operator.apply")
+
+Executor = Callable[[BotRecord, Any, Scratch], Awaitable[None]]
+
+
+class Applier:
+    """Carries out steps, one after the other; stops at the first that fails, but Redis holds nothing else up."""
+
+    def __init__(self, api: KubeApi, world: World, ledger: Ledger, guard: Callable[[], None]) -> None:
+        self._api, self._world, self._ledger, self._guard = api, world, ledger, guard
+        self._executors: dict[type[Step], Executor] = {
+            LookUpSecrets: self._look_up_secrets,
+            LookUpChildren: self._look_up_children,
+            EnsureIdentity: self._ensure_identity,
+            Bind: self._bind,
+            Prove: self._prove,
+            EnsureRole: self._ensure_role,
+            EnsureUser: self._ensure_user,
+            Apply: self._apply,
+            Delete: self._delete,
+            Patch: self._patch,
+        }
+
+    async def run(self, bot: BotRecord, steps: tuple[Step, ...], scratch: Scratch) -> None:
+        """Carries out the steps; what fails is noted in `scratch.failures` under the step's type.
+
+        Raises:
+            NotLeadingError: nothing more may be done by this replica.
+        """
+        for step in steps:
+            self._guard()
+            try:
+                await self._executors[type(step)](bot, step, scratch)
+            except StillHeldError as held:
+                scratch.wait_seconds = held.seconds
+                return
+            except NotLeadingError:
+                raise
+            except (KubeError, StoreError, BusUnavailableError) as error:
+                scratch.failures[type(step)] = failure_of(step, error)
+                log.warning(
+                    "step_failed", namespace=bot.namespace, bot=bot.name, step=type(step).__name__, error=str(error)
+                )
+                if not isinstance(error, BusUnavailableError):
+                    return
+
+    async def _look_up_secrets(self, bot: BotRecord, step: LookUpSecrets, scratch: Scratch) -> None:
+        for name in step.names:
+            found = await self._api.get(SECRETS, bot.namespace, name, metadata_only=True)
+            if found is None:
+                scratch.secrets[name] = Absence.MISSING
+            elif (found["metadata"].get("labels") or {}).get(LABEL_CREDENTIALS) == "true":
+                scratch.secrets[name] = Absence.ARRIVING
+            else:
+                scratch.secrets[name] = Absence.UNLABELLED
+
+    async def _look_up_children(self, bot: BotRecord, step: LookUpChildren, scratch: Scratch) -> None:
+        for kind in step.kinds:
+            found = await self._api.get(
+                CHILD_RESOURCES[kind], bot.namespace, child_name(kind, bot.name), metadata_only=True
+            )
+            if found is not None:
+                scratch.children[kind] = child_record(kind, found)
+        scratch.looked_up = True
+
+    async def _ensure_identity(self, bot: BotRecord, step: EnsureIdentity, scratch: Scratch) -> None:
+        await self._ledger.ensure_identity(bot.key, bot.uid, step.credential_digest)
+
+    async def _bind(self, bot: BotRecord, step: Bind, scratch: Scratch) -> None:
+        identity = self._ledger.identity_of(bot.key, bot.uid)
+        if identity is None:
+            raise AssertionError("an account is bound to a bot that has its row")
+        result = await self._ledger.bind(identity, step.account_key, step.credential_digest)
+        if isinstance(result, InUse):
+            scratch.in_use_by = result.by
+
+    async def _prove(self, bot: BotRecord, step: Prove, scratch: Scratch) -> None:
+        identity = self._ledger.identity_of(bot.key, bot.uid)
+        if identity is not None:
+            await self._ledger.prove(identity, step.account_key)
+
+    async def _ensure_role(self, bot: BotRecord, step: EnsureRole, scratch: Scratch) -> None:
+        identity = self._ledger.identity_of(bot.key, bot.uid)
+        if identity is not None:
+            await self._ledger.ensure_role(identity)
+
+    async def _ensure_user(self, bot: BotRecord, step: EnsureUser, scratch: Scratch) -> None:
+        identity = self._ledger.identity_of(bot.key, bot.uid)
+        if identity is not None:
+            await self._ledger.ensure_user(identity)
+
+    async def _apply(self, bot: BotRecord, step: Apply, scratch: Scratch) -> None:
+        kind, metadata = step.kind, step.manifest["metadata"]
+        answered = await self._api.apply(CHILD_RESOURCES[kind], metadata["namespace"], metadata["name"], step.manifest)
+        self._remember(kind, answered)
+        scratch.children.pop(kind, None)
+        log.info("applied", namespace=bot.namespace, bot=bot.name, kind=kind, name=metadata["name"])
+
+    async def _delete(self, bot: BotRecord, step: Delete, scratch: Scratch) -> None:
+        child = step.child
+        try:
+            await self._api.delete(CHILD_RESOURCES[child.kind], child.namespace, child.name, uid=child.uid)
+        except ConflictError:
+            return  # another object has the name by now; the watch tells which
+        scratch.children.pop(child.kind, None)
+        self._mark_deleting(child)
+        log.info("leftover_deleted", namespace=bot.namespace, bot=bot.name, kind=child.kind, name=child.name)
+
+    async def _patch(self, bot: BotRecord, step: Patch, scratch: Scratch) -> None:
+        child = step.child
+        try:
+            answered = await self._api.patch(
+                CHILD_RESOURCES[child.kind],
+                child.namespace,
+                child.name,
+                list(step.operations),
+                content_type=JSON_PATCH,
+            )
+        except InvalidError as error:
+            # A test of the patch did not hold: the object has changed, and its news is on its way.
+            raise ConflictError(str(error), status=error.status) from error
+        self._remember(child.kind, answered, patched=True)
+        log.info("foreign_additions_removed", namespace=bot.namespace, bot=bot.name, kind=child.kind, name=child.name)
+
+    def _remember(self, kind: str, metadata: dict[str, Any], *, patched: bool = False) -> None:
+        """The answer to an own write is news at once; the watch would bring it some milliseconds later."""
+        informer = self._world.children[kind]
+        record = child_record(kind, {"metadata": metadata})
+        old = informer.get(record.namespace, record.name)
+        if old is not None and old.uid == record.uid and old.deployment is not None:
+            # What was patched away is not looked at again until the watch shows the pod template as it is now.
+            state = replace(old.deployment, lists=()) if patched else old.deployment
+            record = replace(record, deployment=state)
+        informer.put(record)
+
+    def _mark_deleting(self, child: ChildRecord) -> None:
+        informer = self._world.children[child.kind]
+        old = informer.get(child.namespace, child.name)
+        if old is not None and old.uid == child.uid:
+            informer.amend(replace(old, deleting=True))
+
+
+def failure_of(step: Step, error: Exception) -> Failure:
+    """In words for the condition Provisioned, and how long to wait at least."""
+    if isinstance(error, StoreError):
+        return Failure(Reason.DATABASE_UNAVAILABLE)
+    if isinstance(error, BusUnavailableError):
+        return Failure(Reason.REDIS_UNAVAILABLE)
+    kind, name = "Object", ""
+    if isinstance(step, Apply):
+        kind, name = step.kind, str(step.manifest["metadata"]["name"])
+    elif isinstance(step, (Delete, Patch)):
+        kind, name = step.child.kind, step.child.name
+    elif isinstance(step, LookUpSecrets):
+        kind, name = "Secret", ", ".join(step.names)
+    elif isinstance(step, LookUpChildren):
+        kind, name = ", ".join(step.kinds), ""
+    code = error.status if isinstance(error, KubeError) else 0
+    seconds = error.retry_after or 0.0 if isinstance(error, KubeError) else 0.0
+    return Failure(Reason.APPLY_FAILED, {"kind": kind, "name": name, "code": code}, seconds)

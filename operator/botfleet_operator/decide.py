@@ -1,0 +1,206 @@
+"""
+Why: what to do next about one bot, and what to say about it: the whole policy of the operator, as a pure function.
+Never: a clock, a network, a Kubernetes client, a random number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botfleet.conditions import ConditionType, Reason
+from botfleet.digest import spec_digest
+from botfleet_operator import judgement
+from botfleet_operator.acceptance import Accepted, Refused, Undecided, accept
+from botfleet_operator.builders import Blueprint, configmap, deployment, secret, serviceaccount, stamped
+from botfleet_operator.fields import covers
+from botfleet_operator.model import ChildRecord, named_lists
+from botfleet_operator.names import ANNOTATION_APPLIED
+from botfleet_operator.plan import (
+    Apply,
+    Bind,
+    Delete,
+    EnsureIdentity,
+    EnsureRole,
+    EnsureUser,
+    LookUpChildren,
+    LookUpSecrets,
+    Observed,
+    Patch,
+    Plan,
+    Prove,
+    Step,
+    Verdict,
+)
+
+# In the order in which they are made: the Deployment comes last, when everything that its pod needs is there.
+KINDS = ("ServiceAccount", "ConfigMap", "Secret", "Deployment")
+_POD_SPEC = "/spec/template/spec"
+_SOON_SECONDS = 0.2
+
+
+def decide(observed: Observed) -> Plan:
+    """The next steps, and the conditions as they are before them."""
+    if observed.bot.deleting:
+        return judgement.plan(observed, None, (), ())
+    acceptance = accept(observed.bot, observed.defaults, observed.secrets)
+    if isinstance(acceptance, Undecided):
+        steps = (LookUpSecrets(acceptance.secrets),) if acceptance.secrets else ()
+        return judgement.undecided(observed, steps, None if steps else _SOON_SECONDS)
+    if isinstance(acceptance, Refused):
+        refusal = Verdict(ConditionType.ACCEPTED, "False", acceptance.reason, acceptance.values)
+        return judgement.plan(observed, None, _stop_if_suspended(observed, acceptance), (refusal,))
+    return _decide_accepted(observed, acceptance)
+
+
+def _decide_accepted(observed: Observed, accepted: Accepted) -> Plan:
+    if observed.in_use_by is not None:
+        other = observed.in_use_by
+        here = f" (TelegramBot {other.name})" if other.namespace == observed.bot.namespace else ""
+        refusal = Verdict(ConditionType.ACCEPTED, "False", Reason.ACCOUNT_IN_USE, {"other": here})
+        steps = _stop_if_suspended(observed, Refused(Reason.ACCOUNT_IN_USE, suspend=accepted.spec.suspend))
+        return judgement.plan(observed, accepted, steps, (refusal,))
+    unseen = tuple(kind for kind in KINDS if kind not in observed.children)
+    if unseen and not observed.looked_up:
+        return judgement.undecided(observed, (LookUpChildren(unseen),), None)
+    conflict = _conflict(observed)
+    if conflict is not None:
+        refusal = Verdict(
+            ConditionType.ACCEPTED, "False", Reason.NAME_CONFLICT, {"kind": conflict.kind, "name": conflict.name}
+        )
+        return judgement.plan(observed, accepted, (), (refusal,))
+    fine = Verdict(ConditionType.ACCEPTED, "True", Reason.ACCEPTED)
+    steps = _database_steps(observed, accepted)
+    if not steps:
+        steps = _child_steps(observed, accepted)
+    steps = tuple(step for step in steps if type(step) not in observed.failures)
+    return judgement.plan(observed, accepted, steps, (fine,))
+
+
+def _stop_if_suspended(observed: Observed, refused: Refused) -> tuple[Step, ...]:
+    """Suspending works from any state: what runs is stopped although nothing else may be changed."""
+    child = observed.children.get("Deployment")
+    if not refused.suspend or child is None or not _ours(observed, child) or not _wants_pods(child):
+        return ()
+    if Patch in observed.failures:
+        return ()
+    return (Patch(child, ({"op": "replace", "path": "/spec/replicas", "value": 0},)),)
+
+
+def _wants_pods(child: ChildRecord) -> bool:
+    return child.deployment is not None and child.deployment.wanted > 0
+
+
+def _database_steps(observed: Observed, accepted: Accepted) -> tuple[Step, ...]:
+    """Row, binding, role, user, in this order: the account is bound before there is a Deployment."""
+    if observed.identity is None:
+        return (EnsureIdentity(accepted.credential_digest),)
+    if not _is_bound(observed, accepted.account_key, accepted.credential_digest):
+        return (Bind(accepted.account_key, accepted.credential_digest),)
+    health = observed.heartbeat.health if observed.heartbeat else None
+    if health is not None and health.account_id is not None and accepted.account_key.startswith("session:"):
+        # Two sessions of one person have different digests; only the id finds them.
+        key = f"user:{health.account_id}"
+        if judgement.speaks_for(observed, accepted) and not _is_bound(observed, key, accepted.credential_digest):
+            return (Bind(key, accepted.credential_digest),)
+    steps: list[Step] = []
+    if not observed.role_ready:
+        steps.append(EnsureRole())
+    if not observed.user_ready and EnsureUser not in observed.failures:
+        steps.append(EnsureUser())
+    if health is not None and health.authorized and judgement.speaks_for(observed, accepted):
+        steps.extend(
+            Prove(account.account_key)
+            for account in observed.bound
+            if not account.proved and account.credential_digest == accepted.credential_digest
+        )
+    return tuple(steps)
+
+
+def _is_bound(observed: Observed, account_key: str, credential_digest: str) -> bool:
+    return any(a.account_key == account_key and a.credential_digest == credential_digest for a in observed.bound)
+
+
+def _child_steps(observed: Observed, accepted: Accepted) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    for manifest in build_all(observed, accepted):
+        steps.extend(_steps_for(observed, manifest))
+    return tuple(steps)
+
+
+def build_all(observed: Observed, accepted: Accepted) -> list[dict[str, Any]]:
+    """The manifests of all children, in the order in which they are applied."""
+    identity, own = observed.identity, observed.own
+    if identity is None or own is None:
+        raise AssertionError("children are built after the bot has its row")
+    blueprint = Blueprint(
+        namespace=observed.bot.namespace,
+        name=observed.bot.name,
+        uid=observed.bot.uid,
+        spec=accepted.spec,
+        platform=observed.platform,
+        bot_id=identity.bot_id,
+        role=identity.role,
+        redis_user=identity.redis_user,
+        spec_digest=spec_digest(accepted.spec),
+        credentials_digest=judgement.credentials_mark(accepted, identity),
+        database_password=own.database_password,
+        redis_password=own.redis_password,
+        session_key=own.session_key,
+    )
+    return [stamped(module.build(blueprint)) for module in (serviceaccount, configmap, secret, deployment)]
+
+
+def _steps_for(observed: Observed, manifest: dict[str, Any]) -> list[Step]:
+    child = observed.children.get(manifest["kind"])
+    if child is None:
+        return [Apply(manifest)]
+    if child.deleting:
+        return []  # its end comes by the watch, and then it is made anew
+    wanted = manifest["metadata"]["annotations"][ANNOTATION_APPLIED]
+    if not _ours(observed, child) and child.applied_hash != wanted:
+        return [Delete(child)]  # left by an owner that is gone
+    steps: list[Step] = []
+    if child.applied_hash != wanted or child.fields is None or not covers(child.fields, manifest):
+        steps.append(Apply(manifest))
+    if child.deployment is not None:
+        operations = removals(child, manifest)
+        if operations:
+            steps.append(Patch(child, operations))
+    return steps
+
+
+def removals(child: ChildRecord, manifest: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """A JSON patch that takes foreign containers, env, volumes and mounts out of a Deployment. Each removal is tested
+    first, so that a patch which comes too late does nothing. Later indexes first, so that earlier ones stay true."""
+    state = child.deployment
+    if state is None:
+        return ()
+    wanted = {part.label: set(part.names) for part in named_lists(manifest["spec"]["template"]["spec"])}
+    containers = wanted["containers"]
+    operations: list[dict[str, Any]] = []
+    for part in reversed(state.lists):
+        group, _, rest = part.label.partition(" ")
+        if rest and (group != "containers" or rest.split(" ")[0] not in containers):
+            continue  # it goes with its container
+        for index in reversed(range(len(part.names))):
+            name = part.names[index]
+            if name in wanted.get(part.label, set()):
+                continue
+            path = f"{_POD_SPEC}{part.pointer}/{index}"
+            if name is not None:
+                operations.append({"op": "test", "path": f"{path}/{part.key}", "value": name})
+            operations.append({"op": "remove", "path": path})
+    return tuple(operations)
+
+
+def _ours(observed: Observed, child: ChildRecord) -> bool:
+    """Made by us for exactly this object."""
+    return child.controller_uid == observed.bot.uid and (child.fields is not None or child.applied_hash is not None)
+
+
+def _conflict(observed: Observed) -> ChildRecord | None:
+    """An object with a name that we need and that was never applied by us."""
+    for child in observed.children.values():
+        if child.fields is None and not _ours(observed, child):
+            return child
+    return None

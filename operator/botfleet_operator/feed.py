@@ -1,0 +1,134 @@
+"""
+Why: runners have no Kubernetes credentials: their health comes through the database, one query a second for all bots.
+Never: ask for a bot that has nothing new to say, or go on believing news that has grown old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+import structlog
+
+from botfleet.store.errors import StoreError
+from botfleet.store.health_feed import HealthRow
+from botfleet_operator.ledger import Ledger
+from botfleet_operator.metrics import Metrics
+from botfleet_operator.model import BotKey
+from botfleet_operator.provision.bus import BusUnavailableError
+
+log = structlog.get_logger("botfleet.operator.feed")
+
+_OVERLAP = timedelta(seconds=10)  # a row may commit after one with a newer stamp
+_ALL_EVERY_SECONDS = 60.0
+_UNSETTLED_SECONDS = 10.0
+_PACE_SECONDS = 0.05  # between the writes when many bots fall silent at once
+_BUS_EVERY_SECONDS = 5.0
+_ROLES_EVERY_SECONDS = 60.0
+
+
+class HealthPoll:
+    """Reads changed health, and now and then all of it; `enqueue(key, seconds)` is called for each bot with news."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        metrics: Metrics,
+        enqueue: Callable[[BotKey, float], None],
+        *,
+        seconds: float,
+        heartbeat_seconds: float,
+    ) -> None:
+        self._ledger, self._metrics, self._enqueue = ledger, metrics, enqueue
+        self._seconds, self._heartbeat_seconds = seconds, heartbeat_seconds
+        self._newest: datetime | None = None
+        self._all_at = float("-inf")
+        self._unsettled_until = float("-inf")
+        self._answered_at = time.monotonic()
+
+    def unsettle(self) -> None:
+        """Pods come or go: for a while look at all leases, since a new holder with the same health leaves no stamp."""
+        self._unsettled_until = time.monotonic() + _UNSETTLED_SECONDS
+
+    async def run(self) -> None:
+        """Until cancelled. An outage of the database is logged once when it begins and once when it ends."""
+        failing = False
+        while True:
+            await asyncio.sleep(self._seconds)
+            try:
+                await self.once()
+                if failing:
+                    log.info("health_readable_again")
+                failing = False
+            except StoreError as error:
+                self._metrics.store_failures.labels("database").inc()
+                if not failing:
+                    log.warning("health_unreadable", error=str(error))
+                failing = True
+                if time.monotonic() - self._answered_at > self._heartbeat_seconds:
+                    self._tell(self._ledger.silence())
+
+    async def once(self) -> None:
+        """One look."""
+        now = time.monotonic()
+        if self._newest is None or now - self._all_at >= _ALL_EVERY_SECONDS or now < self._unsettled_until:
+            rows = await self._ledger.all_health()
+            self._all_at = now
+        else:
+            rows = await self._ledger.changed_health(self._newest - _OVERLAP)
+        self._answered_at = time.monotonic()
+        self._note(rows)
+        self._tell(self._ledger.heard(rows))
+
+    def _note(self, rows: Iterable[HealthRow]) -> None:
+        stamps = [row.changed_at for row in rows if row.changed_at is not None]
+        if stamps and (self._newest is None or max(stamps) > self._newest):
+            self._newest = max(stamps)
+
+    def _tell(self, keys: list[BotKey]) -> None:
+        for position, key in enumerate(keys):
+            self._enqueue(key, position * _PACE_SECONDS if len(keys) > 16 else 0.0)
+
+
+class Reassert:
+    """Notices when Redis or the database came back without the users and roles that were made there."""
+
+    def __init__(self, ledger: Ledger, metrics: Metrics, enqueue: Callable[[BotKey, float], None]) -> None:
+        self._ledger, self._metrics, self._enqueue = ledger, metrics, enqueue
+        self._run_id = ""
+        self._roles_at = time.monotonic()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        failing = False
+        while True:
+            try:
+                await self.once()
+                failing = False
+            except (BusUnavailableError, StoreError) as error:
+                self._metrics.store_failures.labels(
+                    "redis" if isinstance(error, BusUnavailableError) else "database"
+                ).inc()
+                if not failing:
+                    log.warning("users_not_checked", error=str(error))
+                failing = True
+                self._run_id = ""
+            await asyncio.sleep(_BUS_EVERY_SECONDS)
+
+    async def once(self) -> None:
+        """Redis: when it was started anew. Roles: once a minute."""
+        run_id = await self._ledger.bus_run_id()
+        if run_id != self._run_id:
+            self._tell(await self._ledger.check_users(), "redis_users_missing")
+            self._run_id = run_id
+        if time.monotonic() - self._roles_at > _ROLES_EVERY_SECONDS:
+            self._roles_at = time.monotonic()
+            self._tell(await self._ledger.check_roles(), "database_roles_missing")
+
+    def _tell(self, keys: list[BotKey], event: str) -> None:
+        if keys:
+            log.info(event, bots=len(keys))
+        for key in keys:
+            self._enqueue(key, 0.0)

@@ -1,0 +1,315 @@
+"""
+Why: the database's word on every bot (row, bindings, heartbeat, role, Redis user), held in memory, since one leader alone
+writes it. A reconcile that finds nothing to do asks the database nothing.
+Never: know Kubernetes, or keep a password longer than it takes to use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from botfleet import keys
+from botfleet.store import binding as store_binding
+from botfleet.store.binding import BindingRepository
+from botfleet.store.bots import Bot, BotRepository
+from botfleet.store.engine import Store
+from botfleet.store.health_feed import HealthFeed, HealthRow
+from botfleet.store.lease import database_now
+from botfleet.store.tables import bindings as bindings_table
+from botfleet.store.tables import leases as leases_table
+from botfleet_operator.model import BotKey
+from botfleet_operator.plan import BoundAccount, Heartbeat, Identity, OwnSecrets
+from botfleet_operator.provision.bus import Users, is_asserted
+from botfleet_operator.provision.database import Roles
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """The account is another bot's; None: one that is not known here (any more)."""
+
+    by: BotKey
+
+
+class StillHeldError(Exception):
+    """The bot that had this name before had another account, and its runner may still be connected. Come back later."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"a runner may hold the lease for another {seconds:.1f} s")
+        self.seconds = seconds
+
+
+def _nothing(_: str) -> None:
+    """Nobody waits for accounts."""
+
+
+class Ledger:
+    """All bots that have a row. `freed(account_key)` is called when an account is bound to nobody any more."""
+
+    def __init__(
+        self,
+        store: Store,
+        roles: Roles,
+        users: Users,
+        *,
+        installation_id: str,
+        installation_key: bytes,
+        heartbeat_seconds: float = 60.0,
+    ) -> None:
+        self._bots, self._bindings, self._feed = BotRepository(store), BindingRepository(store), HealthFeed(store)
+        self._store, self._roles, self._users = store, roles, users
+        self._installation_id, self._installation_key = installation_id, installation_key
+        self._heartbeat_seconds = heartbeat_seconds
+        self._identities: dict[BotKey, Identity] = {}
+        self._names: dict[str, BotKey] = {}  # by bot id, living ones
+        self._bound: dict[str, dict[str, BoundAccount]] = {}
+        self._beats: dict[str, Heartbeat] = {}
+        self._role_generations: dict[str, int] = {}
+        self._users_ready: set[str] = set()
+        self.freed: Callable[[str], None] = _nothing
+        self.lost: Callable[[BotKey], None] = lambda _: None  # a bot's account went to another
+
+    # Reading the memory
+
+    def living(self) -> dict[BotKey, Identity]:
+        return dict(self._identities)
+
+    def identity_at(self, key: BotKey) -> Identity | None:
+        """The living row of this name, whatever object it was made for."""
+        return self._identities.get(key)
+
+    def identity_of(self, key: BotKey, uid: str) -> Identity | None:
+        """The row of exactly this object."""
+        identity = self._identities.get(key)
+        return identity if identity is not None and identity.uid == uid else None
+
+    def name_of(self, bot_id: str) -> BotKey | None:
+        return self._names.get(bot_id)
+
+    def bound_to(self, bot_id: str) -> tuple[BoundAccount, ...]:
+        return tuple(self._bound.get(bot_id, {}).values())
+
+    def heartbeat(self, bot_id: str) -> Heartbeat | None:
+        return self._beats.get(bot_id)
+
+    def role_is_ready(self, identity: Identity) -> bool:
+        return self._role_generations.get(identity.role) == identity.generation
+
+    def user_is_ready(self, identity: Identity) -> bool:
+        return identity.redis_user in self._users_ready
+
+    def own_secrets(self, identity: Identity) -> OwnSecrets:
+        """Derived anew each time: the same bytes for the same generation."""
+        return OwnSecrets(
+            database_password=self._password(identity, keys.Purpose.DATABASE_PASSWORD, identity.generation),
+            redis_password=self._password(identity, keys.Purpose.REDIS_PASSWORD, identity.generation),
+            session_key=self._password(identity, keys.Purpose.SESSION_KEY, identity.session_generation),
+        )
+
+    def _password(self, identity: Identity, purpose: keys.Purpose, generation: int) -> str:
+        return keys.password(self._installation_key, identity.bot_id, purpose, generation)
+
+    # Loading
+
+    async def load(self) -> None:
+        """Everything, once, at the start of a leader."""
+        for bot in await self._bots.list_all(living=True):
+            self._remember(bot)
+        statement = sa.select(
+            bindings_table.c.bot_id,
+            bindings_table.c.account_key,
+            bindings_table.c.credential_digest,
+            bindings_table.c.proved,
+        )
+        async with self._store.read() as connection:
+            for bot_id, account_key, digest, proved in (await connection.execute(statement)).all():
+                self._bound.setdefault(bot_id, {})[account_key] = BoundAccount(account_key, digest, proved)
+        await self.check_roles()
+        self.heard(await self._feed.all())
+
+    async def check_roles(self) -> list[BotKey]:
+        """Looks which roles there are; returns the bots whose role has gone or has old credentials."""
+        self._role_generations = await self._roles.present()
+        return [key for key, identity in self._identities.items() if not self.role_is_ready(identity)]
+
+    async def check_users(self) -> list[BotKey]:
+        """Looks which Redis users there are; returns the bots whose user has gone or has other credentials."""
+        present = await self._users.present()
+        ready = set()
+        for identity in self._identities.values():
+            password = self._password(identity, keys.Purpose.REDIS_PASSWORD, identity.generation)
+            if is_asserted(present.get(identity.redis_user, ""), password):
+                ready.add(identity.redis_user)
+        self._users_ready = ready
+        return [key for key, identity in self._identities.items() if not self.user_is_ready(identity)]
+
+    async def bus_run_id(self) -> str:
+        """Changes when Redis was started anew."""
+        return await self._users.run_id()
+
+    # Health
+
+    async def changed_health(self, since: datetime) -> list[HealthRow]:
+        return await self._feed.changed_since(since)
+
+    async def all_health(self) -> list[HealthRow]:
+        return await self._feed.all()
+
+    def heard(self, rows: Iterable[HealthRow]) -> list[BotKey]:
+        """Takes rows over; returns the bots about which they say something new."""
+        news = []
+        for row in rows:
+            beat = self._beat(row)
+            if self._beats.get(row.bot_id) == beat:
+                continue
+            self._beats[row.bot_id] = beat
+            key = self._names.get(row.bot_id)
+            if key is not None:
+                news.append(key)
+        return news
+
+    def silence(self) -> list[BotKey]:
+        """The database has not answered for so long that all its news is old; returns the bots whose state changes."""
+        news = []
+        for bot_id, beat in self._beats.items():
+            if not beat.silent and beat.holder is not None:
+                self._beats[bot_id] = replace(beat, silent=True, alive=False)
+                key = self._names.get(bot_id)
+                if key is not None:
+                    news.append(key)
+        return news
+
+    def _beat(self, row: HealthRow) -> Heartbeat:
+        age = row.age_seconds
+        term = (row.expires_at - row.renewed_at).total_seconds() if row.expires_at and row.renewed_at else 0.0
+        return Heartbeat(
+            holder=row.holder,
+            alive=row.holder is not None and age is not None and age < term,
+            silent=age is not None and age > self._heartbeat_seconds,
+            health=row.health,
+        )
+
+    # Writing
+
+    async def ensure_identity(self, key: BotKey, uid: str, credential_digest: str) -> Identity:
+        """The bot's row: the one that it has; the one of its predecessor of the same name with the same credential, be
+        that retained data or an object just replaced; else a new one.
+
+        Raises:
+            StillHeldError: a predecessor with another credential has to be retired first.
+        """
+        found = await self._bots.find(key.namespace, key.name)
+        if found is not None and found.uid == uid:
+            return self._remember(found)
+        if found is not None:
+            if found.credential_digest not in (None, credential_digest):
+                raise StillHeldError(1.0)
+            return self._remember(await self._bots.adopt(found.id, uid))
+        retained = await self._bots.retained(key.namespace, key.name, credential_digest)
+        if retained is not None:
+            return self._remember(await self._bots.adopt(retained.id, uid))
+        return self._remember(await self._bots.create(key.namespace, key.name, uid, self._installation_id))
+
+    async def bind(self, identity: Identity, account_key: str, credential_digest: str) -> InUse | None:
+        """Binds the account to this bot; InUse: it is another's."""
+        result = await self._bindings.bind(identity.bot_id, account_key, credential_digest, datetime.now(UTC))
+        if isinstance(result, store_binding.InUse):
+            return InUse(self._names.get(result.other_bot) or BotKey("", ""))
+        for bot_id, accounts in self._bound.items():
+            if bot_id != identity.bot_id and accounts.pop(account_key, None) is not None:
+                key = self._names.get(bot_id)
+                if key is not None:
+                    self.lost(key)
+        bound = result.binding
+        self._bound.setdefault(identity.bot_id, {})[account_key] = BoundAccount(
+            account_key, bound.credential_digest, bound.proved
+        )
+        return None
+
+    async def prove(self, identity: Identity, account_key: str) -> None:
+        """Telegram has accepted the credential; accounts that the bot had before are free from now on."""
+        proved = await self._bindings.prove(account_key, identity.bot_id)
+        accounts = self._bound.setdefault(identity.bot_id, {})
+        account = accounts.get(account_key)
+        if not proved or account is None:
+            accounts.pop(account_key, None)
+            return
+        accounts[account_key] = replace(account, proved=True)
+        keep = tuple(k for k, a in accounts.items() if a.credential_digest == account.credential_digest)
+        freed = [k for k in accounts if k not in keep]
+        if freed:
+            await self._bindings.release(identity.bot_id, keep=keep)
+            for old in freed:
+                del accounts[old]
+                self.freed(old)
+
+    async def ensure_role(self, identity: Identity) -> None:
+        await self._roles.ensure(identity.role, self.own_secrets(identity).database_password, identity.generation)
+        self._role_generations[identity.role] = identity.generation
+
+    async def ensure_user(self, identity: Identity) -> None:
+        await self._users.ensure(identity.redis_user, identity.bot_id, self.own_secrets(identity).redis_password)
+        self._users_ready.add(identity.redis_user)
+
+    # Removing
+
+    async def remove_role(self, identity: Identity) -> None:
+        await self._roles.remove(identity.role)
+        self._role_generations.pop(identity.role, None)
+
+    async def remove_user(self, identity: Identity) -> None:
+        await self._users.remove(identity.redis_user)
+        self._users_ready.discard(identity.redis_user)
+
+    async def lease_seconds(self, identity: Identity) -> float:
+        """How much longer a runner of this bot may be connected; 0: certainly none is."""
+        statement = sa.select(leases_table.c.holder, leases_table.c.expires_at - database_now(self._store)).where(
+            leases_table.c.bot_id == identity.bot_id
+        )
+        async with self._store.read() as connection:
+            row = (await connection.execute(statement)).first()
+        if row is None or row[0] is None or row[1] is None:
+            return 0.0
+        return max(0.0, float(row[1].total_seconds()))
+
+    async def retire(self, identity: Identity) -> None:
+        """The object is gone: the accounts are free, the row is marked, the data stays."""
+        key = self._names.get(identity.bot_id)
+        freed = list(self._bound.pop(identity.bot_id, {}))
+        await self._bindings.release(identity.bot_id)
+        await self._bots.mark_deleted(identity.bot_id)
+        self._names.pop(identity.bot_id, None)
+        self._beats.pop(identity.bot_id, None)
+        if key is not None:
+            self._identities.pop(key, None)
+        for account_key in freed:
+            self.freed(account_key)
+
+    async def leftovers(self) -> tuple[list[str], list[str]]:
+        """Roles and Redis users of this installation that belong to no living bot."""
+        roles = {identity.role for identity in self._identities.values()}
+        users = {identity.redis_user for identity in self._identities.values()}
+        return (
+            [role for role in await self._roles.present() if role not in roles],
+            [user for user in await self._users.present() if user not in users],
+        )
+
+    async def remove_leftover(self, *, role: str | None = None, user: str | None = None) -> None:
+        if role is not None:
+            await self._roles.remove(role)
+        if user is not None:
+            await self._users.remove(user)
+
+    def _remember(self, bot: Bot) -> Identity:
+        if bot.uid is None or bot.role_name is None or bot.redis_user is None:
+            raise AssertionError("a bot of the operator has an object, a role and a user")
+        key = BotKey(bot.namespace, bot.name)
+        identity = Identity(
+            bot.id, bot.uid, bot.role_name, bot.redis_user, bot.credentials_generation, bot.session_key_generation
+        )
+        self._identities[key] = identity
+        self._names[bot.id] = key
+        return identity

@@ -1,0 +1,71 @@
+"""
+Why: gathers everything that a decision about one bot may depend on into one value.
+Never: ask the network: it reads what watches and the ledger already brought, and what this reconcile has looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from botfleet_operator.builders import Platform
+from botfleet_operator.ledger import Ledger
+from botfleet_operator.model import BotKey, BotRecord, ChildRecord, SecretRecord
+from botfleet_operator.plan import Absence, Failure, Observed, Step
+from botfleet_operator.world import CHILD_RESOURCES, World, child_name, referenced_secrets
+
+
+@dataclass(slots=True)
+class Scratch:
+    """What one reconcile has found out by asking, and what went wrong in it. Thrown away at its end."""
+
+    secrets: dict[str, Absence] = field(default_factory=dict)
+    children: dict[str, ChildRecord] = field(default_factory=dict)
+    looked_up: bool = False
+    in_use_by: BotKey | None = None
+    wait_seconds: float | None = None  # a predecessor of the same name has to be gone first
+    failures: dict[type[Step], Failure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is the same for all bots."""
+
+    platform: Platform
+    defaults: Mapping[str, Any]
+
+
+def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scratch: Scratch) -> Observed:
+    """The bot as it is now."""
+    identity = ledger.identity_of(bot.key, bot.uid)
+    return Observed(
+        bot=bot,
+        platform=setting.platform,
+        defaults=setting.defaults,
+        secrets={name: _secret(bot, name, world, scratch) for name in set(referenced_secrets(bot.spec))},
+        identity=identity,
+        own=ledger.own_secrets(identity) if identity else None,
+        role_ready=identity is not None and ledger.role_is_ready(identity),
+        user_ready=identity is not None and ledger.user_is_ready(identity),
+        bound=ledger.bound_to(identity.bot_id) if identity else (),
+        in_use_by=scratch.in_use_by,
+        looked_up=scratch.looked_up,
+        children=_children(bot, world, scratch),
+        heartbeat=ledger.heartbeat(identity.bot_id) if identity else None,
+        pods=world.pods_of(bot.key),
+        failures=scratch.failures,
+    )
+
+
+def _secret(bot: BotRecord, name: str, world: World, scratch: Scratch) -> SecretRecord | Absence:
+    return world.secrets.get(bot.namespace, name) or scratch.secrets.get(name, Absence.UNKNOWN)
+
+
+def _children(bot: BotRecord, world: World, scratch: Scratch) -> dict[str, ChildRecord]:
+    found: dict[str, ChildRecord] = {}
+    for kind in CHILD_RESOURCES:
+        record = world.children[kind].get(bot.namespace, child_name(kind, bot.name)) or scratch.children.get(kind)
+        if record is not None:
+            found[kind] = record
+    return found

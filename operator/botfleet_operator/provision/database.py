@@ -1,0 +1,133 @@
+"""
+Why: every bot has a login role of its own, which can do what the group of runners may, on its own rows only.
+Never: send a password (only its SCRAM verifier), or trust that a role which exists still has the current one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from botfleet.store.engine import SCHEMA, Store, mapped_errors
+from botfleet.store.errors import StoreError
+
+_CONNECTIONS = 6  # three of a runner, and those of its predecessor during a restart
+_END_SESSIONS_MS = 2000
+_PG16 = 160000
+
+
+class Roles:
+    """The database roles of one installation's bots."""
+
+    def __init__(self, store: Store, installation_id: str, *, lease_term_seconds: float) -> None:
+        self._store = store
+        self._prefix = f"bf_{installation_id}_"
+        self.group = f"{self._prefix}runner"
+        self._limit_ms = max(1, int(lease_term_seconds * 1000 / 3))
+
+    async def present(self) -> dict[str, int]:
+        """All roles of bots, with the generation of the password that they were given (0: not known)."""
+        statement = (
+            "select rolname, shobj_description(oid, 'pg_authid') from pg_catalog.pg_roles "
+            "where starts_with(rolname, %s) and rolname <> %s"
+        )
+        async with self._store.read() as connection:
+            driver = await _driver(connection)
+            with mapped_errors():
+                rows = await (await driver.execute(statement, (self._prefix, self.group))).fetchall()
+        return {str(name): _generation(comment) for name, comment in rows}
+
+    async def ensure(self, role: str, password: str, generation: int) -> None:
+        """Makes or repairs the role: its password, its limits, its membership. Repeating it changes nothing."""
+        self._check(role)
+        async with self._store.begin() as connection:
+            driver = await _driver(connection)
+            with mapped_errors():
+                modern = driver.info.server_version >= _PG16
+                verifier = driver.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+                found = await (await driver.execute("select 1 from pg_roles where rolname = %s", (role,))).fetchone()
+                for statement in self._statements(role, verifier, generation, exists=bool(found), modern=modern):
+                    await driver.execute(statement)
+
+    async def remove(self, role: str) -> None:
+        """No new session, an end to those that there are, then the role itself. Gone already: nothing happens."""
+        self._check(role)
+        name = sql.Identifier(role)
+        async with self._store.begin() as connection:
+            driver = await _driver(connection)
+            with mapped_errors():
+                found = await (await driver.execute("select 1 from pg_roles where rolname = %s", (role,))).fetchone()
+                if found:
+                    await driver.execute(sql.SQL("alter role {} nologin").format(name))
+        if not found:
+            return
+        async with self._store.begin() as connection:
+            driver = await _driver(connection)
+            with mapped_errors():
+                await driver.execute(
+                    "select pg_terminate_backend(pid, %s) from pg_stat_activity where usename = %s",
+                    (_END_SESSIONS_MS, role),
+                )
+                if driver.info.server_version >= _PG16:
+                    await driver.execute(sql.SQL("drop owned by {}").format(name))
+                await driver.execute(sql.SQL("drop role if exists {}").format(name))
+
+    def _statements(
+        self, role: str, verifier: str, generation: int, *, exists: bool, modern: bool
+    ) -> list[sql.Composed]:
+        name = sql.Identifier(role)
+        attributes = sql.SQL(
+            "login nosuperuser nocreatedb nocreaterole noreplication nobypassrls inherit "
+            "connection limit {} password {}"
+        ).format(sql.Literal(_CONNECTIONS), sql.Literal(verifier))
+        if exists:
+            # Only a superuser may say nosuperuser, noreplication or nobypassrls of an existing role.
+            attributes = sql.SQL("login nocreatedb nocreaterole inherit connection limit {} password {}").format(
+                sql.Literal(_CONNECTIONS), sql.Literal(verifier)
+            )
+        verb = sql.SQL("alter role {} ") if exists else sql.SQL("create role {} ")
+        member = sql.SQL("grant {} to {}" + (" with inherit true, set false" if modern else ""))
+        statements: list[sql.Composed] = [
+            verb.format(name) + attributes,
+            member.format(sql.Identifier(self.group), name),
+        ]
+        if modern:
+            # Ending a role's sessions needs its privileges; SET stays off, so that nobody acts in its name.
+            statements.append(sql.SQL("grant {} to current_user with inherit true, set false").format(name))
+        settings = {
+            "search_path": SCHEMA,
+            "statement_timeout": f"{self._limit_ms}ms",
+            "idle_in_transaction_session_timeout": f"{self._limit_ms}ms",
+            "tcp_keepalives_idle": "10",
+            "tcp_keepalives_interval": "5",
+            "tcp_keepalives_count": "3",
+        }
+        statements += [
+            sql.SQL("alter role {} set {} to {}").format(name, sql.Identifier(key), sql.Literal(value))
+            for key, value in settings.items()
+        ]
+        statements.append(sql.SQL("comment on role {} is {}").format(name, sql.Literal(_comment(generation))))
+        return statements
+
+    def _check(self, role: str) -> None:
+        if not role.startswith(self._prefix) or role == self.group:
+            raise StoreError("the role is none of this installation's bots'")
+
+
+def _comment(generation: int) -> str:
+    return f"botfleet: a bot, credentials generation {generation}"
+
+
+def _generation(comment: str | None) -> int:
+    head, _, number = (comment or "").rpartition(" ")
+    return int(number) if head and number.isdigit() else 0
+
+
+async def _driver(connection: object) -> psycopg.AsyncConnection[Any]:
+    raw = await connection.get_raw_connection()  # type: ignore[attr-defined]
+    driver = raw.driver_connection
+    if not isinstance(driver, psycopg.AsyncConnection):
+        raise StoreError("roles are PostgreSQL's")
+    return driver

@@ -1,0 +1,178 @@
+"""
+Why: one bot, from what is to what should be: observe, decide, apply, again until nothing is left to do; then its status.
+Never: more than one reconcile of a bot at a time (the queue sees to it), or a write that changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from botfleet.conditions import Reason
+from botfleet.spec import GROUP, KIND, PLURAL, VERSION
+from botfleet.store.errors import StoreError
+from botfleet_operator import status
+from botfleet_operator.apply import Applier
+from botfleet_operator.decide import decide
+from botfleet_operator.kubeapi import (
+    MERGE_PATCH,
+    ConflictError,
+    KubeApi,
+    KubeError,
+    NotFoundError,
+    NotLeadingError,
+    Resource,
+)
+from botfleet_operator.ledger import Ledger
+from botfleet_operator.metrics import Metrics
+from botfleet_operator.model import BotKey, BotRecord
+from botfleet_operator.observe import Scratch, Setting, observe
+from botfleet_operator.plan import Plan
+from botfleet_operator.provision.bus import BusUnavailableError
+from botfleet_operator.queue import KeyedQueue
+from botfleet_operator.removal import Remover
+from botfleet_operator.world import World
+
+log = structlog.get_logger("botfleet.operator.reconcile")
+
+TELEGRAM_BOTS = Resource(GROUP, VERSION, PLURAL, KIND)
+_ROUNDS_MOST = 12
+_CONFLICT_SECONDS = 30.0  # an object without our label sends no news when it goes
+
+
+@dataclass(slots=True)
+class _Written:
+    """What was last written of a bot's status, until the watch shows it."""
+
+    uid: str
+    version: int
+    status: dict[str, object]
+    reply_at: float
+
+
+class Reconciler:
+    """Handles the keys of the queue."""
+
+    def __init__(
+        self,
+        api: KubeApi,
+        world: World,
+        ledger: Ledger,
+        setting: Setting,
+        queue: KeyedQueue[BotKey],
+        remover: Remover,
+        metrics: Metrics,
+        *,
+        guard: Callable[[], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._api, self._world, self._ledger, self._setting = api, world, ledger, setting
+        self._queue, self._remover, self._metrics, self._now = queue, remover, metrics, now
+        self._applier = Applier(api, world, ledger, guard)
+        self._written: dict[BotKey, _Written] = {}
+        self.phases: dict[BotKey, str] = {}  # for the metric
+
+    async def handle(self, key: BotKey) -> None:
+        """One reconcile, with its result in queue and metrics. Unexpected errors are raised and end the worker."""
+        began = time.monotonic()
+        try:
+            result = await self._reconcile(key)
+        except NotLeadingError:
+            result = "not_leading"
+        except (KubeError, StoreError, BusUnavailableError) as error:
+            result = "error"
+            delay = self._queue.failed(key)
+            log.warning(
+                "reconcile_failed", namespace=key.namespace, bot=key.name, error=str(error), retry_seconds=delay
+            )
+        self._metrics.reconciles.labels(result).inc()
+        self._metrics.reconcile_seconds.observe(time.monotonic() - began)
+
+    async def _reconcile(self, key: BotKey) -> str:
+        bot = self._world.bots.get(key)
+        if bot is None:
+            waits = await self._remover.clean_up(key)
+            self._written.pop(key, None)
+            self.phases.pop(key, None)
+            if waits is None:
+                self._queue.forget(key)
+            else:
+                self._queue.add_after(key, waits)
+            return "removed"
+        bot = self._as_written(bot)
+        scratch = Scratch()
+        plan = await self._rounds(bot, scratch)
+        waits = await self._remover.clean_up(key, successor=bot.uid)
+        if scratch.wait_seconds is not None and waits is None:
+            waits = 0.0  # the predecessor is gone now
+        await self._write_status(bot, plan)
+        if plan.wanted_account:
+            self._world.wait_for(plan.wanted_account, key)
+        if scratch.failures:
+            self._queue.failed(key, at_least=max(f.seconds for f in scratch.failures.values()))
+            return "failed"
+        self._queue.succeeded(key)
+        retry = waits if waits is not None else plan.retry_seconds
+        if retry is None and any(v.reason is Reason.NAME_CONFLICT for v in plan.verdicts):
+            retry = _CONFLICT_SECONDS
+        if retry is not None:
+            self._queue.add_after(key, retry)
+        return "ok"
+
+    async def _rounds(self, bot: BotRecord, scratch: Scratch) -> Plan:
+        for _ in range(_ROUNDS_MOST):
+            plan = decide(observe(bot, self._world, self._ledger, self._setting, scratch))
+            if not plan.steps:
+                return plan
+            await self._applier.run(bot, plan.steps, scratch)
+            if scratch.wait_seconds is not None:
+                return plan
+        log.error(
+            "rounds_exhausted",
+            namespace=bot.namespace,
+            bot=bot.name,
+            steps=[type(step).__name__ for step in plan.steps],
+        )
+        return plan
+
+    def _as_written(self, bot: BotRecord) -> BotRecord:
+        """With the status that was written last, if the watch does not show it yet."""
+        written = self._written.get(bot.key)
+        if written is None or written.uid != bot.uid or written.version <= bot.version:
+            return bot
+        return BotRecord(
+            bot.namespace, bot.name, bot.uid, bot.version, bot.generation, bot.deleting, bot.spec, dict(written.status)
+        )
+
+    async def _write_status(self, bot: BotRecord, plan: Plan) -> None:
+        if not plan.verdicts and not bot.deleting:
+            return
+        before = self._written.get(bot.key)
+        since = time.monotonic() - before.reply_at if before else status.REPLY_INTERVAL_SECONDS
+        may_write_reply = since >= status.REPLY_INTERVAL_SECONDS
+        wanted = status.merged(bot, plan, self._now(), reply_time=may_write_reply)
+        self.phases[bot.key] = str(wanted["phase"])
+        patch = status.difference(bot.status, wanted)
+        held_back = plan.last_reply_at is not None and status.instant(plan.last_reply_at) != wanted.get("lastReplyTime")
+        if held_back:
+            self._queue.add_after(bot.key, status.REPLY_INTERVAL_SECONDS - since)
+        if not patch:
+            return
+        try:
+            # The UID: a conflict if the name belongs to a new object by now.
+            answered = await self._api.patch(
+                TELEGRAM_BOTS,
+                bot.namespace,
+                bot.name,
+                {"metadata": {"uid": bot.uid}, "status": patch},
+                content_type=MERGE_PATCH,
+                subresource="status",
+            )
+        except (NotFoundError, ConflictError):
+            return  # deleted, or made anew; the watch tells
+        reply_at = time.monotonic() if "lastReplyTime" in patch else (before.reply_at if before else float("-inf"))
+        self._written[bot.key] = _Written(bot.uid, int(answered["resourceVersion"]), wanted, reply_at)

@@ -1,0 +1,179 @@
+"""
+Why: what a bot had outside the cluster goes with it: at once when the watch shows the deletion, else by comparison.
+Never: remove anything on the strength of a failed or partial list, of another cluster, or of a fleet that vanished at once;
+and never data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+import structlog
+
+from botfleet.store.errors import StoreError
+from botfleet_operator.kubeapi import KubeApi, KubeError, Resource
+from botfleet_operator.ledger import Ledger
+from botfleet_operator.metrics import Metrics
+from botfleet_operator.model import BotKey
+from botfleet_operator.plan import Identity
+from botfleet_operator.provision.bus import BusUnavailableError
+from botfleet_operator.world import World
+
+log = structlog.get_logger("botfleet.operator.removal")
+
+_LEASE_MARGIN_SECONDS = 0.2
+
+
+class Remover:
+    """Takes away what one deleted bot had. Each part can be repeated."""
+
+    def __init__(self, world: World, ledger: Ledger, guard: Callable[[], None]) -> None:
+        self._world, self._ledger, self._guard = world, ledger, guard
+
+    async def clean_up(self, key: BotKey, successor: str | None = None) -> float | None:
+        """Removes what a deleted bot of this name had, unless the object `successor` has taken it over.
+
+        Returns seconds after which to come back: its runner may be connected that much longer, and its account stays
+        bound so long. None: all done. Raises StoreError.
+        """
+        identity = self._ledger.identity_at(key)
+        if identity is None or identity.uid == successor or identity.uid not in self._world.gone:
+            self._forget(key, successor)
+            return None
+        self._guard()
+        await self._ledger.remove_role(identity)
+        try:
+            await self._ledger.remove_user(identity)
+        except BusUnavailableError as error:
+            # The next comparison takes it away; nothing else has to wait for Redis.
+            log.warning("redis_user_left", namespace=key.namespace, bot=key.name, error=str(error))
+        seconds = await self._ledger.lease_seconds(identity)
+        if seconds > 0:
+            return seconds + _LEASE_MARGIN_SECONDS
+        await self._ledger.retire(identity)
+        self._forget(key, successor)
+        log.info("bot_removed", namespace=key.namespace, bot=key.name)
+        return None
+
+    def _forget(self, key: BotKey, successor: str | None) -> None:
+        for uid in [uid for uid, name in self._world.gone.items() if name == key and uid != successor]:
+            del self._world.gone[uid]
+
+
+def too_many(missing: int, fleet: int) -> bool:
+    """More than ten, and more than a fifth of the fleet, gone at once: that is a mistake more often than a wish."""
+    return missing > 10 and missing * 5 > fleet
+
+
+class Sweeper:
+    """The comparison: bots with a row, against objects in the cluster. Two looks, a pass apart, and a GET each."""
+
+    def __init__(
+        self,
+        api: KubeApi,
+        bots: Resource,
+        world: World,
+        ledger: Ledger,
+        metrics: Metrics,
+        *,
+        namespaces: tuple[str, ...],
+        seconds: float,
+        same_cluster: bool,
+        guard: Callable[[], None],
+    ) -> None:
+        self._api, self._bots, self._world, self._ledger, self._metrics = api, bots, world, ledger, metrics
+        self._namespaces, self._seconds, self._same_cluster = namespaces, seconds, same_cluster
+        self._guard = guard
+        self._missing: dict[str, float] = {}  # UIDs, and when they were first found missing
+
+    async def run(self) -> None:
+        """A pass now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(self._seconds * (0.9 + 0.2 * random.random()))  # noqa: S311 -- jitter
+            try:
+                await self.once()
+            except (KubeError, StoreError, BusUnavailableError) as error:
+                log.warning("comparison_failed", error=str(error))
+
+    async def once(self) -> None:
+        """One pass. Any error leaves everything as it is."""
+        fleet = {
+            key: identity
+            for key, identity in self._ledger.living().items()
+            if not self._namespaces or key.namespace in self._namespaces
+        }
+        present = await self._present()
+        await self._missed_deletions(present)
+        missing = {
+            key: identity
+            for key, identity in fleet.items()
+            if identity.uid not in present and identity.uid not in self._world.gone
+        }
+        halted = too_many(len(missing), len(fleet))
+        self._metrics.removal_halted.set(1 if halted else 0)
+        if halted:
+            self._missing.clear()
+            log.error(
+                "removal_halted",
+                missing=len(missing),
+                fleet=len(fleet),
+                action="if these bots are meant to be gone, delete their rows with the documented command",
+            )
+            return
+        if self._same_cluster:
+            await self._confirm(missing)
+        await self._leftovers()
+
+    async def _present(self) -> set[str]:
+        """UIDs of all TelegramBots in scope; raises a KubeError rather than returning a part of them."""
+        uids: set[str] = set()
+        for namespace in self._namespaces or (None,):
+            async for page in self._api.list_pages(self._bots, namespace, metadata_only=True):
+                uids.update(item["metadata"]["uid"] for item in page.items)
+        return uids
+
+    async def _missed_deletions(self, present: set[str]) -> None:
+        """Objects that the watch showed and a later list does not: their DELETED event was lost in a reconnect."""
+        for key, bot in list(self._world.bots.items()):
+            if bot.uid in present:
+                continue
+            if await self._is_absent(key, bot.uid):
+                self._world.bot_deleted(key, bot.uid)
+
+    async def _confirm(self, missing: dict[BotKey, Identity]) -> None:
+        now = time.monotonic()
+        found = {identity.uid for identity in missing.values()}
+        self._missing = {uid: since for uid, since in self._missing.items() if uid in found}
+        for key, identity in missing.items():
+            if not await self._is_absent(key, identity.uid):
+                self._missing.pop(identity.uid, None)
+                continue
+            since = self._missing.setdefault(identity.uid, now)
+            if now - since >= self._seconds * 0.8:
+                log.info("bot_found_gone", namespace=key.namespace, bot=key.name)
+                self._world.bot_deleted(key, identity.uid)
+                del self._missing[identity.uid]
+
+    async def _is_absent(self, key: BotKey, uid: str) -> bool:
+        """404 of the object or another UID; but not while the whole resource is not served (the CRD is gone)."""
+        found = await self._api.get(self._bots, key.namespace, key.name, metadata_only=True)
+        if found is not None:
+            return bool(found["metadata"]["uid"] != uid)
+        await self._api.request(
+            "GET", self._bots.path(key.namespace), resource=self._bots.plural, verb="list", params={"limit": "1"}
+        )
+        return True
+
+    async def _leftovers(self) -> None:
+        roles, users = await self._ledger.leftovers()
+        for role in roles:
+            self._guard()
+            await self._ledger.remove_leftover(role=role)
+            log.info("leftover_role_removed", role=role)
+        for user in users:
+            self._guard()
+            await self._ledger.remove_leftover(user=user)
+            log.info("leftover_user_removed", user=user)

@@ -1,0 +1,138 @@
+"""
+Why: every setting of the operator in one typed object, documented where it is defined; docs are generated from it.
+Never: hold a password (those are read from files), or be changed after the start.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+PREFIX = "BOTFLEET_"
+
+
+class SettingsError(Exception):
+    """An environment variable is missing or makes no sense; the message names it."""
+
+
+class Settings(BaseModel):
+    """The operator's settings. Each is the environment variable BOTFLEET_<NAME IN CAPITALS>."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    namespaces: Annotated[
+        tuple[str, ...],
+        Field(description="Namespaces to watch, separated by commas; empty: the whole cluster (needs ClusterRoles)."),
+    ] = ()
+    own_namespace: Annotated[str, Field(description="Namespace of the operator's pod, where its Lease lives.")] = (
+        "default"
+    )
+    pod_uid: Annotated[
+        str, Field(description="UID of the operator's pod (downward API); a restarted container leads again at once.")
+    ] = ""
+    lease_name: Annotated[str, Field(description="Name of the Lease that elects the leader.")] = "botfleet-operator"
+    leader_lease_seconds: Annotated[
+        float, Field(ge=1, le=60, description="A leader that did not renew for so long may be replaced.")
+    ] = 15.0
+
+    database_url: Annotated[
+        str, Field(description="postgresql://USER@HOST:PORT/DATABASE of the operator's role, without a password.")
+    ]
+    database_password_file: Annotated[Path, Field(description="File with that role's password.")]
+    redis_url: Annotated[str, Field(description="redis://USER@HOST:PORT/0 of the operator's user, no password.")]
+    redis_password_file: Annotated[Path, Field(description="File with that user's password.")]
+    runner_database_url: Annotated[
+        str, Field(description="postgresql://HOST:PORT/DATABASE as bots reach it; empty: as the operator does.")
+    ] = ""
+    runner_redis_url: Annotated[
+        str, Field(description="redis://HOST:PORT/0 as bots reach it; empty: as the operator does.")
+    ] = ""
+    installation_key_file: Annotated[
+        Path, Field(description="File with the installation key, from which all bots' credentials are derived.")
+    ]
+
+    runner_image: Annotated[str, Field(min_length=1, description="Image of the runners, unless a bot pins its own.")]
+    runner_image_pull_policy: Annotated[
+        str, Field(pattern="^(Always|IfNotPresent|Never)$", description="imagePullPolicy of the runners.")
+    ] = "IfNotPresent"
+    runner_image_pull_secrets: Annotated[
+        tuple[str, ...], Field(description="Names of imagePullSecrets, which exist in the bots' namespaces.")
+    ] = ()
+    runner_lease_term_seconds: Annotated[
+        float, Field(ge=1, le=120, description="Term of a runner's lease on its account.")
+    ] = 15.0
+    runner_log_level: Annotated[str, Field(description="BOTFLEET_LOG_LEVEL of the runners.")] = "info"
+    bot_defaults: Annotated[
+        dict[str, Any],
+        Field(
+            description="Defaults of the cluster for what a TelegramBot's spec does not say (YAML or JSON, as spec)."
+        ),
+    ] = {}
+
+    workers: Annotated[int, Field(ge=1, le=256, description="How many bots are reconciled at once.")] = 16
+    resync_seconds: Annotated[
+        float, Field(ge=1, description="Every bot is looked at again about this often, jittered; it is only a net.")
+    ] = 600.0
+    sweep_seconds: Annotated[
+        float, Field(ge=0.1, description="How often roles and users of bots that are gone are looked for.")
+    ] = 60.0
+    heartbeat_seconds: Annotated[
+        float, Field(ge=1, description="A runner without news for so long is reported as NoHeartbeat.")
+    ] = 60.0
+    health_poll_seconds: Annotated[float, Field(gt=0, description="How often changed health is read.")] = 1.0
+    api_timeout_seconds: Annotated[float, Field(gt=0, description="Deadline of a call to the API server.")] = 15.0
+    watch_idle_seconds: Annotated[
+        float, Field(gt=0, description="A watch that is silent for so long (no bookmark either) is opened anew.")
+    ] = 75.0
+    store_timeout_seconds: Annotated[float, Field(gt=0, description="Deadline of a call to PostgreSQL or Redis.")] = (
+        10.0
+    )
+    start_deadline_seconds: Annotated[
+        float, Field(gt=0, description="How long the start waits for database, migrations and CRD before it fails.")
+    ] = 600.0
+
+    http_address: Annotated[str, Field(description="Where /livez, /readyz and /metrics are served.")] = "0.0.0.0:8081"
+    log_format: Annotated[str, Field(pattern="^(json|console)$", description="json, or console for a terminal.")] = (
+        "json"
+    )
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$", description="Least level logged.")] = "info"
+
+    @field_validator("namespaces", "runner_image_pull_secrets", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("bot_defaults", mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        return (yaml.safe_load(value) or {}) if isinstance(value, str) else value
+
+    @property
+    def identity(self) -> str:
+        """Who this replica is in leader election: the pod's UID, or something that no other process has."""
+        return self.pod_uid or f"{socket.gethostname()}-{os.urandom(4).hex()}"
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: names the variable and what is wrong with it.
+    """
+    given = os.environ if environment is None else environment
+    values = {name: given[variable] for name in Settings.model_fields if (variable := PREFIX + name.upper()) in given}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        said = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"The environment is not as it should be: {said}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{PREFIX}BOT_DEFAULTS is no YAML: {error}") from error

@@ -1,0 +1,66 @@
+"""
+Why: a status is written only when it says something new; a transition time moves only with its condition.
+Never: a clock of its own, text from a runner, or a write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from botfleet.conditions import ConditionType, message
+from botfleet_operator.model import BotRecord
+from botfleet_operator.plan import Plan, Verdict
+
+REPLY_INTERVAL_SECONDS = 60.0
+
+
+def merged(bot: BotRecord, plan: Plan, now: datetime, *, reply_time: bool = True) -> dict[str, Any]:
+    """The status as it should be. With `reply_time` False the time of the last reply stays as it was."""
+    old = bot.status
+    status = dict(old)
+    status["observedGeneration"] = bot.generation
+    status["phase"] = plan.phase.value
+    status["conditions"] = _conditions(bot, plan.verdicts, now)
+    if plan.account_id is not None:
+        account: dict[str, Any] = {"id": plan.account_id}
+        if plan.username:
+            account["username"] = plan.username
+        status["account"] = account
+    if plan.last_reply_at is not None and (reply_time or "lastReplyTime" not in old):
+        status["lastReplyTime"] = instant(plan.last_reply_at)
+    return status
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """A merge patch for `status` with only what differs; empty: nothing to write."""
+    patch = {key: value for key, value in new.items() if old.get(key) != value}
+    patch.update({key: None for key in old if key not in new})
+    if isinstance(patch.get("account"), dict) and isinstance(old.get("account"), dict):
+        # A merge patch would leave the name that the account no longer has.
+        patch["account"] = {**dict.fromkeys(old["account"]), **patch["account"]}
+    return patch
+
+
+def instant(moment: datetime) -> str:
+    """RFC 3339 in UTC with whole seconds, as metav1.Time is written."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _conditions(bot: BotRecord, verdicts: tuple[Verdict, ...], now: datetime) -> list[dict[str, Any]]:
+    old = {str(c.get("type")): c for c in bot.status.get("conditions") or ()}
+    new = dict(old)
+    for verdict in verdicts:
+        before = old.get(verdict.type.value)
+        same = before is not None and before.get("status") == verdict.status
+        new[verdict.type.value] = {
+            "type": verdict.type.value,
+            "status": verdict.status,
+            "reason": verdict.reason.value,
+            "message": message(verdict.reason, **{"namespace": bot.namespace, "name": bot.name, **verdict.values}),
+            "lastTransitionTime": before["lastTransitionTime"] if before and same else instant(now),
+            "observedGeneration": bot.generation,
+        }
+    order = [condition.value for condition in ConditionType]
+    return sorted(new.values(), key=lambda c: order.index(c["type"]) if c["type"] in order else len(order))
