@@ -6,7 +6,6 @@ An image that is in the cache under its key is not built again. Two builds at on
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -58,8 +57,7 @@ def repository_root() -> Path:
 
 
 def build_images(
-    names: Sequence[str] = (),
-    *,
+    *names: str,
     output: Path | None = None,
     builder: BuilderName = "auto",
     root: Path | None = None,
@@ -69,7 +67,7 @@ def build_images(
 
     With ``output`` each archive is also there as ``<name>.tar``. Raises ToolError, whose message says what failed.
     """
-    images = chosen(tuple(names))
+    images = chosen(names)
     work = _Work.start(root or repository_root(), builder, progress or Progress())
     built = {image.name: found for image in images if (found := work.cached(image)) is not None}
     missing = [image for image in images if image.name not in built]
@@ -110,6 +108,7 @@ class _Work:
         """Build what another process has not built in the meantime."""
         built = {image.name: found for image in images if (found := self.cached(image)) is not None}
         left = [image for image in images if image.name not in built]
+        self.wheels.log.unlink(missing_ok=True)  # one run's log
         for image in left:
             self.builder.prepare(image)
         with ThreadPoolExecutor(PREPARED_AT_ONCE) as pool:

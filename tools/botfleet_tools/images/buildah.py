@@ -68,6 +68,8 @@ class Buildah:
 
     def build(self, image: Image, context: Context, archive: Path) -> None:
         """See Builder."""
+        # A build that failed or was killed left its container behind, which would hold on to its layers.
+        self._buildah("rm", "--all")
         dockerfile = context.folder / image.dockerfile
         known = {**context.arguments, "BASE_IMAGE": self.base_reference}
         arguments = build_arguments(dockerfile.read_text(), known)

@@ -29,7 +29,7 @@ def build(
     """Build what has changed, and print each image's reference, digest, size and archive."""
     progress = Progress()
     start = time.monotonic()
-    built = build_images(names or (), output=output, builder=builder, progress=progress)
+    built = build_images(*(names or ()), output=output, builder=builder, progress=progress)
     for image in built.values():
         print(line(image))
     new = sum(not image.cached for image in built.values())
