@@ -1,0 +1,61 @@
+"""The right to act ends in time, and does not come back."""
+
+from botrunner.ownership.clock import LeaseClock, now
+
+
+class Time:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_one_may_act_for_two_thirds_of_the_term_after_the_acquisition_was_sent():
+    time = Time()
+    clock = LeaseClock(15.0, sent_at=100.0, clock=time)
+    time.now = 109.9
+    assert clock.may_act()
+    time.now = 110.0
+    assert not clock.may_act()
+
+
+def test_a_renewal_counts_from_when_it_was_sent_not_from_its_answer():
+    time = Time()
+    clock = LeaseClock(15.0, sent_at=100.0, clock=time)
+    time.now = 108.0
+    assert clock.renewed(sent_at=105.0)
+    assert clock.remaining() == 7.0
+    time.now = 115.0
+    assert not clock.may_act()
+
+
+def test_a_renewal_whose_answer_comes_after_the_limit_gives_nothing_back():
+    time = Time()
+    clock = LeaseClock(15.0, sent_at=100.0, clock=time)
+    time.now = 110.5
+    assert not clock.renewed(sent_at=109.0)
+    assert not clock.may_act()
+    assert clock.remaining() == 0.0
+
+
+def test_an_older_renewal_that_answers_late_does_not_shorten_the_time():
+    time = Time()
+    clock = LeaseClock(15.0, sent_at=100.0, clock=time)
+    clock.renewed(sent_at=104.0)
+    clock.renewed(sent_at=102.0)
+    assert clock.remaining() == 14.0
+
+
+def test_what_was_ended_stays_ended_even_if_the_clock_is_within_the_term():
+    time = Time()
+    clock = LeaseClock(15.0, sent_at=100.0, clock=time)
+    clock.end()
+    assert not clock.may_act()
+    assert not clock.renewed(sent_at=100.0)
+
+
+def test_the_clock_goes_forward():
+    assert now() <= now()
