@@ -45,8 +45,13 @@ class Chart:
         if values is not None:
             command += ["--values", "-"]
         done = subprocess.run(
-            command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False,
-            env=self._environment, timeout=HELM_SECONDS,
+            command,
+            input=yaml.safe_dump(values),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self._environment,
+            timeout=HELM_SECONDS,
         )
         if done.returncode != 0:
             raise HelmError(done.stdout + done.stderr)

@@ -39,8 +39,7 @@ def make_namespace(api: "ApiServer", name: str, labels: dict[str, str] | None = 
 
 def names(api: "ApiServer", kind: str, namespace: str) -> set[str]:
     return {
-        name.split("/", 1)[1]
-        for name in api.kubectl("get", kind, "--namespace", namespace, "--output", "name").split()
+        name.split("/", 1)[1] for name in api.kubectl("get", kind, "--namespace", namespace, "--output", "name").split()
     }
 
 
@@ -188,7 +187,11 @@ def review(account: str, verb: str, what: str, namespace: str, _expected: bool) 
     resource, _, group = kind.partition(".")
     named = rest if verb == "get" else ""
     attributes = {
-        "namespace": namespace, "verb": verb, "resource": resource, "group": group, "name": named,
+        "namespace": namespace,
+        "verb": verb,
+        "resource": resource,
+        "group": group,
+        "name": named,
         "subresource": "" if named else rest,
     }
     return {

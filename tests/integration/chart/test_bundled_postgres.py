@@ -21,7 +21,9 @@ PLANTED = "planted-message-text"
 
 def settings_of(chart: "Chart") -> dict[str, str]:
     """What follows each -c of the rendered arguments."""
-    (server,) = [doc for doc in chart.render() if doc["kind"] == "StatefulSet" and doc["metadata"]["name"].endswith("postgres")]
+    (server,) = [
+        doc for doc in chart.render() if doc["kind"] == "StatefulSet" and doc["metadata"]["name"].endswith("postgres")
+    ]
     arguments = server["spec"]["template"]["spec"]["containers"][0]["args"]
     assert arguments[0] == "postgres"
     return dict(argument.split("=", 1) for argument in arguments[1:] if argument != "-c")
@@ -41,14 +43,20 @@ def first_start_script(chart: "Chart", folder: Path) -> Path:
 
 def run_script(script: Path, server: Postgres) -> subprocess.CompletedProcess[str]:
     environment = {
-        **os.environ, "POSTGRES_USER": "postgres", "POSTGRES_DB": "botfleet", "PGHOST": str(server.socket_dir),
-        "PGPORT": str(server.port), "PGPASSWORD": server.password,
+        **os.environ,
+        "POSTGRES_USER": "postgres",
+        "POSTGRES_DB": "botfleet",
+        "PGHOST": str(server.socket_dir),
+        "PGPORT": str(server.port),
+        "PGPASSWORD": server.password,
     }
     return subprocess.run(["sh", str(script)], env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.fixture(scope="module", params=["15", "18"])
-def bundled(request: pytest.FixtureRequest, chart: "Chart", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def bundled(
+    request: pytest.FixtureRequest, chart: "Chart", tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Postgres]:
     """A server as the image would start it: initdb, an empty database, the chart's script."""
     folder = tmp_path_factory.mktemp("passwords")
     for role, password in PASSWORDS.items():

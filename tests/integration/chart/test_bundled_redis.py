@@ -20,7 +20,9 @@ READY_SECONDS = 20.0
 
 def configuration(chart: "Chart", values: dict[str, object], folder: Path, port: int) -> Path:
     (config,) = [doc for doc in chart.render(values) if doc["kind"] == "ConfigMap" and "redis.conf" in doc["data"]]
-    text = config["data"]["redis.conf"].replace("dir /data", f"dir {folder}").replace("/run/botfleet/redis", str(folder))
+    text = (
+        config["data"]["redis.conf"].replace("dir /data", f"dir {folder}").replace("/run/botfleet/redis", str(folder))
+    )
     path = folder / "redis.conf"
     path.write_text(text.replace("port 6379", f"port {port}\nbind 127.0.0.1"))
     return path

@@ -49,8 +49,11 @@ def test_rendering_twice_gives_the_same_names(chart: "Chart", scenario_values: d
 def test_the_rights_of_every_account_are_those_in_the_list(chart: "Chart", mode: str) -> None:
     values: dict[str, Any] = {} if mode == "cluster" else {"operator": {"watchNamespaces": ["hotel"]}}
     documents = chart.render(values)
-    rules = {(doc["kind"], doc["metadata"].get("namespace"), doc["metadata"]["name"]): doc["rules"]
-             for doc in documents if doc["kind"] in ("Role", "ClusterRole")}
+    rules = {
+        (doc["kind"], doc["metadata"].get("namespace"), doc["metadata"]["name"]): doc["rules"]
+        for doc in documents
+        if doc["kind"] in ("Role", "ClusterRole")
+    }
     lines = []
     for binding in documents:
         if binding["kind"] not in ("RoleBinding", "ClusterRoleBinding"):

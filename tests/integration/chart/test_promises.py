@@ -47,7 +47,9 @@ def test_secrets_are_files_and_come_from_bootstrap_or_are_named_by_the_values(
     for component, pod in pods(chart.render(scenario_values)).items():
         for container in pod["spec"]["containers"]:
             assert "envFrom" not in container
-            assert not [env for env in container.get("env", []) if "secretKeyRef" in env.get("valueFrom", {})], component
+            assert not [env for env in container.get("env", []) if "secretKeyRef" in env.get("valueFrom", {})], (
+                component
+            )
         assert mounted_secrets(pod) <= MADE_BY_BOOTSTRAP | NAMED_BY_VALUES
 
 
@@ -61,7 +63,8 @@ def test_each_pod_gets_only_the_secrets_and_the_token_that_it_needs(chart: "Char
         "bootstrap": set(),
     }
     assert {name for name, pod in rendered.items() if pod["spec"]["automountServiceAccountToken"]} == {
-        "operator", "bootstrap",
+        "operator",
+        "bootstrap",
     }
     (volume,) = [volume for volume in rendered["operator"]["spec"]["volumes"] if volume["name"] == "postgres-passwords"]
     assert [item["key"] for item in volume["secret"]["items"]] == ["operator-password"], "never the superuser's"
@@ -73,7 +76,9 @@ def test_every_container_is_confined_and_bounded(chart: "Chart", scenario_values
         assert "initContainers" not in pod["spec"]
         for container in pod["spec"]["containers"]:
             assert container["securityContext"] == {
-                "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
             }
             assert container["resources"]["limits"]["memory"]
 

@@ -1,12 +1,13 @@
 """Promises: every value of values.yaml does something; a value that makes no sense is refused by name."""
 
+import re
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from tests.integration.chart.conftest import CHART, HelmError
+from tests.integration.chart.conftest import CHART, ROOT, HelmError
 
 if TYPE_CHECKING:
     from tests.integration.chart.conftest import Chart
@@ -74,8 +75,12 @@ BEFORE: dict[str, dict[str, Any]] = {
     "operator.serviceMonitor.interval": MONITORED,
     "operator.serviceMonitor.labels": MONITORED,
     "postgres.external": EXTERNAL_POSTGRES,
-    "postgres.external.caKey": {"postgres": {**EXTERNAL_POSTGRES["postgres"], "external": {
-        "host": "pg", "secretName": "pg", "caSecretName": "authority"}}},
+    "postgres.external.caKey": {
+        "postgres": {
+            **EXTERNAL_POSTGRES["postgres"],
+            "external": {"host": "pg", "secretName": "pg", "caSecretName": "authority"},
+        }
+    },
     "redis.external": EXTERNAL_REDIS,
 }
 # Other servers are what the value chooses between: it is compared with those named.
@@ -136,8 +141,15 @@ REFUSED = [
     ({"postgres": {"external": {"sslMode": "yes"}}}, "sslMode"),
     ({"postgres": {"bundled": {"enabled": False}}}, "postgres.external.host"),
     ({"postgres": {"bundled": {"enabled": False}, "external": {"host": "pg"}}}, "postgres.external.secretName"),
-    ({"postgres": {**EXTERNAL_POSTGRES["postgres"], "external": {"host": "pg", "secretName": "pg", "sslMode": "verify-full"}}},
-     "postgres.external.caSecretName"),
+    (
+        {
+            "postgres": {
+                **EXTERNAL_POSTGRES["postgres"],
+                "external": {"host": "pg", "secretName": "pg", "sslMode": "verify-full"},
+            }
+        },
+        "postgres.external.caSecretName",
+    ),
     ({"redis": {"bundled": {"enabled": False}}}, "redis.external.host"),
     ({"postgres": {"bundled": {"settings": {"log_statement": "all"}}}}, "postgres.bundled.settings.log_statement"),
     ({"rbac": {"clusterScoped": False}}, "operator.watchNamespaces"),
@@ -163,3 +175,11 @@ def test_the_longest_release_name_makes_names_of_at_most_63_characters(chart: "C
             # A StatefulSet's pods carry a label with its name and a hash of 10 more.
             extra = 11 if document["kind"] == "StatefulSet" else 0
             assert len(document["metadata"]["name"]) + extra <= 63
+
+
+SHOWN = re.findall(r"```yaml values\n(.*?)```", (ROOT / "docs" / "install.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("block", SHOWN)
+def test_the_values_that_the_installation_page_shows_render(chart: "Chart", block: str) -> None:
+    assert chart.text(yaml.safe_load(block)) != chart.text()

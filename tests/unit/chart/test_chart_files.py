@@ -31,13 +31,13 @@ def test_the_first_start_script_of_the_database_is_the_store_s_own() -> None:
 
 
 def test_the_schema_is_a_schema_and_takes_the_defaults() -> None:
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    jsonschema.validate(VALUES, SCHEMA, jsonschema.Draft202012Validator)
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    jsonschema.validate(VALUES, SCHEMA, jsonschema.Draft7Validator)
 
 
 def test_the_development_cluster_s_values_are_valid_and_pull_nothing() -> None:
     values = yaml.safe_load((CHART / "ci" / "dev-values.yaml").read_text())
-    jsonschema.validate(values, SCHEMA, jsonschema.Draft202012Validator)
+    jsonschema.validate(values, SCHEMA, jsonschema.Draft7Validator)
     images = [values["bots"]["image"], values["operator"]["image"]]
     images += [values[server]["bundled"]["image"] for server in ("postgres", "redis")]
     assert {image["pullPolicy"] for image in images} == {"Never"}
@@ -47,7 +47,7 @@ def test_the_development_cluster_s_values_are_valid_and_pull_nothing() -> None:
 def objects(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     if schema.get("type") == "object":
         yield path, schema
-    for group in ("properties", "$defs"):
+    for group in ("properties", "definitions"):
         for name, inner in schema.get(group, {}).items():
             yield from objects(inner, f"{path}/{name}")
     if isinstance(schema.get("items"), dict):
@@ -62,7 +62,7 @@ def test_no_object_of_the_schema_takes_a_key_that_it_does_not_know() -> None:
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
     reference = schema.get("$ref")
-    return SCHEMA["$defs"][reference.rpartition("/")[2]] if reference else schema
+    return SCHEMA["definitions"][reference.rpartition("/")[2]] if reference else schema
 
 
 def missing(schema: dict[str, Any], values: Any, path: str) -> Iterator[str]:
@@ -86,7 +86,15 @@ def test_every_top_level_value_and_choice_is_explained() -> None:
     for number, line in enumerate(lines):
         if re.match(r"^(commonLabels|imagePullSecrets|bots|jobs):", line):
             assert lines[number - 1].startswith("#"), line
-    for key in ("install", "clusterScoped", "aggregateToUserRoles", "watchNamespaces", "maximum", "settings", "sslMode"):
+    for key in (
+        "install",
+        "clusterScoped",
+        "aggregateToUserRoles",
+        "watchNamespaces",
+        "maximum",
+        "settings",
+        "sslMode",
+    ):
         number = next(index for index, line in enumerate(lines) if re.match(rf"^ +{key}:", line))
         assert lines[number - 1].strip().startswith("#"), key
 
