@@ -12,7 +12,6 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=True)
         r = self.registry
         name = "botfleet_runner_"
-        self.received = Counter(name + "messages_received_total", "Messages taken into the inbox", registry=r)
         self.answered = Counter(name + "messages_answered_total", "Messages that a stored answer closes", registry=r)
         self.skipped = Counter(
             name + "messages_skipped_total", "Messages closed without an answer", ["reason"], registry=r

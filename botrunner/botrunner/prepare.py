@@ -1,16 +1,19 @@
 """Why: all that can be wrong with a runner's files is found, and said, before anything is connected."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from botfleet.conditions import Reason
 from botfleet.digest import spec_digest
 from botfleet.effective import EffectiveSpec, effective
 from botfleet.manifest import SecretFolder, SecretNotFoundError, SecretSource, load
-from botfleet.spec import AccountType, TelegramBot
+from botfleet.spec import AccountSpec, TelegramBot
 from botrunner.config import ConfigError, Settings, default_data_dir
+from botrunner.telegram.connection import Account
 from botrunner.telegram.types import ApiCredentials, BotToken, Credential, Server, UserSession
 
 
@@ -39,14 +42,20 @@ class Prepared:
 class Credentials:
     """What a connection to Telegram and one to the model need."""
 
-    api: ApiCredentials
-    account: Credential
-    server: Server | None
-    model_key: str
+    account: Account
+    model_key: str = field(repr=False)
 
 
 class CredentialsError(Exception):
-    """A secret is not there or cannot be what it should be. The message names Secret and key, never the value."""
+    """A secret is not there or cannot be what it should be. The message names Secret and key, never the value.
+
+    Attributes:
+        reason: for the bot's condition.
+    """
+
+    def __init__(self, text: str, reason: Reason) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -79,32 +88,37 @@ def read_credentials(prepared: Prepared) -> Credentials:
         CredentialsError: one is missing or cannot be used.
     """
     spec, read = prepared.spec, prepared.secrets.read
-    account = spec.account
+    app = spec.account.api_credentials_secret_ref.name
     try:
-        app = account.api_credentials_secret_ref.name
-        api_id, api_hash = read(app, "api-id"), read(app, "api-hash")
-        credential: Credential
-        if account.type is AccountType.BOT and account.bot_token_secret_ref:
-            credential = BotToken(read(account.bot_token_secret_ref.name, account.bot_token_secret_ref.key).strip())
-            credential.account_id  # noqa: B018 -- a token that names no account is refused here
-        elif account.session_secret_ref:
-            credential = UserSession(read(account.session_secret_ref.name, account.session_secret_ref.key).strip())
-        else:
-            raise CredentialsError("the spec names no credential of the account")
-        server = None
-        if centre := account.data_center:
-            key = centre.public_key_secret_ref
-            server = Server(centre.id, centre.address, centre.port, read(key.name, key.key) if key else None)
+        api_id, api_hash = read(app, "api-id").strip(), read(app, "api-hash").strip()
+        centre = spec.account.data_center
+        key = centre.public_key_secret_ref if centre else None
+        public_key = read(key.name, key.key) if key else None
         model_key = read(spec.model.api_key_secret_ref.name, spec.model.api_key_secret_ref.key).strip()
-        return Credentials(ApiCredentials(int(api_id), api_hash.strip()), credential, server, model_key)
+        account = _account(spec.account, read)
     except SecretNotFoundError as error:
-        raise CredentialsError(str(error)) from error
+        raise CredentialsError(
+            f"{error}. Create it, or correct the name in the spec.", Reason.NEVER_LOGGED_IN
+        ) from error
     except UnicodeDecodeError:
-        raise CredentialsError("a secret is not text") from None
-    except ValueError as error:
-        raise CredentialsError(_told(error, app)) from None
+        raise CredentialsError("a secret is not text", Reason.NEVER_LOGGED_IN) from None
+    if not (api_id.isascii() and api_id.isdigit() and len(api_id) < 12):
+        told = f"Secret {app}: api-id must be a number, as my.telegram.org shows it"
+        raise CredentialsError(told, Reason.API_CREDENTIALS_INVALID)
+    server = Server(centre.id, centre.address, centre.port, public_key) if centre else None
+    return Credentials(Account(ApiCredentials(int(api_id), api_hash), account, server), model_key)
 
 
-def _told(error: ValueError, app: str) -> str:
-    text = str(error)
-    return text if "BotFather" in text else f"Secret {app}: api-id must be a number, as my.telegram.org shows it"
+def _account(account: AccountSpec, read: Callable[[str, str], str]) -> Credential:
+    if account.bot_token_secret_ref:
+        reference = account.bot_token_secret_ref
+        token = BotToken(read(reference.name, reference.key).strip())
+        try:
+            token.account_id  # noqa: B018 -- a token that names no account is refused here
+        except ValueError as error:
+            told = f"Secret {reference.name}, key {reference.key}: {error}"
+            raise CredentialsError(told, Reason.TOKEN_INVALID) from None
+        return token
+    if account.session_secret_ref is None:
+        raise CredentialsError("the spec names no credential of the account", Reason.NEVER_LOGGED_IN)
+    return UserSession(read(account.session_secret_ref.name, account.session_secret_ref.key).strip())

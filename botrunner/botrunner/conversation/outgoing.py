@@ -21,18 +21,7 @@ from botrunner.telegram.sender import AccountLost, Outcome, Refused, Sender, Sen
 log = structlog.get_logger()
 
 COMMAND = "command:"
-
-
-class AccountLostError(Exception):
-    """Telegram does not accept the account any more; nothing can be sent.
-
-    Attributes:
-        outcome: with the reason for the owner.
-    """
-
-    def __init__(self, outcome: AccountLost) -> None:
-        super().__init__(outcome.reason.value)
-        self.outcome = outcome
+UNKNOWN_SECONDS = 15.0  # at most between two sends of a row of which nobody knows what became of it
 
 
 class Outgoing:
@@ -43,10 +32,12 @@ class Outgoing:
         path: MessagePath,
         sender: Sender,
         metrics: Metrics,
+        on_sent: Callable[[], None] = lambda: None,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._path, self._sender, self._metrics, self._now = path, sender, metrics, now
+        self._on_sent = on_sent
         self._poked: dict[int, asyncio.Event] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._account_wait = datetime.min.replace(tzinfo=UTC)
@@ -67,16 +58,14 @@ class Outgoing:
         """Waits until nothing is being sent and nothing waits for its turn."""
         await self._idle.wait()
 
-    async def run(self, started: asyncio.Event) -> None:
+    async def run(self) -> None:
         """Sends what a former run left, then what comes, until cancelled.
 
         Raises:
-            AccountLostError: in an exception group.
             LeaseLost: in an exception group.
         """
         async with asyncio.TaskGroup() as self._tasks:
             self._poke_all(await self._path.outgoing_chats())
-            started.set()
             await asyncio.Event().wait()
 
     def _poke_all(self, peer_ids: Iterable[int]) -> None:
@@ -98,9 +87,9 @@ class Outgoing:
                 failures += 1
                 await asyncio.sleep(backoff(failures, longest=5))
                 continue
-            failures = failures + 1 if isinstance(outcome, Unknown) else 0
+            failures = failures + 1 if isinstance(outcome, Unknown | AccountLost) else 0
             if failures:
-                await asyncio.sleep(backoff(failures, longest=15))
+                await asyncio.sleep(backoff(failures, first=0.2, longest=UNKNOWN_SECONDS))
         del self._poked[peer_id]
         if not self._poked:
             self._idle.set()
@@ -114,7 +103,9 @@ class Outgoing:
         ):
             await self._path.cancel(row, "OptedOut")
             return None
-        await self._path.mark_attempted(row)
+        await self._sender.wait_connected()
+        if not await self._path.mark_attempted(row):
+            return None  # closed meanwhile: an update has proved it sent
         with self._metrics.send_seconds.time():
             outcome = await self._sender.send(row)
         await self._record(row, outcome)
@@ -125,12 +116,13 @@ class Outgoing:
             case Sent(message_id=message_id):
                 await self._path.mark_sent(row, message_id)
                 self._metrics.sent.inc()
+                self._on_sent()
                 log.info("reply_sent", trace_id=row.trace_id, part=row.part)
             case Wait(seconds=seconds, whole_account=whole_account):
                 until = self._now() + timedelta(seconds=seconds)
                 if whole_account:
                     self._account_wait = max(self._account_wait, until)
-                await self._path.defer(row, until)
+                await self._path.defer(row, until, never_reached=True)
                 self._metrics.send_failures.labels("wait").inc()
                 log.warning("send_deferred", trace_id=row.trace_id, seconds=seconds, whole_account=whole_account)
             case Refused(reason=reason):
@@ -140,8 +132,8 @@ class Outgoing:
             case Unknown():
                 self._metrics.send_failures.labels("unknown").inc()
                 log.warning("send_unknown", trace_id=row.trace_id)
-            case AccountLost():
-                raise AccountLostError(outcome)
+            case AccountLost():  # the connection ends by itself; the row waits for the next one
+                self._metrics.send_failures.labels("account_lost").inc()
 
     async def _until(self, time: datetime) -> None:
         seconds = (time - self._now()).total_seconds()

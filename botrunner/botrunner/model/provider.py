@@ -105,10 +105,9 @@ class ModelProvider:
 def answer_of(completion: "ChatCompletion") -> Answer | NoAnswer:
     """What a completion says; endpoints that only resemble OpenAI's leave out what they like."""
     choices = getattr(completion, "choices", None)
-    message = choices[0].message if isinstance(choices, list) and choices else None
-    if message is None:
+    if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
         return NoAnswer(Failure.BAD_ANSWER)
-    text = (getattr(message, "content", None) or "").strip()
+    text = (getattr(choices[0].message, "content", None) or "").strip()
     if not text:
         return NoAnswer(Failure.EMPTY_ANSWER)
     usage = getattr(completion, "usage", None)

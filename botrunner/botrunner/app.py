@@ -1,0 +1,159 @@
+"""Why: puts one bot together and runs it until it is told to stop: store, lease, Telegram, conversations, relay, probes.
+
+Wiring and order only. What is said is conversation/'s, who may act is ownership/'s, Telegram is telegram/'s.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import structlog
+
+from botfleet.conditions import Reason
+from botfleet.store.binding import BindingRepository
+from botfleet.store.errors import StoreError
+from botfleet.store.lease import LeaseRepository
+from botrunner import __version__, logs
+from botrunner.config import ConfigError
+from botrunner.gauges import watch
+from botrunner.health import HealthServer, Vitals
+from botrunner.life import Life
+from botrunner.metrics import Metrics
+from botrunner.opening import OpenStore, open_store
+from botrunner.ownership.binding import Bindings, LocalBindings, OperatorBindings
+from botrunner.ownership.flock import FileLock, HeldElsewhereError, credential_lock, folder_lock
+from botrunner.ownership.keeper import LeaseKeeper
+from botrunner.prepare import Credentials, CredentialsError, Prepared, read_credentials
+from botrunner.reporter import Reporter
+from botrunner.telegram.connection import End
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+CREDENTIAL_POLL_SECONDS = 1.0
+
+
+async def serve(prepared: Prepared) -> int:
+    """Runs the bot; the process's exit code."""
+    settings = prepared.settings
+    logs.set_up(settings.log_format, settings.log_level, prepared.full_name)
+    log.info("starting", version=__version__, manifest=str(settings.manifest), spec=prepared.digest[:12])
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    vitals, metrics = Vitals(), Metrics()
+    server = HealthServer(settings.health_address, vitals, metrics)
+    log.info("probes_and_metrics", address=f"{settings.health_address.rpartition(':')[0]}:{server.port}")
+    try:
+        with contextlib.ExitStack() as locks:
+            if settings.standalone:
+                _lock(prepared, locks)
+            async with open_store(prepared, vitals, stop) as opened:
+                if opened is not None:
+                    await _Bot(prepared, opened, vitals, metrics, stop).run()
+    except (ConfigError, CredentialsError, HeldElsewhereError, StoreError) as error:
+        log.error("cannot_go_on", why=str(error))
+        return 2 if isinstance(error, ConfigError | CredentialsError | HeldElsewhereError) else 1
+    finally:
+        server.close()
+    log.info("stopped")
+    return 0
+
+
+def _lock(prepared: Prepared, locks: contextlib.ExitStack) -> None:
+    """Alone, two locks of this machine stand for the lease: of the data folder, and of the credential.
+
+    Raises:
+        HeldElsewhereError: another process has one.
+        CredentialsError: alone, unlike in a cluster, a missing secret will not appear by itself.
+    """
+    prepared.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    wanted: list[FileLock] = [
+        folder_lock(prepared.data_dir),
+        credential_lock(read_credentials(prepared).account.credential.digest),
+    ]
+    for lock in wanted:
+        locks.enter_context(lock)
+
+
+class _Bot:
+    """The parts that live as long as the process, and the loop over lives: one life a lease and credential."""
+
+    def __init__(
+        self, prepared: Prepared, opened: OpenStore, vitals: Vitals, metrics: Metrics, stop: asyncio.Event
+    ) -> None:
+        self._prepared, self._opened, self._vitals, self._metrics, self._stop = prepared, opened, vitals, metrics, stop
+        settings = prepared.settings
+        self._keeper = LeaseKeeper(
+            LeaseRepository(opened.store, opened.bot.id), settings.holder, settings.lease_term_seconds
+        )
+        self._reporter = Reporter(self._keeper, prepared.digest, vitals, metrics)
+        repository = BindingRepository(opened.store)
+        kind = LocalBindings if settings.standalone else OperatorBindings
+        self._bindings: Bindings = kind(repository, opened.bot.id)
+
+    async def run(self) -> None:
+        """Until the stop.
+
+        Raises:
+            StoreError: the store refuses in a way that will not pass.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                background = [
+                    tasks.create_task(self._keeper.run(), name="lease"),
+                    tasks.create_task(watch(self._vitals, self._metrics, self._keeper, self._reporter), name="gauges"),
+                ]
+                await self._lives()
+                for task in background:
+                    task.cancel()
+        except* StoreError as group:
+            raise group.exceptions[0] from None
+        await self._keeper.release()
+
+    async def _lives(self) -> None:
+        while not self._stop.is_set():
+            tenure = await self._unless_stopped(self._keeper.wait_held())
+            if tenure is None:
+                return
+            try:
+                credentials = read_credentials(self._prepared)
+            except CredentialsError as error:
+                log.error("credentials_unusable", why=str(error))
+                self._reporter.refused(error.reason)
+                await self._until_changed(None)
+                continue
+            life = Life(
+                self._prepared, self._opened, credentials, tenure, self._bindings, self._reporter, self._metrics
+            )
+            ended = await life.run(self._stop, self._changed(credentials))
+            log.info("life_ended", why=ended.end.value, reason=ended.reason)
+            if ended.end is End.REFUSED:
+                self._reporter.refused(ended.reason or Reason.NEVER_LOGGED_IN)
+                await self._until_changed(credentials)
+
+    async def _changed(self, known: Credentials | None) -> None:
+        """Returns once the mounted secrets are others than those known: kubelet changes them under a running pod."""
+        while True:
+            await asyncio.sleep(CREDENTIAL_POLL_SECONDS)
+            with contextlib.suppress(CredentialsError):
+                if read_credentials(self._prepared) != known:
+                    return
+
+    async def _until_changed(self, known: Credentials | None) -> None:
+        await self._unless_stopped(self._changed(known))
+
+    async def _unless_stopped(self, what: Coroutine[Any, Any, T]) -> T | None:
+        """Its result, or None when the stop came first."""
+        waiting = asyncio.create_task(what)
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((waiting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return waiting.result() if waiting.done() else None
+        finally:
+            for task in (waiting, stopping):
+                task.cancel()
+            await asyncio.gather(waiting, stopping, return_exceptions=True)

@@ -1,0 +1,39 @@
+"""Why: what is measured by looking now and then: the loop's lag, queue lengths, the lease; and the last reply, when due."""
+
+import asyncio
+import contextlib
+import time
+from datetime import UTC, datetime
+
+from botfleet.store.errors import StoreUnavailable
+from botfleet.store.messages import MessagePath
+from botrunner.health import Vitals
+from botrunner.metrics import Metrics
+from botrunner.ownership.keeper import LeaseKeeper
+from botrunner.reporter import Reporter
+
+EVERY_SECONDS = 1.0
+QUEUES_EVERY_SECONDS = 15.0  # a query of the store each time
+
+
+async def watch(vitals: Vitals, metrics: Metrics, keeper: LeaseKeeper, reporter: Reporter) -> None:
+    """Runs until cancelled."""
+    while True:
+        before = time.monotonic()
+        await asyncio.sleep(EVERY_SECONDS)
+        metrics.loop_lag.set(max(0.0, time.monotonic() - before - EVERY_SECONDS))
+        vitals.beat()
+        metrics.lease_held.set(keeper.held() is not None)
+        reporter.flush()
+
+
+async def watch_queues(path: MessagePath, metrics: Metrics) -> None:
+    """Lengths and ages of inbox and outbox; runs until cancelled."""
+    while True:
+        with contextlib.suppress(StoreUnavailable):
+            counts = await path.counts()
+            oldest = counts.oldest_pending_at
+            metrics.pending.set(counts.pending)
+            metrics.outgoing.set(counts.outgoing)
+            metrics.oldest_pending.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)
+        await asyncio.sleep(QUEUES_EVERY_SECONDS)

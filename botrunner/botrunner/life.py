@@ -1,0 +1,131 @@
+"""Why: one life of the account: from a lease and a credential to the loss of either, or to the stop.
+
+Telegram, the conversations, the outgoing messages and the relay live and end together; what they leave is in the store.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from botfleet.store.errors import LeaseLost
+from botrunner.conversation.chats import Conversations
+from botrunner.conversation.outgoing import Outgoing
+from botrunner.gauges import watch_queues
+from botrunner.metrics import Metrics
+from botrunner.model.provider import ModelProvider
+from botrunner.opening import OpenStore
+from botrunner.ownership.binding import Bindings
+from botrunner.ownership.keeper import Tenure
+from botrunner.prepare import Credentials, Prepared
+from botrunner.reporter import Reporter
+from botrunner.telegram.connection import End, Ended, Status, Telegram
+
+log = structlog.get_logger()
+
+SENDING_GRACE_SECONDS = 5.0
+MODEL_GRACE_SECONDS = 2.0  # beyond the model's own time limit
+
+
+class Life:
+    """Built anew for each lease and each credential."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        opened: OpenStore,
+        credentials: Credentials,
+        tenure: Tenure,
+        bindings: Bindings,
+        reporter: Reporter,
+        metrics: Metrics,
+    ) -> None:
+        self._prepared, self._opened, self._tenure = prepared, opened, tenure
+        self._reporter, self._metrics = reporter, metrics
+        self._model = ModelProvider(prepared.spec.model, credentials.model_key)
+        self._in = asyncio.Event()
+        self._conversations: Conversations | None = None
+        self._outgoing: Outgoing | None = None
+        self._telegram = Telegram(
+            credentials.account,
+            opened.store,
+            tenure,
+            opened.sealer,
+            bindings,
+            on_pending=self._pending,
+            on_status=self._status,
+        )
+
+    async def run(self, stop: asyncio.Event, changed: Coroutine[Any, Any, None]) -> Ended:
+        """Lives until the lease is lost, Telegram refuses, the credential changes, or the stop.
+
+        Raises:
+            StoreError: the store refuses in a way that will not pass.
+        """
+        ended = Ended(End.LEASE_LOST)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                others = [
+                    tasks.create_task(self._talk(), name="talk"),
+                    tasks.create_task(self._relay(), name="relay"),
+                    tasks.create_task(self._stop_when(stop), name="stop"),
+                    tasks.create_task(self._end_when(changed), name="changed"),
+                ]
+                ended = await self._telegram.run()
+                for task in others:
+                    task.cancel()
+        except* LeaseLost:
+            self._tenure.guard.cut()
+            await self._tenure.lost.wait()
+        finally:
+            await self._model.close()
+        return ended
+
+    def _pending(self, peer_ids: set[int]) -> None:
+        if self._conversations is not None:
+            self._conversations.poke(peer_ids)
+
+    def _status(self, status: Status) -> None:
+        self._reporter.status(status)
+        if status.connected:
+            self._metrics.connections.inc()
+            self._in.set()
+
+    async def _talk(self) -> None:
+        """From the first connection on: answers and sends, over reconnects, until the life ends."""
+        await self._in.wait()
+        path, me = self._telegram.path, self._telegram.me
+        if path is None or me is None:
+            raise AssertionError("connected without an account")
+        self._outgoing = Outgoing(path, self._telegram.sender, self._metrics, self._reporter.replied)
+        self._conversations = Conversations(
+            path, self._prepared.spec, self._model, me, self._outgoing.poke, self._metrics
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._outgoing.run(), name="outgoing")
+            tasks.create_task(self._conversations.run(), name="conversations")
+            tasks.create_task(watch_queues(path, self._metrics), name="queues")
+
+    async def _relay(self) -> None:
+        """The bot's events to its stream; alone, to whoever listens in the process."""
+        await asyncio.Event().wait()
+
+    async def _stop_when(self, stop: asyncio.Event) -> None:
+        """SIGTERM: no new answer; what the model is writing is stored, what is stored is sent, as far as the grace goes."""
+        await stop.wait()
+        log.info("stopping", grace=self._prepared.spec.model.timeout_seconds)
+        if self._conversations is not None and self._outgoing is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._prepared.spec.model.timeout_seconds + MODEL_GRACE_SECONDS):
+                    await self._conversations.drain()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SENDING_GRACE_SECONDS):
+                    await self._outgoing.idle()
+        self._telegram.stop()
+
+    async def _end_when(self, changed: Coroutine[Any, Any, None]) -> None:
+        await changed
+        log.info("credentials_changed")
+        self._telegram.stop()
