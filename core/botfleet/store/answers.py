@@ -1,6 +1,6 @@
 """Why: an answer is stored together with the messages that it answers, before it is sent; so a kill never pays or says twice.
 
-This is the way of short transactions, for SQLite; answer_statement.py does the same in one statement on PostgreSQL.
+This is the way of short transactions, for SQLite; statement_answer.py does the same in one statement on PostgreSQL.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from botfleet.store import statement_answer
 from botfleet.store.engine import is_unique_violation
 from botfleet.store.errors import StoreError, StoreUnavailable
 from botfleet.store.fence import Fenced, now
@@ -127,6 +128,8 @@ class AnswerRepository(Fenced):
     async def _store_answer(
         self, peer_id: int, answered: Sequence[InboxRow], drafts: Sequence[Draft], final: bool
     ) -> Stored | NewerPending:
+        if self.store.is_postgresql:
+            return await statement_answer.store_answer(self, peer_id, answered, drafts, final, now())
         async with self.store.begin() as connection:
             await self.fence(connection)
             if answered and not final and await self._has_newer(connection, peer_id, answered):

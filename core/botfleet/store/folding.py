@@ -3,8 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from botfleet.store.rows import Deletion, Edit, Incoming, Intake, PeerRow, UpdateState
+from botfleet.store.rows import CHANNELS_BELOW, Deletion, Edit, Incoming, Intake, PeerRow, UpdateState
+from botfleet.store.tables import InboxState
+
+DELETED = "Deleted"
 
 Key = tuple[int, int]
 
@@ -20,6 +24,37 @@ class Folded:
     peers: tuple[PeerRow, ...]
     sent: tuple[tuple[int, int], ...]
 
+    def message_rows(self) -> list[dict[str, Any]]:
+        """Columns of the inbox; a message that its own batch deletes is closed from the start."""
+        gone = _Gone(self.deletions)
+        return [
+            {
+                "peer_id": row.peer_id,
+                "message_id": row.message_id,
+                "sender_id": row.sender_id,
+                "access_hash": row.access_hash,
+                "text": row.text,
+                "date": row.date,
+                "edit_date": row.edit_date,
+                "grouped_id": row.grouped_id,
+                "reply_to_message_id": row.reply_to_message_id,
+                "trace_id": row.trace_id,
+                "state": (InboxState.SKIPPED if gone.has(row.peer_id, row.message_id) else InboxState.PENDING).value,
+                "reason": DELETED if gone.has(row.peer_id, row.message_id) else None,
+            }
+            for row in self.messages
+        ]
+
+
+class _Gone:
+    """What a batch deletes."""
+
+    def __init__(self, deletions: Iterable[Deletion]) -> None:
+        self._named = {(gone.peer_id, gone.message_id) for gone in deletions}
+
+    def has(self, peer_id: int, message_id: int) -> bool:
+        return (peer_id, message_id) in self._named or (peer_id > CHANNELS_BELOW and (None, message_id) in self._named)
+
 
 def clean(text: str) -> str:
     """Text that every database takes: PostgreSQL knows no NUL, and UTF-8 no lone surrogates."""
@@ -29,6 +64,7 @@ def clean(text: str) -> str:
 def fold(intake: Intake) -> Folded:
     """Two versions in one upsert are an error, an insert and an update of one row in one statement mark nothing: so fold."""
     edits = _latest_edits(intake)
+    gone = _Gone(intake.deletions)
     messages: dict[Key, Incoming] = {}
     for message in intake.messages:
         key = (message.peer_id, message.message_id)
@@ -38,7 +74,8 @@ def fold(intake: Intake) -> Folded:
             messages[key] = replace(messages[key], text=edit.text, edit_date=edit.edit_date)
     return Folded(
         messages=tuple(messages[key] for key in sorted(messages)),
-        edits=tuple(edits[key] for key in sorted(edits)),
+        # One statement changes a row once: the deletion of an edited message stands.
+        edits=tuple(edits[key] for key in sorted(edits) if not gone.has(*key)),
         deletions=tuple(dict.fromkeys(intake.deletions)),
         states=dict(intake.states),
         peers=tuple({peer.peer_id: peer for peer in intake.peers}.values()),

@@ -1,6 +1,6 @@
 """Why: a message and the update state that passed it are stored together or not at all. No path may move a pts without this.
 
-This is the way of short transactions, for SQLite; intake_statement.py does the same in one statement on PostgreSQL.
+This is the way of short transactions, for SQLite; statement_intake.py does the same in one statement on PostgreSQL.
 """
 
 from collections.abc import Sequence
@@ -8,14 +8,13 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from botfleet.store import statement_intake
 from botfleet.store.events import EventType, new_event_id
 from botfleet.store.fence import Fenced, now
-from botfleet.store.folding import Folded, Key, fold
+from botfleet.store.folding import DELETED, Folded, fold
 from botfleet.store.proof import record_sent
-from botfleet.store.rows import ACCOUNT_STATE, CHANNELS_BELOW, Deletion, Edit, Incoming, Intake, PeerRow, UpdateState
+from botfleet.store.rows import ACCOUNT_STATE, CHANNELS_BELOW, Deletion, Edit, Intake, PeerRow, UpdateState
 from botfleet.store.tables import InboxState, Role, events, inbox, messages, outbox, peers, update_states
-
-DELETED = "Deleted"
 
 
 class IntakeRepository(Fenced):
@@ -54,44 +53,35 @@ class IntakeRepository(Fenced):
             StoreUnavailable: not known whether it was; build client and session anew from the store.
         """
         batch = fold(intake)
+        if self.store.is_postgresql:
+            return await statement_intake.take_in(self, batch, now())
         async with self.store.begin() as connection:
             await self.fence(connection)
-            arrived = await self._insert_messages(connection, batch.messages)
+            waiting = await self._insert_messages(connection, batch)
             for edit in batch.edits:
                 await self._apply_edit(connection, edit)
             await self._apply_deletions(connection, batch.deletions)
             await self._move(connection, batch)
             for random_id, message_id in batch.sent:
                 await record_sent(self, connection, outbox.c.random_id == random_id, message_id)
-            deleted = await self._deleted_now(connection, arrived) if batch.deletions else set()
-        return {peer_id for peer_id, message_id in arrived - deleted}
+        return waiting
 
-    async def _insert_messages(self, connection: AsyncConnection, rows: Sequence[Incoming]) -> set[Key]:
-        if not rows:
+    async def _insert_messages(self, connection: AsyncConnection, batch: Folded) -> set[int]:
+        if not batch.messages:
             return set()
         at = now()
         values = [
-            {
-                **self.keys,
-                "peer_id": row.peer_id,
-                "message_id": row.message_id,
-                "sender_id": row.sender_id,
-                "access_hash": row.access_hash,
-                "text": row.text,
-                "date": row.date,
-                "edit_date": row.edit_date,
-                "grouped_id": row.grouped_id,
-                "reply_to_message_id": row.reply_to_message_id,
-                "trace_id": row.trace_id,
-                "received_at": at,
-            }
-            for row in rows
+            {**self.keys, **row, "received_at": at, "closed_at": None if row["reason"] is None else at}
+            for row in batch.message_rows()
         ]
         statement = (
-            self.insert(inbox).values(values).on_conflict_do_nothing().returning(inbox.c.peer_id, inbox.c.message_id)
+            self.insert(inbox)
+            .values(values)
+            .on_conflict_do_nothing()
+            .returning(inbox.c.peer_id, inbox.c.message_id, inbox.c.state)
         )
-        arrived = {(row[0], row[1]) for row in (await connection.execute(statement)).all()}
-        trace_ids = {(row.peer_id, row.message_id): row.trace_id for row in rows}
+        arrived = (await connection.execute(statement)).all()
+        trace_ids = {(row.peer_id, row.message_id): row.trace_id for row in batch.messages}
         heard = [
             {
                 "bot_id": self.lease.bot_id,
@@ -105,11 +95,11 @@ class IntakeRepository(Fenced):
                     "trace_id": trace_ids[peer_id, message_id],
                 },
             }
-            for peer_id, message_id in sorted(arrived)
+            for peer_id, message_id in sorted((row.peer_id, row.message_id) for row in arrived)
         ]
         if heard:
             await connection.execute(sa.insert(events), heard)
-        return arrived
+        return {row.peer_id for row in arrived if row.state == InboxState.PENDING.value}
 
     async def _apply_edit(self, connection: AsyncConnection, edit: Edit) -> None:
         row = self.mine(inbox, peer_id=edit.peer_id, message_id=edit.message_id)
@@ -138,15 +128,6 @@ class IntakeRepository(Fenced):
             await connection.execute(
                 sa.delete(messages).where(self.mine(messages, role=Role.USER.value), gone[1], where[1])
             )
-
-    async def _deleted_now(self, connection: AsyncConnection, arrived: set[Key]) -> set[Key]:
-        if not arrived:
-            return set()
-        statement = sa.select(inbox.c.peer_id, inbox.c.message_id).where(
-            self.mine(inbox, state=InboxState.SKIPPED.value),
-            sa.tuple_(inbox.c.peer_id, inbox.c.message_id).in_(sorted(arrived)),
-        )
-        return {(row[0], row[1]) for row in (await connection.execute(statement)).all()}
 
     async def _move(self, connection: AsyncConnection, batch: Folded) -> None:
         if batch.states:

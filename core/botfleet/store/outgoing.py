@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from botfleet.store import statement_sent
 from botfleet.store.fence import Fenced, now
 from botfleet.store.proof import OPEN, record_sent
 from botfleet.store.rows import OutboxRow
@@ -66,10 +67,14 @@ class OutgoingRepository(Fenced):
 
     async def mark_attempted(self, row: OutboxRow) -> bool:
         """Before the send: from now on it may have reached Telegram. False: the row is closed, do not send."""
+        if self.store.is_postgresql:
+            return await statement_sent.mark_attempted(self, row, now())
         return await self._change(row, OPEN, state=OutboxState.ATTEMPTED.value, attempted_at=now())
 
     async def mark_sent(self, row: OutboxRow, message_id: int | None) -> bool:
         """Telegram has it, under this id (None: it only said that it has it). False: the row was closed already."""
+        if self.store.is_postgresql:
+            return await statement_sent.mark_sent(self, row, message_id, now())
         async with self.store.begin() as connection:
             await self.fence(connection)
             return await record_sent(self, connection, self._at(row), message_id)

@@ -1,9 +1,9 @@
 """A store of its own for each test: SQLite in a temporary folder."""
 
 import shutil
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,32 +14,33 @@ from botfleet.store.schema import create_all_sqlite
 from tests.contracts.store.fixtures import *  # noqa: F403
 
 
+def _unsynced(connection: Any, _record: Any) -> None:
+    # These tests lose no power; that the product's stores do sync is a test of its own.
+    connection.execute("pragma synchronous=off")
+
+
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the first test leaves a fresh store for the others."""
-    return tmp_path_factory.mktemp("store") / "fresh.db"
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One store for all tests: what it has compiled serves the next test too."""
+    store = create_store(f"sqlite:///{tmp_path_factory.mktemp('store') / 'bot.db'}")
+    sa.event.listen(store.engine.sync_engine, "connect", _unsynced)
+    return store
 
 
 @pytest.fixture
-async def store(made: Path, tmp_path: Path) -> AsyncIterator[Store]:
-    file = tmp_path / "bot.db"
-    if not made.exists():  # noqa: ASYNC240 - a local file, asked once a test
-        first = create_store(f"sqlite:///{file}")
-        await create_all_sqlite(first)
-        await ensure_standalone_bot(first, "hotel", "concierge")
-        await first.close()
-        with sqlite3.connect(file) as connection:
-            connection.execute("pragma wal_checkpoint(truncate)")
-        shutil.copy(file, made)
+async def store(shared: Store) -> AsyncIterator[Store]:
+    """A fresh file with one bot in it."""
+    file = Path(str(shared.engine.url.database))
+    fresh = file.with_name("fresh.db")
+    if fresh.exists():
+        shutil.copy(fresh, file)
     else:
-        shutil.copy(made, file)
-    store = create_store(f"sqlite:///{file}")
-    # These tests lose no power; that the product's stores do sync is a test of its own.
-    sa.event.listen(
-        store.engine.sync_engine, "connect", lambda connection, _: connection.execute("pragma synchronous=off")
-    )
-    yield store
-    await store.close()
+        await create_all_sqlite(shared)
+        await ensure_standalone_bot(shared, "hotel", "concierge")
+        await shared.close()
+        shutil.copy(file, fresh)
+    yield shared
+    await shared.close()
 
 
 @pytest.fixture

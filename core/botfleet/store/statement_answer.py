@@ -1,0 +1,117 @@
+"""Why: storing an answer is on the way of every message. The same as answers.py's short transaction, in one statement."""
+
+# ruff: noqa: S608 - put together from constants; every value is a parameter
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from botfleet.store.engine import SCHEMA
+from botfleet.store.fence import Fenced
+from botfleet.store.folding import clean
+from botfleet.store.rows import Draft, InboxRow, NewerPending, Stored
+from botfleet.store.statements import rowset, run, statement
+from botfleet.store.tables import InboxState, Role
+
+
+def _chat(alias: str) -> str:
+    return f"{alias}.bot_id = l.bot_id and {alias}.account_id = %(account_id)s and {alias}.peer_id = %(peer_id)s"
+
+
+_PARTS = [
+    """d as (
+  select * from jsonb_to_recordset(%(drafts)s::jsonb) as given (
+    place bigint, cause text, part integer, random_id bigint, text text, entities jsonb, access_hash bigint,
+    reply_to_message_id bigint, trace_id text, in_history boolean, discloses boolean
+  )
+)""",
+    # %(newest)s is null when a newer message does not matter.
+    f"""go as (
+  select l.bot_id from l where not exists (
+    select from {SCHEMA}.inbox i where {_chat("i")} and i.state = '{InboxState.PENDING}' and i.message_id > %(newest)s::bigint
+  )
+)""",
+    f"""closed as (
+  update {SCHEMA}.inbox i set state = '{InboxState.ANSWERED}', closed_at = %(at)s
+  from go l
+  where {_chat("i")} and i.state = '{InboxState.PENDING}'
+    and i.message_id in (select value::bigint from jsonb_array_elements_text(%(answered)s::jsonb))
+  returning i.message_id, i.sender_id, i.text, i.date
+)""",
+    "heard as (select count(*) as number from closed)",
+    # Messages that are closed already make nothing happen: a replay, or all of them were deleted meanwhile.
+    """may as (
+  select go.bot_id, heard.number as heard from go, heard
+  where heard.number > 0 or jsonb_array_length(%(answered)s::jsonb) = 0
+)""",
+    f"""fresh as (
+  select l.bot_id, l.heard, d.*, row_number() over (order by d.place) as nth,
+    count(*) filter (where d.in_history) over (order by d.place) as said
+  from may l, d where not exists (
+    select from {SCHEMA}.outbox o
+    where o.bot_id = l.bot_id and o.account_id = %(account_id)s and o.random_id = d.random_id
+  )
+)""",
+    f"last_said as (select coalesce(max(m.position), 0) as position from l, {SCHEMA}.messages m where {_chat('m')})",
+    f"last_queued as (select coalesce(max(o.position), 0) as position from l, {SCHEMA}.outbox o where {_chat('o')})",
+    f"""noted_heard as (
+  insert into {SCHEMA}.messages (bot_id, account_id, peer_id, position, role, message_id, sender_id, text, date)
+  select may.bot_id, %(account_id)s, %(peer_id)s, last_said.position + row_number() over (order by closed.message_id),
+    '{Role.USER}', closed.message_id, closed.sender_id, closed.text, closed.date
+  from may, closed, last_said where exists (select from fresh where in_history)
+)""",
+    f"""noted_said as (
+  insert into {SCHEMA}.messages (bot_id, account_id, peer_id, position, role, text, date)
+  select fresh.bot_id, %(account_id)s, %(peer_id)s, last_said.position + fresh.heard + fresh.said,
+    '{Role.ASSISTANT}', fresh.text, %(at)s
+  from fresh, last_said where fresh.in_history
+)""",
+    f"""queued as (
+  insert into {SCHEMA}.outbox (
+    bot_id, account_id, peer_id, position, random_id, cause, part, text, entities, access_hash, reply_to_message_id,
+    trace_id, created_at, history_position
+  )
+  select fresh.bot_id, %(account_id)s, %(peer_id)s, last_queued.position + fresh.nth, fresh.random_id, fresh.cause,
+    fresh.part, fresh.text, fresh.entities, fresh.access_hash, fresh.reply_to_message_id, fresh.trace_id, %(at)s,
+    case when fresh.in_history then last_said.position + fresh.heard + fresh.said end
+  from fresh, last_said, last_queued
+  returning position
+)""",
+    f"""disclosed as (
+  insert into {SCHEMA}.chats (bot_id, account_id, peer_id, disclosed_at)
+  select may.bot_id, %(account_id)s, %(peer_id)s, %(at)s
+  from may where exists (select from fresh where discloses)
+  on conflict (bot_id, account_id, peer_id) do update set disclosed_at = excluded.disclosed_at
+)""",
+]
+_STORE = statement(_PARTS, "(select count(*) from go), (select number from heard), (select count(*) from queued)")
+
+
+async def store_answer(
+    repository: Fenced, peer_id: int, answered: Sequence[InboxRow], drafts: Sequence[Draft], final: bool, at: datetime
+) -> Stored | NewerPending:
+    """See AnswerRepository."""
+    values = {
+        "peer_id": peer_id,
+        "newest": max(row.message_id for row in answered) if answered and not final else None,
+        "answered": json.dumps([row.message_id for row in answered]),
+        "drafts": rowset(
+            {
+                "place": place,
+                "cause": draft.cause,
+                "part": draft.part,
+                "random_id": draft.random_id,
+                "text": clean(draft.text),
+                "entities": draft.entities,
+                "access_hash": draft.access_hash,
+                "reply_to_message_id": draft.reply_to_message_id,
+                "trace_id": draft.trace_id,
+                "in_history": draft.in_history,
+                "discloses": draft.discloses,
+            }
+            for place, draft in enumerate(drafts)
+        ),
+        "at": at,
+    }
+    went, closed, queued = await run(repository, _STORE, values)
+    return Stored(closed=closed, queued=queued) if went else NewerPending()

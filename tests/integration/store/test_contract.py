@@ -1,0 +1,7 @@
+"""The store's promises, kept on PostgreSQL, by a bot with its own role."""
+
+from tests.contracts.store.account_contract import *  # noqa: F403
+from tests.contracts.store.answers_contract import *  # noqa: F403
+from tests.contracts.store.fencing_contract import *  # noqa: F403
+from tests.contracts.store.intake_contract import *  # noqa: F403
+from tests.contracts.store.lease_contract import *  # noqa: F403
