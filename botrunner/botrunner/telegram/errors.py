@@ -127,7 +127,7 @@ def wire_name(error: BaseException) -> str:
         return type(error).__name__
     known = _names().get(type(error))
     if known is not None:
-        return known
+        return known.upper()
     said = str(error.message or "").upper()
     return said if _NAME.match(said) else f"RPC_ERROR_{error.code}"
 

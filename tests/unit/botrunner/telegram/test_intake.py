@@ -1,0 +1,151 @@
+"""What Telegram sends becomes what is stored: four forms of a message, edits, deletions, proofs of sends."""
+
+from datetime import UTC, datetime
+
+from telethon.tl import types
+
+from botfleet.store.rows import Deletion, Edit, PeerRow, UpdateState
+from botrunner.telegram.entities import Entities
+from botrunner.telegram.intake import Collector, Raw, is_empty, moved_states
+
+ME = 777
+DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LATER = datetime(2026, 1, 2, 3, 5, 5, tzinfo=UTC)
+CHANNEL = -1000000002001
+
+
+def message(number: int, text: str = "hi", **more):
+    peer = more.pop("peer", types.PeerUser(5))
+    return types.Message(id=number, peer_id=peer, date=more.pop("date", DATE), message=text, **more)
+
+
+def collect(*updates, messages=(), entities=(), known=(), states=None):
+    raw = Raw(messages=list(messages), updates=list(updates), entities=list(entities))
+    return Collector(ME, Entities(known)).collect(raw, states or {})
+
+
+def alice(access_hash: int = 9):
+    return types.User(id=5, access_hash=access_hash)
+
+
+def test_a_private_message_is_taken_in_with_its_senders_hash():
+    intake = collect(types.UpdateNewMessage(message(17, "hello"), 2, 1), entities=[alice()])
+    row = intake.messages[0]
+    assert (row.peer_id, row.message_id, row.sender_id, row.access_hash, row.text, row.date) == (
+        5,
+        17,
+        5,
+        9,
+        "hello",
+        DATE,
+    )
+    assert len(row.trace_id) == 32
+    assert intake.peers == (PeerRow(5, 9),)
+
+
+def test_a_message_in_a_supergroup_has_the_groups_hash_and_its_writer():
+    group = types.Channel(id=2001, title="t", photo=types.ChatPhotoEmpty(), date=DATE, access_hash=4, megagroup=True)
+    update = types.UpdateNewChannelMessage(message(3, peer=types.PeerChannel(2001), from_id=types.PeerUser(5)), 2, 1)
+    row = collect(update, entities=[group, alice()]).messages[0]
+    assert (row.peer_id, row.sender_id, row.access_hash) == (CHANNEL, 5, 4)
+
+
+def test_a_channels_post_has_no_writer():
+    row = collect(types.UpdateNewChannelMessage(message(3, peer=types.PeerChannel(2001)), 2, 1)).messages[0]
+    assert (row.sender_id, row.access_hash) == (None, None)
+
+
+def test_a_short_message_takes_the_hash_that_is_known():
+    update = types.UpdateShortMessage(id=17, user_id=5, message="hi", pts=2, pts_count=1, date=DATE)
+    row = collect(update, known=[PeerRow(5, 9)]).messages[0]
+    assert (row.peer_id, row.message_id, row.sender_id, row.access_hash, row.text) == (5, 17, 5, 9, "hi")
+
+
+def test_a_short_message_of_a_stranger_is_stored_all_the_same():
+    update = types.UpdateShortMessage(id=17, user_id=5, message="hi", pts=2, pts_count=1, date=DATE)
+    assert collect(update).messages[0].access_hash is None
+
+
+def test_a_short_group_message_is_the_groups():
+    update = types.UpdateShortChatMessage(id=17, from_id=5, chat_id=30, message="hi", pts=2, pts_count=1, date=DATE)
+    row = collect(update).messages[0]
+    assert (row.peer_id, row.sender_id, row.access_hash) == (-30, 5, 0)
+
+
+def test_replies_and_albums_are_noted():
+    header = types.MessageReplyHeader(reply_to_msg_id=11)
+    row = collect(types.UpdateNewMessage(message(17, reply_to=header, grouped_id=3), 2, 1)).messages[0]
+    assert (row.reply_to_message_id, row.grouped_id) == (11, 3)
+    story = types.MessageReplyStoryHeader(types.PeerUser(5), 1)
+    assert collect(types.UpdateNewMessage(message(17, reply_to=story), 2, 1)).messages[0].reply_to_message_id is None
+
+
+def test_our_own_words_service_messages_and_saved_messages_are_no_inbox_rows():
+    joined = types.MessageService(17, types.PeerChat(3), DATE, types.MessageActionChatJoinedByLink(1))
+    intake = collect(
+        types.UpdateNewMessage(message(1, out=True), 2, 1),
+        types.UpdateNewMessage(joined, 2, 1),
+        types.UpdateNewMessage(types.MessageEmpty(id=18, peer_id=None), 2, 1),
+        types.UpdateNewMessage(message(2, peer=types.PeerUser(ME)), 2, 1),
+        types.UpdateShortMessage(id=3, user_id=5, message="hi", pts=2, pts_count=1, date=DATE, out=True),
+    )
+    assert is_empty(intake)
+
+
+def test_what_a_difference_and_telethon_both_bring_is_one_message():
+    first = message(17, "as the difference has it")
+    intake = collect(types.UpdateNewMessage(message(17, "as Telethon has it"), 0, 0), messages=[first])
+    assert [row.text for row in intake.messages] == ["as the difference has it"]
+
+
+def test_edits_are_recorded_and_hidden_ones_are_not():
+    edited = message(17, "better", edit_date=LATER)
+    hidden = message(18, "same", edit_date=LATER, edit_hide=True)
+    intake = collect(
+        types.UpdateEditMessage(edited, 3, 1),
+        types.UpdateEditMessage(hidden, 4, 1),
+        types.UpdateEditMessage(message(19, out=True, edit_date=LATER), 5, 1),
+    )
+    assert intake.edits == (Edit(5, 17, "better", LATER),)
+    in_channel = message(3, "x", peer=types.PeerChannel(2001), edit_date=LATER)
+    assert collect(types.UpdateEditChannelMessage(in_channel, 3, 1)).edits == (Edit(CHANNEL, 3, "x", LATER),)
+
+
+def test_deletions_name_their_chat_only_in_channels():
+    intake = collect(types.UpdateDeleteMessages([1, 2], 3, 2), types.UpdateDeleteChannelMessages(2001, [3], 4, 1))
+    assert intake.deletions == (Deletion(1), Deletion(2), Deletion(3, CHANNEL))
+
+
+def test_a_message_id_proves_a_send():
+    assert collect(types.UpdateMessageID(55, -12345)).sent == ((-12345, 55),)
+
+
+def test_a_difference_is_taken_whole_and_the_latest_messages_of_a_too_long_one_are_not():
+    raw = Raw()
+    state = types.updates.State(5, 0, DATE, 0, 0)
+    raw.add_difference(types.updates.Difference([message(1)], [], [types.UpdateMessageID(1, 2)], [], [alice()], state))
+    raw.add_difference(types.updates.DifferenceEmpty(DATE, 0))
+    dialog = types.Dialog(types.PeerChannel(2001), 1, 0, 0, 0, 0, 0, 0, types.PeerNotifySettings(), pts=9)
+    raw.add_difference(types.updates.ChannelDifferenceTooLong(dialog, [message(2)], [], [], final=True))
+    assert (len(raw.messages), len(raw.updates), len(raw.entities)) == (1, 1, 1)
+
+
+def box(pts, channels=None, qts=0, seq=0, date=DATE):
+    return {"pts": pts, "qts": qts, "date": date, "seq": seq}, channels or {}
+
+
+def test_only_states_that_moved_are_stored():
+    stored = {0: UpdateState(5, 0, DATE, 0), 2001: UpdateState(3), 2002: UpdateState(3)}
+    moved = moved_states(stored, box(6, {2001: 4, 2002: 3}))
+    assert moved == {0: UpdateState(6, 0, DATE, 0), 2001: UpdateState(4)}
+
+
+def test_a_date_alone_is_no_movement_but_qts_and_seq_are():
+    stored = {0: UpdateState(5, 0, DATE, 0)}
+    assert moved_states(stored, box(5, date=LATER)) == {}
+    assert moved_states(stored, box(5, qts=1))[0].qts == 1
+    assert moved_states(stored, box(5, seq=1))[0].seq == 1
+
+
+def test_no_state_is_not_stored_over_one():
+    assert moved_states({0: UpdateState(5)}, box(0)) == {}
