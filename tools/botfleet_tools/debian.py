@@ -1,6 +1,7 @@
 """Installs the Debian packages that a tool needs, after saying so.
 
-It never starts a service, and leaves no setting behind that keeps other packages' services from starting.
+It starts no service, neither now nor at the next boot, and leaves nothing behind that keeps other packages' services
+from starting.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ INSTALL_DEADLINE_SECONDS = 900.0
 UPDATE_DEADLINE_SECONDS = 180.0
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 POLICY = "#!/bin/sh\n# written by botfleet-tools while it installs packages: no service is started\nexit 101\n"
+UNITS = Path("/etc/systemd/system")
 # postgresql-common makes and starts a cluster on installation unless this file says otherwise.
 CREATECLUSTER = Path("/etc/postgresql-common/createcluster.d/botfleet.conf")
 
@@ -72,7 +74,7 @@ def ensure(packages: Iterable[str], progress: Progress) -> None:
 
 def _install(absent: list[str], progress: Progress) -> None:
     names = " ".join(absent)
-    progress.say(f"Installing Debian packages (they start no service): {names}")
+    progress.say(f"Installing Debian packages (their services stay off): {names}")
     log = cache_dir() / "logs" / "apt.log"
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     # dpkg's own lock is waited for: another apt may be at work on a fresh machine.
@@ -90,9 +92,15 @@ def _install(absent: list[str], progress: Progress) -> None:
             run(install, log=log, deadline_seconds=INSTALL_DEADLINE_SECONDS, env=environment)
 
 
+def _enabled() -> set[Path]:
+    """The links that start services at boot."""
+    return set(UNITS.glob("*.wants/*"))
+
+
 @contextlib.contextmanager
 def _no_services() -> Iterator[None]:
-    """Keep package scripts from starting services, for the duration of the block only."""
+    """Keep packages from starting services, now or at the next boot; nothing but that is left of it afterwards."""
+    enabled = _enabled()
     wrote_policy = not POLICY_FILE.exists() or POLICY_FILE.read_text(errors="replace") == POLICY
     made_folder = not CREATECLUSTER.parent.parent.exists()
     if wrote_policy:
@@ -110,3 +118,5 @@ def _no_services() -> Iterator[None]:
                 CREATECLUSTER.parent.parent.rmdir()
         if wrote_policy:
             POLICY_FILE.unlink(missing_ok=True)
+        for link in _enabled() - enabled:
+            link.unlink()
