@@ -94,7 +94,7 @@ def main() -> None:
     try:
         code = uvloop.run(run())
     except SettingsError as error:
-        log.error("cannot_start", error=str(error))  # noqa: TRY400 -- a message for a person, no stack
+        log.error("cannot_start", error=str(error))
         code = 2
     sys.exit(code)
 

@@ -1,0 +1,190 @@
+"""
+Why: brings the database to this version's schema and applies the declared privileges; the chart's Job runs it.
+Never: go back a revision, act as a superuser, or print a password or a row.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+from alembic import command
+from alembic.config import Config
+
+from botfleet.store.bots import runner_group
+from botfleet.store.engine import SCHEMA, mapped_errors
+from botfleet.store.errors import SchemaIncompatible, StoreError, StoreUnavailable
+from botfleet.store.privileges import group_statement, statements
+from botfleet.store.schema import REVISION, usable
+from botfleet_operator import logs
+
+log = structlog.get_logger("botfleet.migrate")
+
+DEFAULT_FOLDER = "/opt/botfleet/share/migrations"
+_PAUSE_SECONDS = 1.0
+_CONNECT_SECONDS = 5
+_STATEMENT_MS = 600_000  # a backfill of a large table takes its time
+
+
+class MigrateError(Exception):
+    """The Job cannot succeed as it is set up; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the environment says."""
+
+    owner_url: str
+    owner_password: str = field(repr=False)
+    operator_url: str
+    operator_password: str = field(repr=False)
+    folder: Path
+    deadline_seconds: float
+
+
+def from_environment(environment: Mapping[str, str]) -> Setup:
+    """Raises MigrateError naming the variable or file that is missing."""
+
+    def text(name: str) -> str:
+        if not environment.get(name):
+            raise MigrateError(f"Set {name}.")
+        return environment[name]
+
+    def secret(name: str) -> str:
+        try:
+            return Path(text(name)).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise MigrateError(f"The file named by {name} cannot be read ({type(error).__name__}).") from error
+
+    return Setup(
+        owner_url=text("BOTFLEET_OWNER_DATABASE_URL"),
+        owner_password=secret("BOTFLEET_OWNER_DATABASE_PASSWORD_FILE"),
+        operator_url=text("BOTFLEET_DATABASE_URL"),
+        operator_password=secret("BOTFLEET_DATABASE_PASSWORD_FILE"),
+        folder=Path(environment.get("BOTFLEET_MIGRATIONS_DIR") or DEFAULT_FOLDER),
+        deadline_seconds=float(environment.get("BOTFLEET_MIGRATE_DEADLINE_SECONDS") or 300),
+    )
+
+
+def migrate(setup: Setup) -> str:
+    """Brings the database to the newest revision that this image knows; returns the revision that it has then.
+
+    Raises:
+        SchemaIncompatible: the database is later, and not compatible with this version.
+        StoreUnavailable: it did not answer until the deadline.
+    """
+    if not (setup.folder / "env.py").is_file():
+        raise MigrateError(f"There are no migrations in {setup.folder}. Set BOTFLEET_MIGRATIONS_DIR.")
+    owner = _engine(setup.owner_url, setup.owner_password)
+    operator = _engine(setup.operator_url, setup.operator_password)
+    try:
+        _wait(owner, setup.deadline_seconds)
+        with mapped_errors():
+            return _migrate(owner, operator, setup.folder)
+    finally:
+        owner.dispose()
+        operator.dispose()
+
+
+def _migrate(owner: sa.Engine, operator: sa.Engine, folder: Path) -> str:
+    with owner.begin() as connection:
+        found = stored(connection)
+    if found is not None:
+        verdict = usable(*found)
+        if verdict is False:
+            raise SchemaIncompatible(
+                f"The database is at revision {found[0]}, which programs before {found[1]} cannot use; this one is of "
+                f"{REVISION}. Use a newer image, or restore a backup."
+            )
+        if verdict and found[0] > REVISION:
+            log.info("database_is_later_and_compatible", revision=found[0], ours=REVISION)
+            return found[0]
+    with owner.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(folder))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        after = stored(connection)
+        installation = connection.execute(sa.text(f"select id from {SCHEMA}.installation")).scalar_one()  # noqa: S608
+    if after is None:
+        raise StoreError("the migrations left no revision")
+    group = runner_group(installation)
+    _run(operator, [group_statement(group)])
+    _run(owner, statements(_user(owner), _user(operator), group))
+    log.info("migrated", revision=after[0], before=found[0] if found else None, installation=installation)
+    return after[0]
+
+
+def _run(engine: sa.Engine, texts: list[str]) -> None:
+    """In one transaction. Without parameters: a per cent sign in them means itself."""
+    with engine.connect().execution_options(no_parameters=True) as connection, connection.begin():
+        for text in texts:
+            connection.exec_driver_sql(text)
+
+
+def stored(connection: sa.Connection) -> tuple[str, str] | None:
+    """The database's revision and the oldest one it is compatible with; None: it is empty."""
+    if connection.execute(sa.text(f"select to_regclass('{SCHEMA}.alembic_version')")).scalar_one() is None:
+        return None
+    row = connection.execute(
+        sa.text(f"select version_num, compatible_from from {SCHEMA}.alembic_version, {SCHEMA}.installation")  # noqa: S608
+    ).first()
+    return None if row is None else (str(row[0]), str(row[1]))
+
+
+def _engine(url: str, password: str) -> sa.Engine:
+    parsed = sa.make_url(url)
+    if parsed.password is not None:
+        raise MigrateError("A database URL holds a password; put it into the file that ..._PASSWORD_FILE names.")
+    if parsed.get_backend_name() not in ("postgresql", "postgres") or not parsed.username:
+        raise MigrateError("A database URL looks like postgresql://ROLE@HOST:PORT/DATABASE.")
+    return sa.create_engine(
+        parsed.set(drivername="postgresql+psycopg", password=password),
+        poolclass=sa.pool.NullPool,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": _CONNECT_SECONDS,
+            "options": f"-c statement_timeout={_STATEMENT_MS} -c lock_timeout=30000",
+            "application_name": "botfleet-migrate",
+        },
+    )
+
+
+def _user(engine: sa.Engine) -> str:
+    return str(engine.url.username)
+
+
+def _wait(engine: sa.Engine, deadline_seconds: float) -> None:
+    deadline = time.monotonic() + deadline_seconds
+    said = False
+    while True:
+        try:
+            with mapped_errors(), engine.connect():
+                return
+        except StoreUnavailable as error:
+            if time.monotonic() > deadline:
+                raise
+            if not said:
+                log.info("waiting_for_database", error=str(error))
+            said = True
+        time.sleep(_PAUSE_SECONDS)
+
+
+def main() -> None:
+    """Console script `botfleet-migrate`."""
+    logs.configure(os.environ.get("BOTFLEET_LOG_FORMAT", "json"), os.environ.get("BOTFLEET_LOG_LEVEL", "info"))
+    try:
+        migrate(from_environment(os.environ))
+    except (MigrateError, StoreError) as error:
+        log.error("migration_failed", error=str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,356 @@
+"""A whole installation without nodes: API server, PostgreSQL, Redis, operators as processes, and runners played by rows."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+import yaml
+
+from botfleet.health import Health
+from botfleet.store.engine import Store, create_store
+from botfleet.store.lease import Lease, LeaseRepository
+from botfleet_operator.migrate import Setup, migrate
+from botfleet_tools.run import CommandFailedError
+from botfleet_tools.servers import ApiServer, Postgres, Redis
+from botfleet_tools.servers.base import free_port
+
+ROOT = Path(__file__).parents[3]
+BOOTSTRAP = ROOT / "core/botfleet/store/bootstrap.sql"
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], *, deadline: float = 10.0, what: str = "") -> T:
+    """What `look` returns once it is true; an AssertionError of its own counts as "not yet"."""
+    end, last = time.monotonic() + deadline, ""
+    while True:
+        try:
+            value = look()
+            if value:
+                return value
+            last = f"{value!r}"
+        except (AssertionError, CommandFailedError, KeyError, IndexError, StopIteration) as error:
+            last = f"{type(error).__name__}: {error}"
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline:g} s: {what or look}; last: {last[:2000]}")
+        time.sleep(0.02)
+
+
+@dataclass
+class Database:
+    """The database of one installation, as its administrator and the migrations leave it."""
+
+    postgres: Postgres
+    folder: Path
+    name: str = field(default_factory=lambda: f"bf_{secrets.token_hex(4)}")
+    passwords: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> str:
+        return f"{self.name}_owner"
+
+    @property
+    def operator(self) -> str:
+        return f"{self.name}_operator"
+
+    def url(self, user: str = "") -> str:
+        host = f"{self.postgres.host}:{self.postgres.port}/{self.name}"
+        return f"postgresql://{user}@{host}" if user else f"postgresql://{host}"
+
+    def file(self, user: str) -> Path:
+        return self.folder / user
+
+    def prepare(self) -> None:
+        """What a superuser does once, with the SQL that is shipped for it."""
+        for user in (self.owner, self.operator):
+            self.passwords[user] = secrets.token_urlsafe(16)
+            self.file(user).write_text(self.passwords[user])
+        with psycopg.connect(self.postgres.dsn, autocommit=True) as connection:
+            connection.execute(f"create database {self.name}")
+        settings = [f"--set=owner={self.owner}", f"--set=operator={self.operator}"]
+        for variable, user in (("owner_password", self.owner), ("operator_password", self.operator)):
+            settings.append(f"--set={variable}={self.passwords[user]}")
+        subprocess.run(
+            ["psql", "-qX", "--set=ON_ERROR_STOP=1", *settings, "-f", str(BOOTSTRAP), self.superuser_dsn],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            timeout=60,
+        )
+
+    @property
+    def superuser_dsn(self) -> str:
+        return self.postgres.dsn_for(self.postgres.user, self.postgres.password, self.name)
+
+    def setup(self) -> Setup:
+        return Setup(
+            owner_url=self.url(self.owner),
+            owner_password=self.passwords[self.owner],
+            operator_url=self.url(self.operator),
+            operator_password=self.passwords[self.operator],
+            folder=ROOT / "migrations",
+            deadline_seconds=30,
+        )
+
+    def migrate(self) -> str:
+        return migrate(self.setup())
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """As superuser, who alone sees everything."""
+        with psycopg.connect(self.superuser_dsn, autocommit=True) as connection:
+            return connection.execute(statement, values or None).fetchall()
+
+    def roles(self) -> set[str]:
+        """Login roles of this installation's bots."""
+        prefix = f"bf_{self.installation_id}_"
+        return {
+            name for (name,) in self.query("select rolname from pg_roles where rolcanlogin") if name.startswith(prefix)
+        }
+
+    @property
+    def installation_id(self) -> str:
+        return str(self.query("select id from botfleet.installation")[0][0])
+
+
+class OperatorProcess:
+    """`botfleet-operator` as it runs in a pod, with its log in a file."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.port = free_port()
+        self.log = log
+        self._environment = {**os.environ, **environment, "BOTFLEET_HTTP_ADDRESS": f"127.0.0.1:{self.port}"}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> OperatorProcess:
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "botfleet_operator.main"], env=self._environment, stderr=output, stdout=output
+            )
+        return self
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    def metrics(self) -> dict[str, float]:
+        """The samples of /metrics; empty while nothing answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=2) as response:
+                text = response.read().decode()
+        except (urllib.error.URLError, OSError):
+            return {}
+        return {
+            line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if line and not line.startswith("#")
+        }
+
+    def get(self, path: str) -> int:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except (urllib.error.URLError, OSError):
+            return 0
+
+    def leads(self) -> bool:
+        assert self.process.poll() is None, f"the operator has ended:\n{self.log.read_text()[-4000:]}"
+        return self.metrics().get("botfleet_operator_leader") == 1
+
+    def wait_leading(self, deadline: float = 30.0) -> OperatorProcess:
+        eventually(self.leads, deadline=deadline, what="the operator leads")
+        return self
+
+    def writes(self) -> float:
+        """Requests that change something, but for the leader's Lease."""
+        return sum(
+            count
+            for name, count in self.metrics().items()
+            if name.startswith("botfleet_operator_api_requests_total")
+            and any(f'verb="{verb}"' in name for verb in ("apply", "patch", "create", "update", "delete"))
+            and 'resource="leases"' not in name
+        )
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(timeout=10)
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+
+@dataclass
+class Installation:
+    """Servers, database and operators."""
+
+    api: ApiServer
+    database: Database
+    redis: Redis
+    folder: Path
+    operators: list[OperatorProcess] = field(default_factory=list)
+    namespace: str = field(default_factory=lambda: f"t-{secrets.token_hex(4)}")
+    key: str = field(default_factory=lambda: base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("="))
+
+    def prepare(self) -> None:
+        self.folder.joinpath("key").write_text(self.key)
+        self.folder.joinpath("redis").write_text(self.redis.password)
+        self.api.kubectl("create", "namespace", self.namespace)
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """What the chart would set. (kubernetes' own namespaces apart, each test has its own.)"""
+        return {
+            "KUBECONFIG": str(self.api.kubeconfig),
+            "BOTFLEET_OWN_NAMESPACE": self.namespace,
+            "BOTFLEET_NAMESPACES": self.namespace,
+            "BOTFLEET_DATABASE_URL": self.database.url(self.database.operator),
+            "BOTFLEET_DATABASE_PASSWORD_FILE": str(self.database.file(self.database.operator)),
+            "BOTFLEET_REDIS_URL": f"redis://{self.redis.user}@{self.redis.host}:{self.redis.port}/0",
+            "BOTFLEET_REDIS_PASSWORD_FILE": str(self.folder / "redis"),
+            "BOTFLEET_INSTALLATION_KEY_FILE": str(self.folder / "key"),
+            "BOTFLEET_RUNNER_IMAGE": "registry.example/botfleet/runner:test",
+            "BOTFLEET_RUNNER_LEASE_TERM_SECONDS": "2",
+            "BOTFLEET_LEADER_LEASE_SECONDS": "3",
+            "BOTFLEET_SWEEP_SECONDS": "0.5",
+            "BOTFLEET_LOG_LEVEL": "debug",
+            **changes,
+        }
+
+    def operator(self, **changes: str) -> OperatorProcess:
+        """A started operator; `wait_leading` waits until it acts."""
+        made = OperatorProcess(self.environment(**changes), self.folder / f"operator-{len(self.operators)}.log")
+        self.operators.append(made)
+        return made.start()
+
+    def close(self) -> None:
+        for operator in self.operators:
+            operator.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # Objects
+
+    def apply(self, *documents: dict[str, Any]) -> None:
+        text = yaml.safe_dump_all(documents)
+        self.api.kubectl("-n", self.namespace, "apply", "-f", "-", stdin=text)
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        return dict(yaml.safe_load(self.api.kubectl("-n", self.namespace, "get", kind, name, "-o", "json")))
+
+    def exists(self, kind: str, name: str) -> bool:
+        return bool(self.api.kubectl("-n", self.namespace, "get", kind, name, "--ignore-not-found", "-o", "name"))
+
+    def bot(self, name: str) -> dict[str, Any]:
+        return self.get("telegrambot", name)
+
+    def condition(self, name: str, kind: str) -> dict[str, Any]:
+        conditions = self.bot(name).get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == kind), {})
+
+    def wait(
+        self, name: str, kind: str, status: str, reason: str | None = None, *, deadline: float = 10.0
+    ) -> dict[str, Any]:
+        def as_wanted() -> dict[str, Any] | None:
+            found = self.condition(name, kind)
+            assert found.get("status") == status, found
+            assert reason is None or found["reason"] == reason, found
+            return found
+
+        return eventually(as_wanted, deadline=deadline, what=f"{name}: {kind}={status} {reason or ''}") or {}
+
+    def runner(self, name: str) -> Runner:
+        """A runner of this bot, with the credentials that its pod would have."""
+        return Runner(self, name)
+
+
+class Runner:
+    """Plays a bot's runner: its own role, its own lease, its own health. No kubelet is needed for that."""
+
+    def __init__(self, installation: Installation, name: str) -> None:
+        secret = installation.get("secret", f"{name}-botfleet")["data"]
+        environment = container_of(installation.get("deployment", name))["env"]
+        self.environment = {entry["name"]: entry.get("value", "") for entry in environment}
+        self.password = base64.b64decode(secret["database-password"]).decode()
+        self.redis_password = base64.b64decode(secret["redis-password"]).decode()
+        self.spec_digest = installation.get("deployment", name)["spec"]["template"]["metadata"]["annotations"][
+            "botfleet.dev/spec-digest"
+        ]
+        self.bot_id = self.environment["BOTFLEET_BUS_PREFIX"].split(":")[2]
+        self.store: Store = create_store(self.environment["BOTFLEET_DATABASE_URL"], self.password, pool=1)
+        self.leases = LeaseRepository(self.store, self.bot_id)
+        self.lease: Lease | None = None
+
+    async def acquire(self, holder: str = "pod-1", term: float = 2.0) -> Lease:
+        lease = await self.leases.acquire(holder, term)
+        assert lease is not None
+        self.lease = lease
+        return lease
+
+    async def report(self, **health: Any) -> None:
+        """Health of a runner that is connected and authorized, but for what is said otherwise."""
+        assert self.lease is not None
+        told = {"connected": True, "authorized": True, "account_id": 1, "username": "a_bot", **health}
+        await self.leases.report(self.lease, Health(spec_digest=self.spec_digest, **told))
+
+    async def close(self) -> None:
+        await self.store.close()
+
+
+def container_of(deployment: dict[str, Any]) -> dict[str, Any]:
+    return dict(deployment["spec"]["template"]["spec"]["containers"][0])
+
+
+def secret_of(name: str, *, label: bool = True, **values: str) -> dict[str, Any]:
+    """A Secret as an owner makes it; `_` in keys stands for `-`."""
+    labels = {"botfleet.dev/credentials": "true"} if label else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "labels": labels},
+        "stringData": {key.replace("_", "-"): value for key, value in values.items()},
+    }
+
+
+def credentials(name: str = "concierge", account: int = 4242) -> list[dict[str, Any]]:
+    """All Secrets that `bot_of(name)` needs."""
+    return [
+        secret_of("telegram-app", api_id="12345", api_hash="0123456789abcdef0123456789abcdef"),
+        secret_of("openai", api_key="sk-planted-model-key"),
+        secret_of(name, token=f"{account}:AAplanted-token-of-{name}"),
+    ]
+
+
+def bot_of(name: str = "concierge", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "botfleet.dev/v1alpha1",
+        "kind": "TelegramBot",
+        "metadata": {"name": name},
+        "spec": {
+            "account": {
+                "type": "Bot",
+                "apiCredentialsSecretRef": {"name": "telegram-app"},
+                "botTokenSecretRef": {"name": name, "key": "token"},
+            },
+            "persona": {"prompt": f"You are {name}."},
+            "model": {"name": "gpt-5-mini", "apiKeySecretRef": {"name": "openai", "key": "api-key"}},
+            **spec,
+        },
+    }
