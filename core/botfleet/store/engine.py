@@ -4,6 +4,7 @@ It never shows a parameter or a row's value in an error, and never takes a passw
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal
@@ -12,6 +13,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from botfleet.store.errors import StoreError, StoreUnavailable
 
@@ -27,10 +29,14 @@ DialectName = Literal["postgresql", "sqlite"]
 class Store:
     """A database. Its methods raise `StoreUnavailable` for what may pass and `StoreError` for what will not."""
 
+    idle_seconds = 30.0
+    """How long after a rush more than one connection stays open."""
+
     def __init__(self, engine: AsyncEngine, dialect: DialectName, timeout: float) -> None:
         self.engine = engine
         self.dialect = dialect
         self.timeout = timeout
+        self._crowded_at = 0.0
         self._reading = engine.execution_options(
             **({"isolation_level": "AUTOCOMMIT"} if dialect == "postgresql" else {"botfleet_read": True})
         )
@@ -44,15 +50,21 @@ class Store:
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A write transaction: committed at the end of the block, rolled back by an exception, bounded in time."""
         with mapped_errors():
-            async with asyncio.timeout(self.timeout), self.engine.begin() as connection:
-                yield connection
+            async with asyncio.timeout(self.timeout):
+                self._note_crowd()
+                async with self.engine.begin() as connection:
+                    yield connection
+                await self._close_idle()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """For statements that stand alone: on PostgreSQL without a transaction round them, which saves two round trips."""
         with mapped_errors():
-            async with asyncio.timeout(self.timeout), self._reading.connect() as connection:
-                yield connection
+            async with asyncio.timeout(self.timeout):
+                self._note_crowd()
+                async with self._reading.connect() as connection:
+                    yield connection
+                await self._close_idle()
 
     async def run_prepared(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """PostgreSQL: one statement that is its own transaction, prepared, on psycopg itself. The hot path uses it."""
@@ -74,6 +86,35 @@ class Store:
         """Close every connection."""
         await self.engine.dispose()
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        pool = _queue(self.engine)
+        return pool.checkedin() + pool.checkedout()
+
+    def _note_crowd(self) -> None:
+        if _queue(self.engine).checkedout():
+            self._crowded_at = time.monotonic()
+
+    async def _close_idle(self) -> None:
+        """A while after a rush all connections are closed; the next statement opens the one that is needed.
+
+        SQLAlchemy's own overflow closes a connection with every statement of a rush, which costs more than the statement.
+        """
+        pool = _queue(self.engine)
+        if pool.checkedin() < 2 or pool.checkedout() or time.monotonic() - self._crowded_at < self.idle_seconds:
+            return
+        # The engine has a fresh pool before the first await, so nobody takes what is being closed.
+        self.engine.sync_engine.dispose(close=False)
+        await greenlet_spawn(pool.dispose)
+
+
+def _queue(engine: AsyncEngine) -> sa.QueuePool:
+    pool = engine.pool
+    if not isinstance(pool, sa.QueuePool):
+        raise TypeError("a store's pool counts its connections")
+    return pool
+
 
 def create_store(
     url: str, password: str | None = None, *, pool: int = 3, statement_timeout: float | None = None
@@ -83,7 +124,7 @@ def create_store(
     Args:
         url: holds no password (it would be seen in process lists and environments).
         password: from a mounted file.
-        pool: connections at most; one is kept when idle.
+        pool: connections at most; one is left a while after a rush.
         statement_timeout: seconds a statement, a lock and an idle transaction may last. A runner gives a third of
             its lease's term.
 
@@ -110,8 +151,9 @@ def _postgresql(url: URL, password: str | None, pool: int, statement_timeout: fl
     )
     engine = create_async_engine(
         url.set(drivername="postgresql+psycopg", password=password),
-        pool_size=1,
-        max_overflow=max(0, pool - 1),
+        pool_size=pool,
+        max_overflow=0,
+        pool_use_lifo=True,
         pool_timeout=limit,
         hide_parameters=True,
         execution_options={"schema_translate_map": {None: SCHEMA}},
@@ -135,8 +177,9 @@ def _sqlite(url: URL, pool: int, statement_timeout: float | None) -> Store:
     limit = statement_timeout or DEFAULT_TIMEOUT
     engine = create_async_engine(
         url.set(drivername="sqlite+aiosqlite"),
-        pool_size=1,
-        max_overflow=max(0, pool - 1),
+        pool_size=pool,
+        max_overflow=0,
+        pool_use_lifo=True,
         pool_timeout=limit,
         hide_parameters=True,
     )
