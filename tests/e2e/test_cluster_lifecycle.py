@@ -178,7 +178,7 @@ def test_two_clusters_started_at_once_run_side_by_side_and_the_end_of_one_leaves
 
 
 def test_a_second_up_is_quick_and_changes_nothing(nothing_before: Traces) -> None:
-    cluster = Cluster.ensure(ONE, "process")
+    cluster = Cluster.ensure(ONE, "process", audit=True)
     init = init_of(ONE)
 
     started = time.monotonic()
@@ -186,6 +186,31 @@ def test_a_second_up_is_quick_and_changes_nothing(nothing_before: Traces) -> Non
 
     assert time.monotonic() - started < QUICK_SECONDS
     assert init_of(ONE) == init
+    assert cluster.audit_log is not None
+    cluster.kubectl("create", "configmap", "seen-in-audit")
+    until(lambda: '"seen-in-audit"' in str(cluster.audit_log.read_text() if cluster.audit_log else ""))
+
+
+def test_a_part_that_does_not_start_is_named_with_the_end_of_its_log(nothing_before: Traces, tmp_path: Path) -> None:
+    broken = tmp_path / "kubelet"
+    broken.write_text("#!/bin/sh\necho the planted reason\nexit 9\n")
+    broken.chmod(0o755)
+
+    starting = subprocess.run(
+        command("up", "--name", ONE, "--provider", "process"),
+        env=os.environ | {"BOTFLEET_KUBELET": str(broken)},
+        capture_output=True,
+        text=True,
+        timeout=UP_SECONDS,
+        check=False,
+    )
+
+    assert starting.returncode == 1
+    assert "kubelet ended" in starting.stderr
+    assert "the planted reason" in starting.stderr
+    assert "Traceback" not in starting.stderr
+    subprocess.run(command("down", "--name", ONE), check=True, timeout=120)
+    assert traces(ONE, OTHER) == nothing_before
 
 
 def test_nothing_is_left_after_down(nothing_before: Traces) -> None:

@@ -144,6 +144,8 @@ def test_a_fitting_version_on_path_comes_before_the_cache(sources: Sources) -> N
 def test_a_release_comes_before_a_build(sources: Sources) -> None:
     sources.go = None
     sources.released["helm"] = b"released"
+    resolving._pause_path().parent.mkdir(parents=True)
+    resolving._pause_path().touch()
     preflight([Program.HELM])
     path = resolve(Program.HELM)
     assert path.read_bytes() == b"released"

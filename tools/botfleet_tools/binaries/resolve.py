@@ -52,8 +52,10 @@ def resolve_all(programs: Iterable[Program], progress: Progress | None = None) -
 def preflight(programs: Iterable[Program]) -> None:
     """Raise PrerequisitesMissingError when these programs can be had neither here, nor from a release, nor by building.
 
-    Quick (5 s at most for each release server that is asked), changes nothing.
+    The pause program, which is built only, is among them. Quick (5 s at most for each release server that is asked), changes nothing.
     """
+    if not _pause_path().exists():
+        _need_go_for_pause()
     absent = [program for program in programs if local(program) is None]
     if absent and any(_go_problem(program) for program in absent):
         answers = {server: reachable(server) for server in {_server(program) for program in absent}}
@@ -86,11 +88,9 @@ def cached_path(program: Program) -> Path:
 
 def pause(progress: Progress | None = None) -> Path:
     """The program that holds a pod's namespaces open, built from the ten lines beside this file."""
-    target = cache_dir() / "bin" / f"pause-1-{architecture()}" / "pause"
+    target = _pause_path()
     if not target.exists():
-        problem = go_problem(go_version(), (1, 24), "builds the pause program")
-        if problem is not None:
-            raise PrerequisitesMissingError([problem])
+        _need_go_for_pause()
         with (
             exclusive("build-pause", deadline_seconds=LOCK_DEADLINE_SECONDS),
             resources.as_file(resources.files("botfleet_tools.binaries") / "pause.go") as source,
@@ -98,6 +98,16 @@ def pause(progress: Progress | None = None) -> Path:
             if not target.exists():
                 gobuild.build_file(source, target, progress or Progress())
     return target
+
+
+def _pause_path() -> Path:
+    return cache_dir() / "bin" / f"pause-1-{architecture()}" / "pause"
+
+
+def _need_go_for_pause() -> None:
+    problem = go_problem(go_version(), (1, 24), "builds the pause program")
+    if problem is not None:
+        raise PrerequisitesMissingError([problem])
 
 
 def _cache_folder(pin: Pin) -> Path:

@@ -4,14 +4,17 @@ What a script reads goes to standard output; everything for people goes to stand
 """
 
 import enum
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from botfleet_tools import binaries
+from botfleet_tools.binaries import Program
 from botfleet_tools.cluster import cleanup, process
-from botfleet_tools.cluster.cluster import Cluster, remove
+from botfleet_tools.cluster.cluster import Cluster, choose, remove
 from botfleet_tools.cluster.names import DEFAULT_NAME, ClusterError
 from botfleet_tools.cluster.state import load, run_dir
 from botfleet_tools.errors import ToolError
@@ -34,6 +37,16 @@ Name = Annotated[str, typer.Option("--name", help="The cluster's name.", envvar=
 
 
 @app.command()
+def check(
+    name: Name = DEFAULT_NAME,
+    provider: Annotated[Provider, typer.Option(help="auto: kind where Docker runs, else process.")] = Provider.AUTO,
+) -> None:
+    """Name what `up` needs and does not install itself; silent, with exit code 0, when all is there."""
+    if choose(name, provider.value) == "process":
+        process.check()
+
+
+@app.command()
 def up(
     name: Name = DEFAULT_NAME,
     provider: Annotated[Provider, typer.Option(help="auto: kind where Docker runs, else process.")] = Provider.AUTO,
@@ -42,6 +55,9 @@ def up(
     """Start the cluster if it does not run, and print how to use it."""
     cluster = Cluster.ensure(name, provider.value, Progress(), audit=audit)
     print(f"export KUBECONFIG={cluster.kubeconfig}")
+    kubectl = binaries.resolve(Program.KUBECTL)
+    if shutil.which(kubectl.name) != str(kubectl):
+        print(f"export PATH={kubectl.parent}:$PATH  # kubectl")
 
 
 @app.command()

@@ -36,7 +36,15 @@ API_SECONDS = 120.0
 NODE_SECONDS = 120.0
 KUBECTL_SECONDS = 20.0
 POLL_SECONDS = 0.2
+# A service that ended this often since it was last steady does not come up any more.
+FAILURES = 5
 NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc", "--mount-proc")
+
+
+def check() -> None:
+    """Raise PrerequisitesMissingError for everything that `up` needs and does not install itself. Changes nothing."""
+    prerequisites.check({"linux", "root", "python"})
+    binaries.preflight(NODE_PROGRAMS)
 
 
 def up(name: str, progress: Progress, *, audit: bool = False) -> State:
@@ -45,8 +53,8 @@ def up(name: str, progress: Progress, *, audit: bool = False) -> State:
     Raises PrerequisitesMissingError before anything is changed, and ClusterError or CommandFailedError with the end of the log
     of the part that failed.
     """
-    prerequisites.check({"linux", "root", "python"})
     names = Names(name)
+    check()
     with exclusive(names.lock, deadline_seconds=UP_LOCK_SECONDS):
         state = load(name)
         if state is not None and not state.alive():
@@ -95,10 +103,8 @@ def service_facts(state: State) -> dict[str, dict[str, int | None]]:
 
 
 def _create(names: Names, progress: Progress, *, audit: bool) -> State:
-    needed = NODE_PROGRAMS
-    binaries.preflight(needed)
     debian.ensure(PACKAGES, progress)
-    programs = binaries.resolve_all(needed, progress)
+    programs = binaries.resolve_all(NODE_PROGRAMS, progress)
     binaries.pause(progress)
     # Two commands at once must not choose the same addresses.
     with exclusive("cluster-addresses", deadline_seconds=LOCK_SECONDS):
@@ -177,7 +183,13 @@ def _complete(state: State, progress: Progress) -> State:
         _wait_for(state, lambda: _node_ready(state), NODE_SECONDS, "kubelet", step)
         step.update("waiting for the default service account")
         _wait_for(state, lambda: _has_account(state), NODE_SECONDS, "kube-controller-manager", step)
+        step.update("waiting for all services")
+        _wait_for(state, lambda: not _stopped(state), NODE_SECONDS, "init", step)
     return state.with_changes(complete=True)
+
+
+def _stopped(state: State) -> list[str]:
+    return [name for name, facts in service_facts(state).items() if facts["pid"] is None]
 
 
 def _has_account(state: State) -> bool:
@@ -198,25 +210,29 @@ def _ready(state: State) -> bool:
 
 
 def _wait_for(state: State, ready: Callable[[], bool], deadline_seconds: float, part: str, step: Step) -> None:
-    """Wait for a part of the cluster, whose log is shown when that lasts too long."""
+    """Wait for a part of the cluster.
+
+    Raises ClusterError naming the part that failed, with the end of its log: at once when a service does not stay up.
+    """
+    logs = state.run_dir / "log"
 
     def attempt() -> bool:
         if not state.alive():
-            raise ClusterError(f"the cluster's first process ended:\n{tail(state.run_dir / 'log' / 'init.log')}")
-        failing = [name for name, facts in service_facts(state).items() if (facts["failures"] or 0) > 1]
-        if failing:
-            step.update(f"waiting for {part}; started again: {', '.join(failing)}")
+            raise ClusterError(f"the cluster's first process ended; the end of its log:\n{tail(logs / 'init.log')}")
+        failures = {name: facts["failures"] or 0 for name, facts in service_facts(state).items()}
+        for name, count in failures.items():
+            if count >= FAILURES:
+                raise ClusterError(
+                    f"{name} ended {count} times; the end of {logs}/{name}.log:\n{tail(logs / f'{name}.log')}"
+                )
+        if again := [name for name, count in failures.items() if count]:
+            step.update(f"waiting for {part}; started again: {', '.join(again)}")
         try:
             return ready()
         except CommandFailedError:
             return False
 
-    try:
-        _wait(attempt, deadline_seconds, part, state.run_dir / "log" / f"{part}.log")
-    except ClusterError as error:
-        failed = [name for name, facts in service_facts(state).items() if facts["pid"] is None and facts["starts"]]
-        logs = [f"{name}:\n{tail(state.run_dir / 'log' / f'{name}.log')}" for name in failed if name != part]
-        raise ClusterError("\n".join([str(error), *logs])) from error
+    _wait(attempt, deadline_seconds, part, logs / f"{part}.log")
 
 
 def _wait(ready: Callable[[], bool], deadline_seconds: float, part: str, log: Path) -> None:
