@@ -144,7 +144,7 @@ def test_the_log_holds_no_value_of_a_row_no_statement_and_no_password(bundled: P
 
 
 def test_the_connections_are_enough_for_the_bots_that_the_values_name(chart: "Chart") -> None:
-    assert settings_of(chart)["max_connections"] == str(3 * 100 + 10 + 20)
+    assert settings_of(chart)["max_connections"] == str(3 * 100 + 50)
 
 
 @pytest.mark.parametrize("missing", ["owner", "operator"])

@@ -120,10 +120,17 @@ def test_jobs_are_ordinary_and_named_by_what_they_run(chart: "Chart") -> None:
         assert not job_names(documents) & job_names(chart.render(other))
 
 
-def test_an_upgrade_of_the_chart_alone_restarts_no_server(chart: "Chart", tmp_path: Any) -> None:
+def test_an_upgrade_of_the_product_restarts_no_server(chart: "Chart") -> None:
     """Labels with versions are on objects, never in the pods of PostgreSQL and Redis."""
+    upgrade = {
+        "operator": {"replicas": 3, "image": {"tag": "2"}, "watchNamespaces": ["hotel"]},
+        "bots": {"image": {"tag": "2"}},
+    }
+    before, after = pods(chart.render()), pods(chart.render(upgrade))
+    assert before["operator"] != after["operator"]
     for component in ("postgres", "redis"):
-        labels = pods(chart.render())[component]["metadata"]["labels"]
+        assert before[component] == after[component]
+        labels = before[component]["metadata"]["labels"]
         assert not {"helm.sh/chart", "app.kubernetes.io/version", "app.kubernetes.io/managed-by"} & labels.keys()
 
 

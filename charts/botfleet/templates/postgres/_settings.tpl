@@ -19,8 +19,9 @@ of an error are not written, whoever sends them.
   "password_encryption" "scram-sha-256"
   "listen_addresses" "*"
 -}}
-{{- /* Three for each bot's runner, ten for each operator, the rest for migrations, backups and the administrator. */ -}}
-{{- $connections := add (mul 3 (int .Values.bots.maximum)) (mul 10 (int .Values.operator.replicas)) 20 -}}
+{{- /* Three for each bot's runner, the rest for operators, migrations, backups and the administrator. Not by the number
+       of operators: a change of it would restart the database. */ -}}
+{{- $connections := add (mul 3 (int .Values.bots.maximum)) 50 -}}
 {{- $defaults := dict
   "max_connections" ($connections | toString)
   "tcp_keepalives_idle" "10"
