@@ -1,0 +1,275 @@
+"""What SQLite cannot show: two at once, a server that stops, time-outs."""
+
+import asyncio
+import contextlib
+import traceback
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+import sqlalchemy as sa
+
+from botfleet.health import Health
+from botfleet.store.bots import Bot
+from botfleet.store.engine import Store, create_store
+from botfleet.store.errors import LeaseLost, StoreError, StoreUnavailable
+from botfleet.store.fence import Fenced
+from botfleet.store.health_feed import HealthFeed
+from botfleet.store.lease import Lease, LeaseRepository
+from botfleet.store.messages import MessagePath
+from botfleet.store.rows import Intake, NewerPending, Stored, UpdateState
+from botfleet.store.schema import stored_revision, wait_for_schema
+from tests.contracts.store.samples import (
+    ACCOUNT,
+    PERSON,
+    draft,
+    incoming,
+    snapshot,
+    take_over,
+    taken_in,
+    texts,
+)
+from tests.integration.store.conftest import Installation
+
+
+async def _waiting(installation: Installation, count: int = 1) -> None:
+    """Return once that many sessions wait for a lock."""
+    async with asyncio.timeout(10):
+        while True:
+            with installation.superuser() as connection:
+                rows = connection.execute(
+                    "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = 'botfleet'"
+                ).fetchall()
+            if len(rows) >= count:
+                return
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def other(installation: Installation, bot: Bot) -> AsyncIterator[Store]:
+    """The store of the same bot's next runner."""
+    assert bot.role_name is not None
+    store = installation.store(bot.role_name)
+    yield store
+    await store.close()
+
+
+async def test_a_takeover_waits_for_a_write_that_has_passed_the_check(
+    installation: Installation, store: Store, other: Store, bot: Bot, lease: Lease
+) -> None:
+    fenced = Fenced(store, lease, ACCOUNT)
+    async with store.begin() as connection:
+        await fenced.fence(connection)
+        takeover = asyncio.create_task(LeaseRepository(other, bot.id).acquire("holder", 60))
+        await _waiting(installation)
+        assert not takeover.done()
+    taken = await takeover
+    assert taken is not None
+    assert taken.token != lease.token
+
+
+async def test_a_statement_that_meets_a_takeover_writes_nothing(
+    installation: Installation, store: Store, other: Store, bot: Bot, path: MessagePath
+) -> None:
+    rows = await taken_in(path, 1)
+    before = await snapshot(other)
+    with installation.superuser() as connection, connection.transaction():
+        connection.execute("update botfleet.leases set token = 1, holder = 'other' where bot_id = %s", (bot.id,))
+        writes = [
+            asyncio.create_task(path.take_in(Intake(messages=(incoming(2),), states={0: UpdateState(9)}))),
+            asyncio.create_task(path.store_answer(PERSON, rows, [draft(10)], replies_are_final=False)),
+            asyncio.create_task(path.opt_out(PERSON)),
+        ]
+        await _waiting(installation, len(writes))
+    for write in writes:
+        with pytest.raises(LeaseLost):
+            await write
+    after = await snapshot(other)
+    del before.tables["leases"], after.tables["leases"]
+    assert after == before
+
+
+async def test_answers_stored_at_once_in_one_chat_keep_distinct_places(path: MessagePath) -> None:
+    results = await asyncio.gather(
+        *(path.store_answer(PERSON, [], [draft(number)], replies_are_final=True) for number in range(1, 4))
+    )
+    assert results == [Stored(closed=0, queued=1)] * 3
+    assert len(await texts(path)) == 3
+
+
+async def test_one_answer_stored_twice_at_once_is_there_once(path: MessagePath) -> None:
+    rows = await taken_in(path, 1)
+    results = await asyncio.gather(
+        *(path.store_answer(PERSON, rows, [draft(10)], replies_are_final=False) for _ in range(3))
+    )
+    assert sorted(results, key=repr) == [Stored(0, 0), Stored(0, 0), Stored(1, 1)]
+    assert await texts(path) == [("user", "message 1"), ("assistant", "answer 10")]
+
+
+async def test_many_chats_at_once_use_three_connections_and_then_one(
+    monkeypatch: pytest.MonkeyPatch, installation: Installation, bot: Bot, store: Store, path: MessagePath
+) -> None:
+    async def chat(peer_id: int) -> None:
+        rows = await taken_in(path, 1, peer_id=peer_id)
+        await path.store_answer(peer_id, rows, [draft(peer_id)], replies_are_final=False)
+
+    def sessions() -> int:
+        with installation.superuser() as connection:
+            return len(
+                connection.execute("select 1 from pg_stat_activity where usename = %s", (bot.role_name,)).fetchall()
+            )
+
+    await asyncio.gather(*(chat(peer_id) for peer_id in range(1, 30)))
+    assert sessions() == 3
+    assert store.connections == 3
+    monkeypatch.setattr(store, "idle_seconds", 0.0)
+    await path.counts()
+    await path.counts()
+    assert store.connections == 1
+    async with asyncio.timeout(5):
+        while sessions() != 1:  # noqa: ASYNC110 - only the server knows
+            await asyncio.sleep(0.02)
+
+
+async def test_a_lock_that_is_held_too_long_is_an_outage_not_a_loss(
+    installation: Installation, bot: Bot, lease: Lease
+) -> None:
+    assert bot.role_name is not None
+    quick = installation.store(bot.role_name, statement_timeout=0.5)
+    with installation.superuser() as connection, connection.transaction():
+        connection.execute("select from botfleet.leases where bot_id = %s for update", (bot.id,))
+        with pytest.raises(StoreUnavailable):
+            await LeaseRepository(quick, bot.id).renew(lease)
+        with pytest.raises(StoreUnavailable):
+            await MessagePath(quick, lease, ACCOUNT).take_in(Intake())
+    assert await LeaseRepository(quick, bot.id).renew(lease)
+    await quick.close()
+
+
+async def test_a_transaction_left_open_is_ended_by_the_server(
+    installation: Installation, bot: Bot, lease: Lease, other: Store
+) -> None:
+    """A lost node's open transaction must not hold the lease's row for ever."""
+    assert bot.role_name is not None
+    quick = installation.store(bot.role_name, statement_timeout=0.4)
+    fenced = Fenced(quick, lease, ACCOUNT)
+    with pytest.raises(StoreUnavailable):
+        async with quick.begin() as connection:
+            await fenced.fence(connection)
+            assert await LeaseRepository(other, bot.id).acquire("holder", 60) is not None
+            await connection.execute(sa.text("select 1"))
+    await quick.close()
+
+
+async def test_a_statement_cut_short_leaves_no_connection_in_doubt(
+    installation: Installation, bot: Bot, lease: Lease, path: MessagePath
+) -> None:
+    with installation.superuser() as connection, connection.transaction():
+        connection.execute("select from botfleet.leases where bot_id = %s for update", (bot.id,))
+        write = asyncio.create_task(path.take_in(Intake(messages=(incoming(1),))))
+        await _waiting(installation)
+        write.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await write
+    assert await path.pending(PERSON) == []
+    assert await path.take_in(Intake(messages=(incoming(1),))) == {PERSON}
+
+
+async def test_a_server_that_stops_is_an_outage_and_the_store_goes_on_after_it(
+    installation: Installation, path: MessagePath, lease: Lease, leases: LeaseRepository
+) -> None:
+    await taken_in(path, 1)
+    installation.server.stop()
+    for attempt in (path.counts, lambda: path.take_in(Intake()), lambda: leases.renew(lease)):
+        with pytest.raises(StoreUnavailable):
+            await attempt()
+    installation.server.start()
+    # Connections of before the stop are found dead one by one.
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                assert await leases.renew(lease)
+                break
+    rows = await path.pending(PERSON)
+    assert await path.store_answer(PERSON, rows, [draft(10)], replies_are_final=False) != NewerPending()
+
+
+async def test_a_wrong_password_and_a_wrong_address_are_outages(installation: Installation, bot: Bot) -> None:
+    assert bot.role_name is not None
+    url = f"postgresql://{bot.role_name}@{installation.server.host}"
+    for address, password in ((f"{url}:{installation.server.port}/botfleet", "wrong"), (f"{url}:1/botfleet", "x")):
+        store = create_store(address, password)
+        with pytest.raises(StoreUnavailable) as refused:
+            await LeaseRepository(store, bot.id).current()
+        assert "wrong" not in str(refused.value)
+        await store.close()
+
+
+async def test_an_error_never_shows_what_was_written(path: MessagePath) -> None:
+    planted = "".join(["plan", "ted"])
+    # PostgreSQL's detail to this is the whole row.
+    broken = replace(draft(1, planted), trace_id=cast("str", None))
+    with pytest.raises(StoreError) as refused:
+        await path.store_answer(PERSON, [], [broken], replies_are_final=True)
+    assert not isinstance(refused.value, StoreUnavailable)
+    assert "trace_id" in str(refused.value)
+    assert planted not in "".join(traceback.format_exception(refused.value))
+
+
+async def test_the_operator_sees_each_change_of_health_with_its_age(
+    operator: Store, bot: Bot, leases: LeaseRepository, lease: Lease
+) -> None:
+    feed = HealthFeed(operator)
+    start = datetime(2000, 1, 1, tzinfo=UTC)
+    await leases.report(lease, Health(spec_digest="a"))
+    (row,) = [row for row in await feed.changed_since(start) if row.bot_id == bot.id]
+    assert row.health == Health(spec_digest="a")
+    assert row.age_seconds is not None
+    assert 0 <= row.age_seconds < 60
+    assert row.changed_at is not None
+    assert bot.id not in {row.bot_id for row in await feed.changed_since(row.changed_at)}
+    assert bot.id in {row.bot_id for row in await feed.all()}
+
+
+async def test_health_that_nobody_understands_does_not_stop_the_operator(
+    operator: Store, bot: Bot, store: Store, lease: Lease
+) -> None:
+    nonsense = sa.text("update botfleet.leases set health = '{\"spec_digest\": [1]}', health_changed_at = now()")
+    async with store.begin() as connection:
+        await connection.execute(nonsense)
+    rows = {row.bot_id: row for row in await HealthFeed(operator).all()}
+    assert rows[bot.id].health is None
+
+
+async def test_a_program_waits_for_its_schema_with_its_own_role(store: Store, operator: Store) -> None:
+    for waiting in (store, operator):
+        await wait_for_schema(waiting, 5)
+        assert await stored_revision(waiting) == ("0001", "0001")
+
+
+async def test_waiting_for_a_schema_ends_with_what_is_missing(installation: Installation) -> None:
+    store = create_store(
+        f"postgresql://postgres@{installation.server.host}:{installation.server.port}/postgres",
+        installation.server.password,
+    )
+    with pytest.raises(StoreUnavailable, match="has no schema yet; revision 0001 is needed"):
+        await wait_for_schema(store, 0.2)
+    await store.close()
+
+
+async def test_another_bots_lease_never_waits_for_ours(
+    installation: Installation, operator: Store, store: Store, lease: Lease
+) -> None:
+    neighbour = await installation.new_bot(operator)
+    assert neighbour.role_name is not None
+    foreign = installation.store(neighbour.role_name)
+    async with store.begin() as connection:
+        await Fenced(store, lease, ACCOUNT).fence(connection)
+        taken = await LeaseRepository(foreign, neighbour.id).acquire("holder", 60)
+        assert taken is not None
+        await MessagePath(foreign, taken, ACCOUNT).take_in(Intake(messages=(incoming(1),)))
+    await take_over(store, lease.bot_id)
+    assert await LeaseRepository(foreign, neighbour.id).renew(taken)
+    await foreign.close()
