@@ -77,8 +77,9 @@ class Informer(Generic[R]):
         return len(self._records)
 
     def put(self, record: R) -> None:
-        """What an own write was answered with; older news from the watch does not undo it."""
-        self._store(record)
+        """What an own write was answered with; older news from the watch does not undo it. The watch's own word on this
+        version, which may know more (a Deployment's pod template), still replaces it."""
+        self._store(record, watched=False)
 
     def amend(self, record: R) -> None:
         """What is known of this very version beyond what the watch showed (an own deletion is under way)."""
@@ -162,16 +163,17 @@ class Informer(Generic[R]):
             await asyncio.sleep(_BACKOFF_FIRST * random.random())  # noqa: S311 -- jitter
         return since
 
-    def _store(self, record: R) -> None:
+    def _store(self, record: R, *, watched: bool = True) -> None:
         key = (record.namespace, record.name)
         old = self._records.get(key)
-        if old is not None and old.version >= record.version:
+        if old is not None and (old.version > record.version or (old.version == record.version and not watched)):
             return
         if self._buried.get(key, -1) >= record.version:
             return
         self._buried.pop(key, None)
         self._records[key] = record
-        self._changed(old, record)
+        if old != record:
+            self._changed(old, record)
 
     def _drop(self, key: ObjectName, version: int) -> None:
         old = self._records.get(key)

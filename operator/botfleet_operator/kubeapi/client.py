@@ -17,7 +17,6 @@ import orjson
 from botfleet_operator.kubeapi.credentials import Credentials
 from botfleet_operator.kubeapi.errors import (
     GoneError,
-    KubeError,
     NotFoundError,
     UnauthorizedError,
     UnreachableError,
@@ -34,6 +33,7 @@ _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
+_CONNECTIONS = 32  # for requests; the workers are fewer
 _MAXIMUM_LINE_BYTES = 16 * 1024 * 1024  # an object has at most 1.5 MiB in etcd; more is no watch event
 
 
@@ -89,26 +89,38 @@ class KubeApi:
         self._guard = guard
         self._on_request = on_request
         self._session: aiohttp.ClientSession | None = None
+        self._watching: aiohttp.ClientSession | None = None
 
     def with_guard(self, guard: Callable[[], None]) -> None:
         """From now on every write asks `guard` first; it raises NotLeadingError to refuse."""
         self._guard = guard
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Ends every request and watch."""
+        sessions, self._session, self._watching = (self._session, self._watching), None, None
+        for session in sessions:
+            if session is not None:
+                await session.close()
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            info = self._credentials.info
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=96, ssl=info.as_ssl_context()),
-                headers={"User-Agent": FIELD_MANAGER},
-                proxy=info.proxy_url,
-                trust_env=info.trust_env,
-            )
+            self._session = self._new_session(_CONNECTIONS)
         return self._session
+
+    def _open_watching(self) -> aiohttp.ClientSession:
+        # A watch keeps its connection: many namespaces' watches must not use up the requests' connections.
+        if self._watching is None or self._watching.closed:
+            self._watching = self._new_session(0)
+        return self._watching
+
+    def _new_session(self, connections: int) -> aiohttp.ClientSession:
+        info = self._credentials.info
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, ssl=info.as_ssl_context()),
+            headers={"User-Agent": FIELD_MANAGER},
+            proxy=info.proxy_url,
+            trust_env=info.trust_env,
+        )
 
     # Requests
 
@@ -266,7 +278,7 @@ class KubeApi:
         )
         what = f"watch {resource.plural} ({resource.path(namespace)})"
         try:
-            async with self._open().get(url, params=params, headers=headers, timeout=timeout) as response:
+            async with self._open_watching().get(url, params=params, headers=headers, timeout=timeout) as response:
                 if self._on_request is not None:
                     self._on_request("watch", resource.plural, response.status)
                 if response.status >= 400:
@@ -399,5 +411,4 @@ def _event_of(line: bytes, what: str) -> WatchEvent:
     code = int(raw["object"].get("code") or 0)
     if code == 410:
         raise GoneError(f"{what}: {raw['object'].get('message')}", status=410, reason="Expired")
-    error = error_from_status(code or 500, raw["object"], what=what)
-    raise error if isinstance(error, KubeError) else AssertionError("unreachable")
+    raise error_from_status(code or 500, raw["object"], what=what)

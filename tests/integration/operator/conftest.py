@@ -1,4 +1,5 @@
-"""Servers are shared by the tests of a module; each test has its own namespace, database and operators."""
+"""Servers are shared by all tests here, and so is one operator; each test has a namespace of its own. Tests that need an
+operator, a database or an API server to themselves make their own."""
 
 from __future__ import annotations
 
@@ -8,20 +9,22 @@ from pathlib import Path
 import pytest
 
 from botfleet_tools.servers import ApiServer, Postgres, Redis
-from tests.integration.operator.harness import ROOT, Database, Installation
+from tests.integration.operator.harness import ROOT, Database, Installation, Place
+
+PLACES = 40
 
 
 @pytest.fixture(scope="package")
 def api() -> Iterator[ApiServer]:
-    with ApiServer(audit=True) as server:
+    with ApiServer() as server:
         server.kubectl("apply", "-f", str(ROOT / "crds/telegrambots.yaml"))
         server.kubectl("wait", "--for=condition=Established", "crd/telegrambots.botfleet.dev", "--timeout=20s")
         yield server
 
 
-@pytest.fixture(scope="package", params=["15"])
-def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    with Postgres(version=request.param) as server:
+@pytest.fixture(scope="package")
+def postgres() -> Iterator[Postgres]:
+    with Postgres(version="15") as server:
         yield server
 
 
@@ -29,6 +32,34 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
 def redis() -> Iterator[Redis]:
     with Redis() as server:
         yield server
+
+
+@pytest.fixture(scope="package")
+def shared(
+    api: ApiServer, postgres: Postgres, redis: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("installation")
+    database = Database(postgres, folder)
+    database.prepare()
+    database.migrate()
+    made = Installation(api, database, redis, folder)
+    made.prepare(PLACES)
+    made.operator().wait_leading()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="package")
+def free_places(shared: Installation) -> list[str]:
+    return list(shared.namespaces)
+
+
+@pytest.fixture
+def place(shared: Installation, free_places: list[str]) -> Place:
+    """A namespace of the shared installation that no other test uses."""
+    return Place(shared, free_places.pop())
 
 
 @pytest.fixture
@@ -41,6 +72,7 @@ def database(postgres: Postgres, tmp_path: Path) -> Database:
 
 @pytest.fixture
 def installation(api: ApiServer, database: Database, redis: Redis, tmp_path: Path) -> Iterator[Installation]:
+    """An installation without an operator yet."""
     made = Installation(api, database, redis, tmp_path)
     made.prepare()
     try:

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+import redis
 import yaml
 
 from botfleet.health import Health
@@ -195,6 +195,15 @@ class OperatorProcess:
         self.process.kill()
         self.process.wait(timeout=10)
 
+    def end(self) -> None:
+        """Whatever state it is in; gracefully, so that its coverage is written."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.kill()
+
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
@@ -207,21 +216,28 @@ class Installation:
     database: Database
     redis: Redis
     folder: Path
+    namespaces: tuple[str, ...] = ()
     operators: list[OperatorProcess] = field(default_factory=list)
-    namespace: str = field(default_factory=lambda: f"t-{secrets.token_hex(4)}")
     key: str = field(default_factory=lambda: base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("="))
 
-    def prepare(self) -> None:
+    def prepare(self, namespaces: int = 1) -> None:
         self.folder.joinpath("key").write_text(self.key)
         self.folder.joinpath("redis").write_text(self.redis.password)
-        self.api.kubectl("create", "namespace", self.namespace)
+        self.namespaces = tuple(f"t-{secrets.token_hex(4)}" for _ in range(namespaces))
+        documents = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": n}} for n in self.namespaces]
+        self.api.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
+
+    @property
+    def place(self) -> Place:
+        """The first namespace."""
+        return Place(self, self.namespaces[0])
 
     def environment(self, **changes: str) -> dict[str, str]:
-        """What the chart would set. (kubernetes' own namespaces apart, each test has its own.)"""
+        """What the chart would set, with short terms."""
         return {
             "KUBECONFIG": str(self.api.kubeconfig),
-            "BOTFLEET_OWN_NAMESPACE": self.namespace,
-            "BOTFLEET_NAMESPACES": self.namespace,
+            "BOTFLEET_OWN_NAMESPACE": self.namespaces[0],
+            "BOTFLEET_NAMESPACES": ",".join(self.namespaces),
             "BOTFLEET_DATABASE_URL": self.database.url(self.database.operator),
             "BOTFLEET_DATABASE_PASSWORD_FILE": str(self.database.file(self.database.operator)),
             "BOTFLEET_REDIS_URL": f"redis://{self.redis.user}@{self.redis.host}:{self.redis.port}/0",
@@ -229,9 +245,8 @@ class Installation:
             "BOTFLEET_INSTALLATION_KEY_FILE": str(self.folder / "key"),
             "BOTFLEET_RUNNER_IMAGE": "registry.example/botfleet/runner:test",
             "BOTFLEET_RUNNER_LEASE_TERM_SECONDS": "2",
-            "BOTFLEET_LEADER_LEASE_SECONDS": "3",
+            "BOTFLEET_LEADER_LEASE_SECONDS": "5",
             "BOTFLEET_SWEEP_SECONDS": "0.5",
-            "BOTFLEET_LOG_LEVEL": "debug",
             **changes,
         }
 
@@ -241,42 +256,67 @@ class Installation:
         self.operators.append(made)
         return made.start()
 
+    def redis_users(self) -> set[str]:
+        """Redis users of this installation's bots."""
+        prefix = f"bf_{self.database.installation_id}_"
+        with redis.Redis.from_url(self.redis.url) as client:
+            return {str(user) for user in client.acl_users() if str(user).startswith(prefix)}
+
     def close(self) -> None:
         for operator in self.operators:
-            operator.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+            operator.end()
 
-    # Objects
+
+@dataclass(frozen=True)
+class Place:
+    """A namespace that the installation watches, with an owner's view of it."""
+
+    installation: Installation
+    namespace: str
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        return self.installation.api.kubectl("-n", self.namespace, *words, stdin=stdin)
 
     def apply(self, *documents: dict[str, Any]) -> None:
-        text = yaml.safe_dump_all(documents)
-        self.api.kubectl("-n", self.namespace, "apply", "-f", "-", stdin=text)
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
-        return dict(yaml.safe_load(self.api.kubectl("-n", self.namespace, "get", kind, name, "-o", "json")))
+        return dict(json.loads(self.kubectl("get", kind, name, "-o", "json")))
 
     def exists(self, kind: str, name: str) -> bool:
-        return bool(self.api.kubectl("-n", self.namespace, "get", kind, name, "--ignore-not-found", "-o", "name"))
+        return bool(self.kubectl("get", kind, name, "--ignore-not-found", "-o", "name"))
 
-    def bot(self, name: str) -> dict[str, Any]:
+    def bot(self, name: str = "concierge") -> dict[str, Any]:
         return self.get("telegrambot", name)
 
-    def condition(self, name: str, kind: str) -> dict[str, Any]:
+    def phase(self, name: str = "concierge") -> str:
+        return str(self.bot(name).get("status", {}).get("phase", ""))
+
+    def condition(self, kind: str, name: str = "concierge") -> dict[str, Any]:
         conditions = self.bot(name).get("status", {}).get("conditions", [])
         return next((c for c in conditions if c["type"] == kind), {})
 
     def wait(
-        self, name: str, kind: str, status: str, reason: str | None = None, *, deadline: float = 10.0
+        self, kind: str, status: str, reason: str | None = None, *, name: str = "concierge", deadline: float = 15.0
     ) -> dict[str, Any]:
-        def as_wanted() -> dict[str, Any] | None:
-            found = self.condition(name, kind)
-            assert found.get("status") == status, found
+        """The condition once it is so, seen for the object as it is now."""
+
+        def as_wanted() -> dict[str, Any]:
+            bot = self.bot(name)
+            assert bot.get("status", {}).get("observedGeneration") == bot["metadata"]["generation"], bot.get("status")
+            found = next(c for c in bot["status"].get("conditions", []) if c["type"] == kind)
+            assert found["status"] == status, found
             assert reason is None or found["reason"] == reason, found
             return found
 
-        return eventually(as_wanted, deadline=deadline, what=f"{name}: {kind}={status} {reason or ''}") or {}
+        return eventually(as_wanted, deadline=deadline, what=f"{name}: {kind}={status} {reason or ''}")
 
-    def runner(self, name: str) -> Runner:
+    def make(self, name: str = "concierge", account: int = 0, **spec: Any) -> None:
+        """A bot with its Secrets, provisioned."""
+        self.apply(*credentials(name, account or secrets.randbelow(10**9) + 1), bot_of(name, **spec))
+        self.wait("Provisioned", "True", name=name)
+
+    def runner(self, name: str = "concierge") -> Runner:
         """A runner of this bot, with the credentials that its pod would have."""
         return Runner(self, name)
 
@@ -284,13 +324,13 @@ class Installation:
 class Runner:
     """Plays a bot's runner: its own role, its own lease, its own health. No kubelet is needed for that."""
 
-    def __init__(self, installation: Installation, name: str) -> None:
-        secret = installation.get("secret", f"{name}-botfleet")["data"]
-        environment = container_of(installation.get("deployment", name))["env"]
+    def __init__(self, place: Place, name: str) -> None:
+        secret = place.get("secret", f"{name}-botfleet")["data"]
+        environment = container_of(place.get("deployment", name))["env"]
         self.environment = {entry["name"]: entry.get("value", "") for entry in environment}
         self.password = base64.b64decode(secret["database-password"]).decode()
         self.redis_password = base64.b64decode(secret["redis-password"]).decode()
-        self.spec_digest = installation.get("deployment", name)["spec"]["template"]["metadata"]["annotations"][
+        self.spec_digest = place.get("deployment", name)["spec"]["template"]["metadata"]["annotations"][
             "botfleet.dev/spec-digest"
         ]
         self.bot_id = self.environment["BOTFLEET_BUS_PREFIX"].split(":")[2]

@@ -1,0 +1,118 @@
+"""What somebody deletes or edits is back at once; what is not ours stays; an idle fleet is left alone."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.integration.operator.harness import Place, container_of, credentials, eventually
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("serviceaccount", "concierge"),
+        ("configmap", "concierge"),
+        ("secret", "concierge-botfleet"),
+        ("deployment", "concierge"),
+    ],
+)
+def test_a_deleted_child_is_back(place: Place, kind: str, name: str) -> None:
+    place.make()
+    before = place.get(kind, name)
+    place.kubectl("delete", kind, name)  # no kubelet and no garbage collector: gone at once
+    after = eventually(lambda: place.exists(kind, name) and place.get(kind, name))
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert after.get("data") == before.get("data")  # credentials are derived: repair is no rotation
+
+
+def test_an_edited_child_is_restored(place: Place) -> None:
+    place.make()
+    place.kubectl("patch", "configmap", "concierge", "--type=merge", '-p={"data":{"bot.yaml":"edited: true"}}')
+    eventually(lambda: "edited" not in place.get("configmap", "concierge")["data"]["bot.yaml"])
+    place.kubectl("scale", "deployment/concierge", "--replicas=3")
+    eventually(lambda: place.get("deployment", "concierge")["spec"]["replicas"] == 1)
+    place.kubectl("set", "image", "deployment/concierge", "runner=evil.example/x")
+    eventually(lambda: "evil" not in container_of(place.get("deployment", "concierge"))["image"])
+
+
+def test_a_field_that_somebody_took_away_is_back(place: Place) -> None:
+    place.make()
+    path = "/spec/template/spec/containers/0/securityContext/readOnlyRootFilesystem"
+    place.kubectl("patch", "deployment", "concierge", "--type=json", f'-p=[{{"op":"remove","path":"{path}"}}]')
+    eventually(
+        lambda: container_of(place.get("deployment", "concierge"))["securityContext"].get("readOnlyRootFilesystem")
+    )
+    place.kubectl("label", "configmap", "concierge", "botfleet.dev/bot-")
+    eventually(lambda: place.get("configmap", "concierge")["metadata"]["labels"].get("botfleet.dev/bot"))
+
+
+def test_foreign_containers_volumes_and_variables_are_removed_and_foreign_labels_and_annotations_stay(
+    place: Place,
+) -> None:
+    place.make()
+    additions = """
+    {"metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}},
+     "spec": {"template": {
+       "metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}},
+       "spec": {"initContainers": [{"name": "in", "image": "evil"}],
+                "volumes": [{"name": "host", "hostPath": {"path": "/"}}],
+                "containers": [{"name": "side", "image": "evil", "env": [{"name": "A", "value": "b"}]},
+                               {"name": "runner", "env": [{"name": "EVIL", "value": "1"}],
+                                "volumeMounts": [{"name": "host", "mountPath": "/host"}]}]}}}}"""
+    before = container_of(place.get("deployment", "concierge"))
+    place.kubectl("patch", "deployment", "concierge", "--type=strategic", f"-p={additions}")
+
+    def clean() -> bool:
+        pod = place.get("deployment", "concierge")["spec"]["template"]["spec"]
+        assert [c["name"] for c in pod["containers"]] == ["runner"]
+        assert pod["containers"][0] == before
+        assert "initContainers" not in pod
+        return "host" not in [v["name"] for v in pod["volumes"]]
+
+    eventually(clean)
+    deployment = place.get("deployment", "concierge")
+    assert deployment["metadata"]["labels"]["team"] == "a"
+    assert deployment["metadata"]["annotations"]["note"] == "b"
+    annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["kubectl.kubernetes.io/restartedAt"] == "2026-01-01T00:00:00Z"
+
+
+def test_a_changed_secret_restarts_only_the_bot_that_uses_it(place: Place) -> None:
+    place.make("first", account=11)
+    place.make("second", account=12)
+    first, second = (place.get("deployment", name) for name in ("first", "second"))
+    place.apply(credentials("first", 11)[2] | {"stringData": {"token": "11:AAanother"}})
+
+    def changed() -> bool:
+        return bool(place.get("deployment", "first")["metadata"]["generation"] > first["metadata"]["generation"])
+
+    eventually(changed)
+    assert place.get("deployment", "second")["metadata"]["generation"] == second["metadata"]["generation"]
+
+
+def test_a_changed_spec_reaches_the_runner_and_a_mere_touch_does_not(place: Place) -> None:
+    place.make()
+    before = place.get("deployment", "concierge")["metadata"]["generation"]
+    place.kubectl("label", "telegrambot", "concierge", "touched=yes")
+    place.kubectl(
+        "patch", "telegrambot", "concierge", "--type=merge", '-p={"spec":{"conversation":{"debounceSeconds":2}}}'
+    )
+    place.wait("Provisioned", "True")
+    assert place.get("deployment", "concierge")["metadata"]["generation"] == before  # 2 is the default
+    place.kubectl("patch", "telegrambot", "concierge", "--type=merge", '-p={"spec":{"persona":{"prompt":"Another."}}}')
+    eventually(lambda: "Another." in place.get("configmap", "concierge")["data"]["bot.yaml"])
+    eventually(lambda: place.get("deployment", "concierge")["metadata"]["generation"] > before)
+
+
+def test_an_idle_fleet_causes_no_write(place: Place) -> None:
+    for number in range(3):
+        place.make(f"bot-{number}")
+    operator = place.installation.operators[0]
+    eventually(lambda: operator.metrics()["botfleet_operator_queue_depth"] == 0)
+    before = operator.writes()
+    until = time.monotonic() + 4
+    while time.monotonic() < until:
+        assert operator.writes() == before
+        time.sleep(0.2)
