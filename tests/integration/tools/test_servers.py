@@ -1,5 +1,6 @@
 """The servers for tests: they start, keep or lose their data as they say, and none outlives its owner for long."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -13,8 +14,10 @@ import redis
 
 from botfleet_tools.cache import cache_dir
 from botfleet_tools.pids import Process
+from botfleet_tools.progress import Progress
 from botfleet_tools.run import CommandFailedError
 from botfleet_tools.servers import ApiServer, Postgres, Redis
+from botfleet_tools.servers import postgres as postgres_server
 from botfleet_tools.servers.apiserver import ApiVersion
 from botfleet_tools.servers.base import free_port
 
@@ -85,6 +88,18 @@ def test_the_password_of_postgres_is_in_no_file_and_on_no_command_line(postgres:
     texts = [path.read_bytes() for path in postgres.folder.glob("*") if path.is_file()]
     texts += [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not any(postgres.password.encode() in text for text in texts)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts it as another user")
+def test_postgres_runs_from_a_folder_that_its_user_may_not_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = tmp_path / "hidden"
+    programs = postgres_server._copy(postgres_server._programs("18", Progress()), hidden)
+    hidden.chmod(0o700)
+    monkeypatch.setattr(postgres_server, "_programs", lambda *_: programs)
+    with Postgres("18") as server:
+        assert query(server.dsn, "SELECT 1") == 1
 
 
 def test_redis_lets_nobody_in_without_a_password_and_forgets_over_a_restart() -> None:

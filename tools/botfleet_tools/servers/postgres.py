@@ -121,13 +121,21 @@ class Postgres(Server):
     def _make_readable(self) -> None:
         """Copy the programs when they are below a folder that the server's user may not enter (a clone in /root)."""
         try:
-            capture(self._command("postgres", "--version"), deadline_seconds=20, cwd=self.folder)
+            # Loads a library of its own, unlike the server: setpriv itself may enter where its user may not.
+            capture(self._command("initdb", "--version"), deadline_seconds=20, cwd=self.folder)
         except CommandFailedError:
             if self._programs is None or _account() is None:
                 raise
-            copy = self.folder / "programs"
-            shutil.copytree(self._programs.parent, copy, symlinks=True)
-            self._programs = copy / "bin"
+            self._programs = _copy(self._programs, self.folder / "programs")
+
+
+def _copy(programs: Path, target: Path) -> Path:
+    """Copy a Python package's programs with its libraries, which they find by their own relative place."""
+    package = programs.parents[1]
+    for source in (programs.parent, package.with_name(f"{package.name}.libs")):
+        if source.is_dir():
+            shutil.copytree(source, target / source.relative_to(package.parent), symlinks=True)
+    return target / programs.relative_to(package.parent)
 
 
 def _programs(version: str, progress: Progress) -> Path:
