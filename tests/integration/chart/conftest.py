@@ -107,3 +107,15 @@ def api() -> Iterator[ApiServer]:
     """A real API server with RBAC, without controllers."""
     with ApiServer("1.34") as server:
         yield server
+
+
+@pytest.fixture(scope="session", params=["1.34", "1.36"])
+def any_api(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
+    """The oldest and the newest version that tests have."""
+    if request.param == "1.34":
+        yield request.getfixturevalue("api")
+        return
+    if reason := ApiServer.unavailable(request.param):
+        pytest.skip(reason)
+    with ApiServer(request.param) as server:
+        yield server

@@ -54,20 +54,20 @@ def warnings_of(api: "ApiServer", documents: list[dict[str, Any]], *flags: str) 
 
 
 def test_each_scenario_is_taken_strictly_and_without_warning(
-    chart: "Chart", api: "ApiServer", scenario_name: str, scenario_values: dict[str, Any]
+    chart: "Chart", any_api: "ApiServer", scenario_name: str, scenario_values: dict[str, Any]
 ) -> None:
     namespace = f"strict-{scenario_name}"
     for name in (namespace, "hotel", "shop"):
-        make_namespace(api, name, RESTRICTED)
+        make_namespace(any_api, name, RESTRICTED)
     documents = [doc for doc in chart.render(scenario_values, namespace=namespace) if doc["kind"] != "ServiceMonitor"]
-    assert warnings_of(api, documents, "--server-side", "--dry-run=server", "--validate=strict") == ""
+    assert warnings_of(any_api, documents, "--server-side", "--dry-run=server", "--validate=strict") == ""
 
 
 def test_every_pod_is_admitted_where_only_restricted_pods_are(
-    chart: "Chart", api: "ApiServer", scenario_name: str, scenario_values: dict[str, Any]
+    chart: "Chart", any_api: "ApiServer", scenario_name: str, scenario_values: dict[str, Any]
 ) -> None:
     namespace = f"pods-{scenario_name}"
-    make_namespace(api, namespace, RESTRICTED)
+    make_namespace(any_api, namespace, RESTRICTED)
     workloads = [doc for doc in chart.render(scenario_values, namespace=namespace) if doc["kind"] in POD_KINDS]
     assert workloads
     for workload in workloads:
@@ -79,7 +79,7 @@ def test_every_pod_is_admitted_where_only_restricted_pods_are(
                 spec["volumes"] = [*spec["volumes"], {"name": "data", "emptyDir": {}}]
         metadata = {**template["metadata"], "name": workload["metadata"]["name"], "namespace": namespace}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-        assert warnings_of(api, [pod], "--server-side", "--dry-run=server", "--validate=strict") == ""
+        assert warnings_of(any_api, [pod], "--server-side", "--dry-run=server", "--validate=strict") == ""
 
 
 @pytest.fixture

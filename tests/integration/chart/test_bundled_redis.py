@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from botfleet_operator.bootstrap import users_acl
+from botfleet_operator.provision.bus import Users
 from botfleet_tools.servers.base import Daemon, free_port
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ def configuration(chart: "Chart", values: dict[str, object], folder: Path, port:
 def port(chart: "Chart", tmp_path: Path) -> Iterator[int]:
     """A Redis with the chart's configuration and 2 MB, on this port."""
     digest = hashlib.sha256(PASSWORD.encode()).hexdigest()
-    (tmp_path / "users.acl").write_text(f"user default off\nuser botfleet-operator on #{digest} ~* &* +@all\n")
+    users = users_acl("botfleet-operator", PASSWORD) + f"user tester on #{digest} ~* &* +@all\n"
+    (tmp_path / "users.acl").write_text(users)
     number = free_port()
     config = configuration(chart, {"redis": {"bundled": {"maximumMemory": "2mb"}}}, tmp_path, number)
     daemon = Daemon("redis", tmp_path / "redis.log")
@@ -58,24 +61,37 @@ def answers(number: int) -> bool:
 def test_nobody_gets_in_without_a_user_of_the_file(port: int) -> None:
     with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.get("key")
+    with redis.Redis(port=port, username="tester", password=PASSWORD) as tester:
+        assert tester.acl_users() == ["botfleet-operator", "default", "tester"]
+
+
+async def test_the_operator_makes_users_for_bots_and_sees_no_key(port: int) -> None:
+    """With what bootstrap writes and the operator sends, on the oldest Redis that is supported."""
+    users = Users(f"redis://botfleet-operator@127.0.0.1:{port}/0", PASSWORD, "0a1b2c3d")
+    try:
+        await users.ensure("bf_0a1b2c3d_0123456789abcdef", "0123456789abcdef" * 2, "bot-word-22")
+        assert list(await users.present()) == ["bf_0a1b2c3d_0123456789abcdef"]
+    finally:
+        await users.close()
     with redis.Redis(port=port, username="botfleet-operator", password=PASSWORD) as operator:
-        assert operator.ping()
-        assert operator.acl_users() == ["botfleet-operator", "default"]
+        for refused in (operator.keys, operator.flushall, operator.config_get, operator.shutdown):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                refused()
 
 
 def test_a_full_server_refuses_to_write_and_forgets_nothing(port: int) -> None:
-    with redis.Redis(port=port, username="botfleet-operator", password=PASSWORD) as operator:
-        operator.set("first", "kept")
+    with redis.Redis(port=port, username="tester", password=PASSWORD) as tester:
+        tester.set("first", "kept")
         with pytest.raises(redis.OutOfMemoryError):
             for number in range(100):
-                operator.set(f"key-{number}", "x" * 100_000)
-        assert operator.get("first") == b"kept"
+                tester.set(f"key-{number}", "x" * 100_000)
+        assert tester.get("first") == b"kept"
 
 
 def test_what_is_acknowledged_is_on_the_disk(port: int) -> None:
-    with redis.Redis(port=port, username="botfleet-operator", password=PASSWORD) as operator:
-        assert operator.config_get("appendonly") == {"appendonly": "yes"}
-        assert operator.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    with redis.Redis(port=port, username="tester", password=PASSWORD) as tester:
+        assert tester.config_get("appendonly") == {"appendonly": "yes"}
+        assert tester.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
 
 def test_without_persistence_nothing_is_written(chart: "Chart", tmp_path: Path) -> None:

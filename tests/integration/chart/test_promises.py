@@ -1,11 +1,14 @@
 """Promises that hold for every scenario: no secret in a manifest, no pod beyond its means, no name that two would take."""
 
 import re
+import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
+from botfleet.manifest import parse_bot
 from botfleet_operator.settings import Settings
 
 if TYPE_CHECKING:
@@ -184,3 +187,14 @@ def test_the_servers_let_in_the_product_and_call_nobody(chart: "Chart") -> None:
         (rule,) = policy["ingress"]
         assert [entry["port"] for entry in rule["ports"]] == [port]
         assert all(peer.get("podSelector") for peer in rule["from"]), "no peer is everybody"
+
+
+def test_the_bot_of_the_first_steps_is_a_valid_one_and_its_secrets_are_made_and_labelled(chart: "Chart") -> None:
+    said = chart.helm("install", "botfleet", str(chart.path), "--dry-run=client", "--namespace", "botfleet")
+    (manifest,) = re.findall(r"<<'BOT'\n(.*?)\n +BOT\n", said, re.DOTALL)
+    bot = parse_bot(yaml.safe_load(textwrap.dedent(manifest)), "NOTES.txt")
+    assert bot.spec.account.type == "Bot"
+    named = set(re.findall(r"SecretRef: \{name: ([a-z-]+)", manifest))
+    assert named == set(re.findall(r"create secret generic ([a-z-]+)", said))
+    (labelled,) = re.findall(r"label secret (.*) botfleet.dev/credentials=true", said)
+    assert named == set(labelled.split())

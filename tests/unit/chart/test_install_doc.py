@@ -7,6 +7,8 @@ from typing import Any
 import jsonschema
 import yaml
 
+from botfleet_operator.bootstrap import users_acl
+
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts" / "botfleet"
 PAGE = (ROOT / "docs" / "install.md").read_text()
@@ -44,3 +46,9 @@ def test_the_log_settings_that_it_recommends_are_those_of_the_bundled_server() -
 def test_the_files_that_it_links_exist() -> None:
     for link in re.findall(r"\]\(((?!https?:)[^)#]+)", PAGE):
         assert (ROOT / "docs" / link).exists(), link
+
+
+def test_the_redis_user_that_it_tells_to_make_is_the_one_that_bootstrap_makes() -> None:
+    made = users_acl("botfleet-operator", "word").splitlines()[-1].split()
+    (told,) = re.findall(r"^ACL SETUSER (.*)$", PAGE, re.MULTILINE)
+    assert told.split()[3:] == made[4:]
