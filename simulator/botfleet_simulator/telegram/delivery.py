@@ -60,9 +60,11 @@ class Delivery:
         if not connections:
             return
         view = View(self._world, self._world.account(box.owner))
-        if entry.kind == "new" and self._shortens(self._world.posts[entry.data], first_contact=first_contact):
-            self._push(connections, view.short(box, entry, self._world.posts[entry.data]))
-            return
+        if entry.kind == "new":
+            post = self._world.posts[entry.data]
+            if self._shortens(view.me, post, first_contact=first_contact):
+                self._push(connections, view.short(box, entry, post))
+                return
         update = view.update(box, entry)
         if update is not None:
             self._push(connections, view.updates([update]))
@@ -86,9 +88,10 @@ class Delivery:
         if update is not None:
             self._push(connections, view.updates([update]))
 
-    def _shortens(self, post: Post, *, first_contact: bool) -> bool:
+    def _shortens(self, reader: Account, post: Post, *, first_contact: bool) -> bool:
         wanted = self._server.settings.short_updates
-        if not wanted or (first_contact and wanted != "always"):
+        strange = first_contact or (reader.is_bot and post.target < 0)
+        if not wanted or (strange and wanted != "always"):
             return False
         return post.action is None and post.markup is None and post.forward is None
 

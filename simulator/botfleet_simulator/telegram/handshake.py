@@ -27,8 +27,11 @@ PRIME = int(
     16,
 )
 GENERATOR = 3
-# Two primes whose product every client factorises at once: nothing is kept secret by it here.
-SMALL_PRIMES = (1_229_739_323, 1_402_015_859)
+# Two primes whose product every client factorises at once: nothing is kept secret by it here. The product's first bit is
+# 0, since some clients (Telethon) read it as a signed number.
+SMALL_PRIMES = (524_287, 1_048_573)
+
+SECRET_BYTES = 32
 
 
 class HandshakeError(ConnectionError):
@@ -43,7 +46,8 @@ class Handshake:
         self._nonce = 0
         self._server_nonce = int.from_bytes(os.urandom(16), "little", signed=True)
         self._new_nonce = 0
-        self._secret = int.from_bytes(os.urandom(256), "big")
+        # A short exponent of full strength: half of a login's time would go into the powers of a long one.
+        self._secret = int.from_bytes(os.urandom(SECRET_BYTES), "big")
         self._aes: tuple[bytes, bytes] | None = None
 
     def step(self, body: bytes) -> tuple[Any, Any]:

@@ -15,7 +15,8 @@ class Settings(BaseModel):
 
     short_updates: bool | Literal["always"] = Field(
         default=True,
-        description="short forms of updates: True = where both have written before, 'always', False = never",
+        description="short forms of updates: True = private chats after the first message, and basic groups for people;"
+        " 'always' = wherever the form can say it; False = never",
     )
     random_id_repeat: Literal["original", "duplicate"] = Field(
         default="original", description="answer to a repeated random_id: the original result, or RANDOM_ID_DUPLICATE"
