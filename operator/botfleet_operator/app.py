@@ -152,7 +152,11 @@ class Operator:
             heartbeat_seconds=settings.heartbeat_seconds,
         )
         world = World(
-            self.api, namespaces=settings.namespaces, installation_key=installation.key, enqueue=self.queue.add
+            self.api,
+            namespaces=settings.namespaces,
+            installation_key=installation.key,
+            enqueue=self.queue.add,
+            defaults=settings.bot_defaults,
         )
         ledger.freed, ledger.lost = world.freed, self.queue.add
         await ledger.load()

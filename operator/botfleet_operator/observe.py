@@ -13,7 +13,7 @@ from botfleet_operator.builders import Platform
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.model import BotKey, BotRecord, ChildRecord, SecretRecord
 from botfleet_operator.plan import Absence, Failure, Observed, Step
-from botfleet_operator.world import CHILD_RESOURCES, World, child_name, referenced_secrets
+from botfleet_operator.world import CHILD_RESOURCES, World, child_name
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scra
         bot=bot,
         platform=setting.platform,
         defaults=setting.defaults,
-        secrets={name: _secret(bot, name, world, scratch) for name in set(referenced_secrets(bot.spec))},
+        secrets={name: _secret(bot, name, world, scratch) for name in world.secret_names(bot)},
         identity=identity,
         own=ledger.own_secrets(identity) if identity else None,
         role_ready=identity is not None and ledger.role_is_ready(identity),

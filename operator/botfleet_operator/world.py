@@ -44,9 +44,17 @@ class World:
     """Bots (fed by kopf's watch), their children, pods, and the Secrets that bots may use (fed by informers)."""
 
     def __init__(
-        self, api: KubeApi, *, namespaces: tuple[str, ...], installation_key: bytes, enqueue: Callable[[BotKey], None]
+        self,
+        api: KubeApi,
+        *,
+        namespaces: tuple[str, ...],
+        installation_key: bytes,
+        enqueue: Callable[[BotKey], None],
+        defaults: Mapping[str, Any],
     ) -> None:
+        """`defaults`: what specs leave out; Secrets that it names are looked for in each bot's own namespace."""
         self._enqueue = enqueue
+        self._secrets_of_defaults = frozenset(referenced_secrets(defaults))
         self.pods_moved: Callable[[], None] = _nothing
         self.bots: dict[BotKey, BotRecord] = {}
         self.gone: dict[str, BotKey] = {}  # UIDs that are certainly deleted and not cleaned up yet
@@ -100,7 +108,7 @@ class World:
             if old.uid != bot.uid:
                 self.gone[old.uid] = old.key
         self.bots[bot.key] = bot
-        for name in set(referenced_secrets(bot.spec)):
+        for name in self.secret_names(bot):
             self._used_by.setdefault((bot.namespace, name), set()).add(bot.key)
         self._enqueue(bot.key)
 
@@ -114,12 +122,16 @@ class World:
         self._enqueue(key)
 
     def _unindex(self, bot: BotRecord) -> None:
-        for name in set(referenced_secrets(bot.spec)):
+        for name in self.secret_names(bot):
             users = self._used_by.get((bot.namespace, name))
             if users is not None:
                 users.discard(bot.key)
                 if not users:
                     del self._used_by[(bot.namespace, name)]
+
+    def secret_names(self, bot: BotRecord) -> frozenset[str]:
+        """The Secrets that a bot's effective spec may name."""
+        return self._secrets_of_defaults.union(referenced_secrets(bot.spec))
 
     # Who waits for an account
 

@@ -83,8 +83,8 @@ class Roles:
             "connection limit {} password {}"
         ).format(sql.Literal(_CONNECTIONS), sql.Literal(verifier))
         if exists:
-            # Only a superuser may say nosuperuser, noreplication or nobypassrls of an existing role.
-            attributes = sql.SQL("login nocreatedb nocreaterole inherit connection limit {} password {}").format(
+            # Of an existing role even "no…" may only be said by who has the attribute; it cannot have gained one meanwhile.
+            attributes = sql.SQL("login inherit connection limit {} password {}").format(
                 sql.Literal(_CONNECTIONS), sql.Literal(verifier)
             )
         verb = sql.SQL("alter role {} ") if exists else sql.SQL("create role {} ")

@@ -1,0 +1,125 @@
+"""The operator as a process: elected, killed, restarted, and what it does about what happened while it was away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from botfleet_tools.servers import ApiServer, Postgres, Redis
+from tests.integration.operator.harness import Database, Installation, OperatorProcess, bot_of, credentials, eventually
+
+
+def reconciled(operator: OperatorProcess, times: int) -> bool:
+    return operator.metrics().get('botfleet_operator_reconciles_total{result="ok"}', 0) >= times
+
+
+def test_a_killed_leader_is_replaced_within_twenty_seconds_and_a_follower_only_waits(
+    installation: Installation,
+) -> None:
+    # With the terms of production.
+    first = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS="15").wait_leading()
+    installation.place.make("before")
+    second = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS="15")
+    eventually(lambda: second.get("/readyz") == 200, deadline=30)
+    eventually(lambda: "waiting_for_leadership" in second.log.read_text(), deadline=30)
+    assert second.metrics()["botfleet_operator_leader"] == 0
+    first.kill()
+    began = time.monotonic()
+    second.wait_leading()
+    assert time.monotonic() - began < 20
+    assert second.writes() == 0
+    installation.place.make("after")
+
+
+def test_a_leader_that_is_asked_to_stop_hands_over_at_once(installation: Installation) -> None:
+    first = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS="15").wait_leading()
+    second = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS="15")
+    eventually(lambda: "waiting_for_leadership" in second.log.read_text(), deadline=30)
+    began = time.monotonic()
+    assert first.stop() == 0
+    second.wait_leading()
+    assert time.monotonic() - began < 8
+
+
+def test_a_restart_writes_nothing_when_nothing_has_changed(installation: Installation) -> None:
+    first = installation.operator().wait_leading()
+    for number in range(3):
+        installation.place.make(f"bot-{number}")
+    first.stop()
+    second = installation.operator().wait_leading()
+    eventually(lambda: reconciled(second, 3))
+    eventually(lambda: second.metrics()["botfleet_operator_queue_depth"] == 0)
+    assert second.writes() == 0
+
+
+def test_what_was_done_while_it_was_away_is_undone(installation: Installation) -> None:
+    place = installation.place
+    first = installation.operator().wait_leading()
+    place.make("edited")
+    place.make("deleted", account=515)
+    role = place.runner("deleted").environment["BOTFLEET_DATABASE_URL"].split("//")[1].split("@")[0]
+    first.stop()
+    place.kubectl("patch", "configmap", "edited", "--type=merge", '-p={"data":{"bot.yaml":"foreign"}}')
+    place.kubectl("delete", "serviceaccount", "edited")
+    place.kubectl("delete", "telegrambot", "deleted")
+    installation.operator().wait_leading()
+    eventually(lambda: "foreign" not in place.get("configmap", "edited")["data"]["bot.yaml"])
+    eventually(lambda: place.exists("serviceaccount", "edited"))
+    eventually(lambda: role not in installation.database.roles())
+    eventually(lambda: role not in installation.redis_users())
+    gone = "select deleted_at is not null from botfleet.bots where name = 'deleted'"
+    eventually(lambda: installation.database.query(gone) == [(True,)])
+    kept = "select deleted_at is null from botfleet.bots where name = 'edited'"
+    assert installation.database.query(kept) == [(True,)]
+
+
+def test_with_another_installation_key_it_does_nothing_and_says_why(installation: Installation) -> None:
+    first = installation.operator().wait_leading()
+    installation.place.make()
+    first.stop()
+    installation.folder.joinpath("key").write_text("A" * 43)
+    second = installation.operator()
+    assert second.process.wait(timeout=60) == 1
+    said = next(line for line in second.lines() if line["event"] == "cannot_start")
+    assert "Restore the right Secret from the backup" in said["error"]
+    assert second.log.read_text().count("Traceback") == 0
+
+
+@pytest.fixture
+def own_servers(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
+    """An installation with servers of its own, which may be restarted."""
+    with Postgres(version="15") as postgres, Redis() as redis:
+        database = Database(postgres, tmp_path)
+        database.prepare()
+        database.migrate()
+        made = Installation(api, database, redis, tmp_path)
+        made.prepare()
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def test_outages_of_database_and_redis_pass_and_lost_users_are_made_again(own_servers: Installation) -> None:
+    place = own_servers.place
+    operator = own_servers.operator(BOTFLEET_STORE_TIMEOUT_SECONDS="2").wait_leading()
+    place.make("early")
+    users = own_servers.redis_users()
+    assert len(users) == 1
+    own_servers.redis.restart()
+    eventually(lambda: own_servers.redis_users() == users, deadline=20, what="the user is asserted again")
+    own_servers.redis.stop()
+    own_servers.database.postgres.stop()
+    place.apply(*credentials("late", 99), bot_of("late"))
+    place.wait("Provisioned", "False", "DatabaseUnavailable", name="late")
+    assert not place.exists("deployment", "late")
+    own_servers.database.postgres.start()
+    place.wait("Provisioned", "False", "RedisUnavailable", name="late", deadline=30)
+    assert place.exists("deployment", "late")  # a bot answers without Redis
+    own_servers.redis.start()
+    place.wait("Provisioned", "True", name="late", deadline=30)
+    assert len(own_servers.redis_users()) == 2
+    assert operator.get("/livez") == 200
