@@ -16,7 +16,10 @@ _PAUSE_SECONDS = 0.5
 
 # Alembic's own table, as it makes it: no table of the product, so not in the metadata.
 _versions = sa.Table(
-    "alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True, nullable=False)
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 
 

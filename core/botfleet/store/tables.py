@@ -83,9 +83,7 @@ def _account_id() -> sa.Column[Any]:
 installation = sa.Table(
     "installation",
     metadata,
-    sa.Column(
-        "only", sa.Boolean, sa.CheckConstraint('"only"', name="one_row"), primary_key=True, server_default=sa.true()
-    ),
+    sa.Column("only", sa.Boolean, primary_key=True, server_default=sa.true()),
     sa.Column("id", sa.String(8), nullable=False, comment="random; in the names of roles, Redis users and keys"),
     sa.Column(
         "compatible_from", sa.String(4), nullable=False, comment="oldest revision whose programs can use this schema"
@@ -93,6 +91,7 @@ installation = sa.Table(
     sa.Column("key_fingerprint", sa.String(64), comment="of the installation key, so that another one is noticed"),
     sa.Column("cluster_uid", sa.String(64), comment="UID of kube-system: removal by absence needs the same cluster"),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.CheckConstraint('"only"', name="one_row"),
 )
 
 bots = sa.Table(

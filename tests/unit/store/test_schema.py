@@ -1,0 +1,169 @@
+"""One schema, said three times: in the tables, in the migrations, in the docs."""
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from botfleet.store import bootstrap_sql
+from botfleet.store.engine import SCHEMA, create_store
+from botfleet.store.errors import SchemaIncompatible, StoreUnavailable
+from botfleet.store.schema import COMPATIBLE_FROM, REVISION, create_all_sqlite, stored_revision, wait_for_schema
+from botfleet.store.tables import metadata
+
+ROOT = Path(__file__).parents[3]
+# What the product may not rely on: PostgreSQL has no privilege for it, so another bot's role could disturb it.
+UNPROTECTED = re.compile(
+    r"\b(pg_notify|pg_(try_)?advisory_\w+|(notify|listen)\s+[a-z_\"]+\s*(;|,|\"|'))", re.IGNORECASE
+)
+
+
+def config(path: Path) -> Config:
+    settings = Config()
+    settings.set_main_option("script_location", str(ROOT / "migrations"))
+    settings.attributes["url"] = str(path)
+    return settings
+
+
+def upgrade(path: Path) -> sa.Engine:
+    engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.pool.NullPool)
+    settings = config(path)
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "head")
+    return engine
+
+
+def described(path: Path) -> dict[str, list[str]]:
+    """SQLite's own words for every table and index: a clause a line, in no order, without white space."""
+    connection = sqlite3.connect(path)
+    rows = connection.execute("select name, sql from sqlite_master where sql is not null").fetchall()
+    connection.close()
+    return {name: sorted(" ".join(line.split()).strip(", ") for line in text.splitlines()) for name, text in rows}
+
+
+async def test_a_file_made_alone_equals_one_made_by_the_migrations(tmp_path: Path) -> None:
+    upgrade(tmp_path / "migrated.db").dispose()
+    store = create_store(f"sqlite:///{tmp_path / 'alone.db'}")
+    await create_all_sqlite(store)
+    assert await stored_revision(store) == (REVISION, COMPATIBLE_FROM)
+    await store.close()
+    assert described(tmp_path / "alone.db") == described(tmp_path / "migrated.db")
+    migrated = create_store(f"sqlite:///{tmp_path / 'migrated.db'}")
+    assert await stored_revision(migrated) == (REVISION, COMPATIBLE_FROM)
+    await migrated.close()
+
+
+def test_the_migrations_leave_nothing_to_be_done(tmp_path: Path) -> None:
+    engine = upgrade(tmp_path / "bot.db")
+    with engine.connect() as connection:
+        options = {"include_name": lambda name, *_: name != "alembic_version", "compare_type": True}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+    engine.dispose()
+
+
+def test_revisions_are_zero_padded_numbers_in_one_line_up_to_the_stores() -> None:
+    script = ScriptDirectory(str(ROOT / "migrations"))
+    revisions = [revision.revision for revision in script.walk_revisions()]
+    assert revisions == sorted(revisions, reverse=True)
+    assert all(re.fullmatch(r"\d{4}", revision) for revision in revisions)
+    assert script.get_current_head() == REVISION
+    head = script.get_revision(REVISION).module
+    assert head.compatible_from == COMPATIBLE_FROM
+
+
+async def test_a_file_is_brought_up_once_and_a_later_one_is_refused(tmp_path: Path) -> None:
+    store = create_store(f"sqlite:///{tmp_path / 'bot.db'}")
+    assert await stored_revision(store) is None
+    await create_all_sqlite(store)
+    await create_all_sqlite(store)
+    await wait_for_schema(store, 1)
+    async with store.begin() as connection:
+        await connection.execute(sa.text("update alembic_version set version_num = '9999'"))
+    await create_all_sqlite(store)
+    await wait_for_schema(store, 1)
+    async with store.begin() as connection:
+        await connection.execute(sa.text("update installation set compatible_from = '9998'"))
+    with pytest.raises(SchemaIncompatible):
+        await create_all_sqlite(store)
+    with pytest.raises(SchemaIncompatible, match="Use a newer image"):
+        await wait_for_schema(store, 1)
+    await store.close()
+
+
+async def test_waiting_ends_with_what_is_missing(tmp_path: Path) -> None:
+    store = create_store(f"sqlite:///{tmp_path / 'bot.db'}")
+    with pytest.raises(StoreUnavailable, match=f"has no schema yet; revision {REVISION} is needed"):
+        await wait_for_schema(store, 0.05)
+    await store.close()
+    missing = create_store(f"sqlite:///{tmp_path / 'no' / 'bot.db'}")
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        await wait_for_schema(missing, 0.05)
+
+
+async def test_only_migrations_make_a_schema_on_postgresql() -> None:
+    with pytest.raises(ValueError, match="migrations"):
+        await create_all_sqlite(create_store("postgresql://role@host:1/db"))
+
+
+def test_every_key_of_a_bots_table_begins_with_the_bot() -> None:
+    for name, table in metadata.tables.items():
+        if name in {"installation", "bots", "bindings"}:
+            continue
+        keys = [
+            constraint
+            for constraint in table.constraints
+            if isinstance(constraint, sa.PrimaryKeyConstraint | sa.UniqueConstraint)
+        ]
+        assert all(next(iter(key.columns)).name == "bot_id" for key in keys), name
+
+
+def test_the_design_page_names_every_table_and_column() -> None:
+    page = (ROOT / "docs/design/database.md").read_text()
+    picture = page.split("```mermaid")[1].split("```")[0]
+    drawn = {
+        name: set(re.findall(r"^\s+\w+ (\w+)", body, re.MULTILINE))
+        for name, body in re.findall(r"^  (\w+) \{\n(.*?)^  \}", picture, re.MULTILINE | re.DOTALL)
+    }
+    assert drawn == {name: {column.name for column in table.columns} for name, table in metadata.tables.items()}
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert listed == set(metadata.tables)
+    assert f"schema `{SCHEMA}`" in page
+
+
+def test_the_product_uses_nothing_that_postgresql_cannot_forbid() -> None:
+    folders = ("core", "botrunner", "operator", "migrations")
+    files = [
+        file for folder in folders for file in (ROOT / folder).rglob("*") if file.suffix in {".py", ".sql", ".mako"}
+    ]
+    assert len(files) > 50
+    found = [
+        f"{file.relative_to(ROOT)}: {hit.group()}" for file in files for hit in UNPROTECTED.finditer(file.read_text())
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select pg_notify('x', 'y')",
+        "NOTIFY channel;",
+        "listen bots;",
+        "pg_advisory_lock(1)",
+        "pg_try_advisory_xact_lock(1)",
+    ],
+)
+def test_the_search_for_it_would_find_it(text: str) -> None:
+    assert UNPROTECTED.search(text)
+
+
+def test_the_charts_copy_of_the_superusers_part_is_the_stores() -> None:
+    copies = list((ROOT / "charts").rglob("bootstrap.sql"))
+    assert all(copy.read_text() == bootstrap_sql() for copy in copies)
