@@ -26,7 +26,7 @@ from botfleet_tools.images.wheels import WheelMaker
 from botfleet_tools.progress import Progress
 
 LOCK_DEADLINE_SECONDS = 1800.0
-PREPARED_AT_ONCE = 2
+AT_ONCE = 2
 KEPT_PER_IMAGE = 2  # the image of now and the one before: somebody may be loading that at this moment
 THIS_TOOL = "tools/botfleet_tools/images"
 
@@ -108,25 +108,36 @@ class _Work:
         """Build what another process has not built in the meantime."""
         built = {image.name: found for image in images if (found := self.cached(image)) is not None}
         left = [image for image in images if image.name not in built]
-        self.wheels.log.unlink(missing_ok=True)  # one run's log
-        for image in left:
-            self.builder.prepare(image)
-        with ThreadPoolExecutor(PREPARED_AT_ONCE) as pool:
-            list(pool.map(self._fetch, left))
-        for image in left:
-            with self.progress.step(f"Image {image.name}"):
-                built[image.name] = self._build(image)
+        if left:
+            self._remove_leftovers()
+            built |= self._build_all(left)
         return built
 
-    def _fetch(self, image: Image) -> None:
-        """Fill the caches that a build takes from."""
+    def _build_all(self, left: list[Image]) -> dict[str, BuiltImage]:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            # The base image takes as long as all the wheels: they are made side by side, packages after the base.
+            ready = pool.submit(self.builder.prepare, left)
+            list(pool.map(self._fetch_wheels, left))
+            ready.result()
+        for image in left:
+            self.builder.debian_packages(image)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            built = list(pool.map(self._build, left))
+        self.builder.tidy()
+        return {image.name: image for image in built}
+
+    def _fetch_wheels(self, image: Image) -> None:
         if image.requirements is not None:
             with self.progress.step(f"Wheels of {image.name}"):
                 self.wheels.dependencies(image)
                 self.wheels.packages(image)
-        self.builder.debian_packages(image)
 
     def _build(self, image: Image) -> BuiltImage:
+        with self.progress.step(f"Image {image.name}"):
+            # What the sources are by now may have been built before.
+            return self.cached(image) or self._build_archive(image)
+
+    def _build_archive(self, image: Image) -> BuiltImage:
         key = self._key(image)
         folder = self._folder(image) / key
         unfinished = folder.with_name(f".{key}.unfinished")
@@ -159,6 +170,13 @@ class _Work:
 
     def _folder(self, image: Image) -> Path:
         return cache_dir() / "images" / "built" / image.name
+
+    def _remove_leftovers(self) -> None:
+        """What a killed run left, and its log."""
+        images = cache_dir() / "images"
+        for path in (*images.glob("context-*"), *images.glob("built/*/.*.unfinished")):
+            shutil.rmtree(path)
+        self.wheels.log.unlink(missing_ok=True)
 
     def _remove_old(self, image: Image) -> None:
         kept = [path for path in self._folder(image).iterdir() if not path.name.startswith(".")]

@@ -6,13 +6,14 @@ is left however it ends.
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from botfleet_tools import debian
 from botfleet_tools.cache import cache_dir
 from botfleet_tools.errors import ToolError
-from botfleet_tools.images.builder import BUILD_DEADLINE_SECONDS
+from botfleet_tools.images.builder import BUILD_DEADLINE_SECONDS, image_log
 from botfleet_tools.images.catalog import Image
 from botfleet_tools.images.context import Context, build_arguments
 from botfleet_tools.images.debian_base import DebianBase, base_key
@@ -54,13 +55,19 @@ class Buildah:
         """See Builder."""
         return [self.name, "scratch" if image.from_scratch else self.base_reference]
 
-    def prepare(self, image: Image) -> None:
+    def prepare(self, images: Sequence[Image]) -> None:
         """See Builder. Raises ToolError when this process is not root."""
         if os.geteuid() != 0:
             raise ToolError("images are built with buildah as root here: run `sudo -E` with the same command")
         debian.ensure([PACKAGE], self.progress)
-        if not image.from_scratch and not self._has(self.base_reference):
+        # A build that failed or was killed left its container behind, which would hold on to its layers.
+        self._buildah("rm", "--all")
+        if not all(image.from_scratch for image in images) and not self._has(self.base_reference):
             self._make_base()
+
+    def tidy(self) -> None:
+        """See Builder. What a reference named before has no name any more, and nobody would ever remove it."""
+        self._buildah("rmi", "--prune")
 
     def debian_packages(self, image: Image) -> list[Path]:
         """See Builder."""
@@ -68,27 +75,24 @@ class Buildah:
 
     def build(self, image: Image, context: Context, archive: Path) -> None:
         """See Builder."""
-        # A build that failed or was killed left its container behind, which would hold on to its layers.
-        self._buildah("rm", "--all")
         dockerfile = context.folder / image.dockerfile
         known = {**context.arguments, "BASE_IMAGE": self.base_reference}
         arguments = build_arguments(dockerfile.read_text(), known)
-        self._bud(context.folder, dockerfile, image.reference, *arguments)
-        self._buildah("push", "--quiet", image.reference, f"docker-archive:{archive}:{image.reference}")
-        # What the reference named before has no name any more, and nobody would ever remove it.
-        self._buildah("rmi", "--prune")
+        log = image_log(self.log, image)
+        self._bud(log, context.folder, dockerfile, image.reference, *arguments)
+        self._buildah("push", "--quiet", image.reference, f"docker-archive:{archive}:{image.reference}", log=log)
 
     def _make_base(self) -> None:
         archive = self._base.root_filesystem()
         with self.progress.step("Base image"), tempfile.TemporaryDirectory(prefix="botfleet-base-") as temporary:
             dockerfile = Path(temporary) / "Dockerfile"
             dockerfile.write_text(BASE_DOCKERFILE)
-            self._bud(archive.parent, dockerfile, self.base_reference)
+            self._bud(self.log, archive.parent, dockerfile, self.base_reference)
 
-    def _bud(self, context: Path, dockerfile: Path, reference: str, *arguments: str) -> None:
+    def _bud(self, log: Path, context: Path, dockerfile: Path, reference: str, *arguments: str) -> None:
         # A fixed timestamp: equal contents make an equal image.
         options = ["--layers", "--isolation", "chroot", "--pull-never", "--http-proxy=false", "--timestamp", "0"]
-        self._buildah("bud", *options, *arguments, "--file", str(dockerfile), "--tag", reference, str(context))
+        self._buildah("bud", *options, *arguments, "--file", str(dockerfile), "--tag", reference, str(context), log=log)
 
     def _has(self, reference: str) -> bool:
         try:
@@ -97,8 +101,8 @@ class Buildah:
             return False
         return True
 
-    def _buildah(self, *arguments: str) -> None:
-        run(self._command(*arguments), log=self.log, deadline_seconds=BUILD_DEADLINE_SECONDS)
+    def _buildah(self, *arguments: str, log: Path | None = None) -> None:
+        run(self._command(*arguments), log=log or self.log, deadline_seconds=BUILD_DEADLINE_SECONDS)
 
     def _command(self, *arguments: str) -> list[str]:
         storage = cache_dir() / "images" / f"storage-{self._storage_driver()}"

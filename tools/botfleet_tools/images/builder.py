@@ -4,6 +4,7 @@ It builds nothing itself: buildah.py and docker.py do.
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -25,14 +26,24 @@ class Builder(Protocol):
     def environment(self, image: Image) -> list[str]:
         """What of the builder decides how the image becomes; part of its key."""
 
-    def prepare(self, image: Image) -> None:
-        """Get ready what the build needs and the context does not hold: the base image."""
+    def prepare(self, images: Sequence[Image]) -> None:
+        """Get ready what the builds need and the context does not hold: the base image. Nothing is being built yet."""
 
     def debian_packages(self, image: Image) -> list[Path]:
         """Packages to put into the context; none where the build itself can reach Debian's archive."""
 
     def build(self, image: Image, context: Context, archive: Path) -> None:
-        """Build, and write the image with its reference to ``archive``, which is not there yet."""
+        """Build, and write the image with its reference to ``archive``, which is not there yet. May run several times at once."""
+
+    def tidy(self) -> None:
+        """Remove what the builds left that nobody will use. Nothing is being built any more."""
+
+
+def image_log(log: Path, image: Image) -> Path:
+    """The empty log of one image's build, beside the log of the whole: builds run side by side."""
+    path = log.with_name(f"image-{image.name}.log")
+    path.unlink(missing_ok=True)
+    return path
 
 
 def docker_runs() -> bool:

@@ -3,10 +3,11 @@
 The same Dockerfiles and the same staged context as with buildah; only Debian packages come from inside the build.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from botfleet_tools.images.builder import BUILD_DEADLINE_SECONDS
+from botfleet_tools.images.builder import BUILD_DEADLINE_SECONDS, image_log
 from botfleet_tools.images.catalog import Image
 from botfleet_tools.images.context import Context, build_arguments
 from botfleet_tools.run import run
@@ -35,7 +36,7 @@ class Docker:
         """See Builder."""
         return [self.name]
 
-    def prepare(self, image: Image) -> None:
+    def prepare(self, images: Sequence[Image]) -> None:
         """See Builder. Docker pulls the base image itself."""
 
     def debian_packages(self, image: Image) -> list[Path]:
@@ -44,7 +45,11 @@ class Docker:
 
     def build(self, image: Image, context: Context, archive: Path) -> None:
         """See Builder."""
+        log = image_log(self.log, image)
         build = build_command(image, context)
-        run(build, log=self.log, deadline_seconds=BUILD_DEADLINE_SECONDS, env=ENVIRONMENT)
+        run(build, log=log, deadline_seconds=BUILD_DEADLINE_SECONDS, env=ENVIRONMENT)
         save = ["docker", "save", "--output", str(archive), image.reference]
-        run(save, log=self.log, deadline_seconds=BUILD_DEADLINE_SECONDS)
+        run(save, log=log, deadline_seconds=BUILD_DEADLINE_SECONDS)
+
+    def tidy(self) -> None:
+        """See Builder. Docker's own garbage collection looks after its cache."""
