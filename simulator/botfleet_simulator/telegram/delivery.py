@@ -27,18 +27,16 @@ class Delivery:
 
     def sent(self, sent: Sent, origin: "Connection | None" = None) -> None:
         """Tell of a new post; the connection that sent it has its answer."""
-        self.announce(sent.changes, origin, first_contact=sent.first_contact)
+        self.announce(sent.changes, origin)
 
-    def announce(
-        self, changes: Iterable[Change], origin: "Connection | None" = None, *, first_contact: bool = False
-    ) -> None:
+    def announce(self, changes: Iterable[Change], origin: "Connection | None" = None) -> None:
         """Tell everybody concerned of steps."""
         for box, entry in changes:
             box.log.trim(2 * self._server.settings.log_steps_kept)
             if is_channel(box.owner):
                 self._to_channel(box, entry, origin)
             else:
-                self._to_account(box, entry, origin, first_contact=first_contact)
+                self._to_account(box, entry, origin)
         self._server.moved()
 
     def tell(self, account_id: int, make: Callable[[View], Any], origin: "Connection | None" = None) -> None:
@@ -47,27 +45,29 @@ class Delivery:
         if connections:
             view = View(self._world, self._world.account(account_id))
             update = make(view)
-            self._push(connections, view.updates([update]))
+            self._push(connections, view, update)
 
     def tell_typing(self, account_id: int, update: Any) -> None:
         """Tell one account of something short-lived, in the shortest form."""
-        connections = self._open(account_id, None)
-        if connections:
-            self._push(connections, types.UpdateShort(update, now()))
+        body = bytes(types.UpdateShort(update, now()))
+        for connection in self._open(account_id, None):
+            connection.send(body, answer=False)
 
-    def _to_account(self, box: Box, entry: LogEntry, origin: "Connection | None", *, first_contact: bool) -> None:
+    def _to_account(self, box: Box, entry: LogEntry, origin: "Connection | None") -> None:
         connections = self._open(box.owner, origin)
         if not connections:
             return
         view = View(self._world, self._world.account(box.owner))
         if entry.kind == "new":
             post = self._world.posts[entry.data]
-            if self._shortens(view.me, post, first_contact=first_contact):
-                self._push(connections, view.short(box, entry, post))
-                return
-        update = view.update(box, entry)
-        if update is not None:
-            self._push(connections, view.updates([update]))
+            short = [connection for connection in connections if self._shortens(view.me, post, connection)]
+            if short:
+                body = bytes(view.short(box, entry, post))
+                for connection in short:
+                    connection.send(body, answer=False)
+                connections = [connection for connection in connections if connection not in short]
+        if connections and (update := view.update(box, entry)) is not None:
+            self._push(connections, view, update)
 
     def _to_channel(self, box: Box, entry: LogEntry, origin: "Connection | None") -> None:
         chat = self._world.chat(box.owner)
@@ -86,14 +86,18 @@ class Delivery:
         view.note(box.owner)
         update = view.update(box, entry)
         if update is not None:
-            self._push(connections, view.updates([update]))
+            self._push(connections, view, update)
 
-    def _shortens(self, reader: Account, post: Post, *, first_contact: bool) -> bool:
+    def _shortens(self, reader: Account, post: Post, connection: "Connection") -> bool:
         wanted = self._server.settings.short_updates
-        strange = first_contact or (reader.is_bot and post.target < 0)
-        if not wanted or (strange and wanted != "always"):
+        if not wanted or post.action is not None or post.markup is not None or post.forward is not None:
             return False
-        return post.action is None and post.markup is None and post.forward is None
+        if wanted == "always":
+            return True
+        if reader.is_bot and post.target < 0:
+            return False
+        known = set() if connection.session is None else connection.session.known
+        return post.peer_for(reader.id) in known and post.sender_id in known | {reader.id}
 
     def _open(self, account_id: int, origin: "Connection | None") -> "list[Connection]":
         connections = [c for c in self._server.live(account_id) if c is not origin and c.receiving]
@@ -101,7 +105,9 @@ class Delivery:
             return []
         return connections
 
-    def _push(self, connections: "list[Connection]", updates: Any) -> None:
-        body = bytes(updates)
+    def _push(self, connections: "list[Connection]", view: View, update: Any) -> None:
+        body = bytes(view.updates([update]))
         for connection in connections:
+            if connection.session is not None:
+                connection.session.known.update(view.shown())
             connection.send(body, answer=False)

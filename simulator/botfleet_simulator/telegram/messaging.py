@@ -43,7 +43,6 @@ class Sent:
     post: Post
     changes: list[Change]
     repeated: bool = False
-    first_contact: bool = False
 
 
 class Messaging:
@@ -78,8 +77,7 @@ class Messaging:
             post.reply_to = replied.uid
         if chat is not None and chat.slow_mode_seconds:
             self._last_post[chat.id, sender.id] = post.date
-        first_contact = target > 0 and sender.id not in self.world.box(target).dialogs
-        return Sent(post, self.publish(post), first_contact=first_contact)
+        return Sent(post, self.publish(post))
 
     def service(self, actor_id: int, chat: Chat, action: Any, *, also: Iterable[int] = ()) -> Sent:
         """Put a service message into a chat; `also` get it although they are no members (any more)."""

@@ -28,11 +28,13 @@ ADMIN_RIGHTS = types.ChatAdminRights(
 class View:
     """The world through the eyes of one account; gathers the users and chats that an answer has to bring along."""
 
-    __slots__ = ("_peers", "me", "world")
+    __slots__ = ("_known", "_peers", "me", "world")
 
-    def __init__(self, world: World, me: Account) -> None:
+    def __init__(self, world: World, me: Account, known: set[int] | None = None) -> None:
+        """`known`: where to write down who was shown."""
         self.world = world
         self.me = me
+        self._known = known
         self._peers: dict[int, None] = {}
 
     # ---- peers
@@ -44,7 +46,13 @@ class View:
     def users(self) -> list[Any]:
         """The users gathered so far."""
         accounts = self.world.accounts
+        if self._known is not None:
+            self._known.update(self._peers)
         return [user(accounts[peer], self.me) for peer in self._peers if peer > 0 and peer in accounts]
+
+    def shown(self) -> Iterable[int]:
+        """Whom the answer brings along."""
+        return self._peers
 
     def chats(self) -> list[Any]:
         """The chats gathered so far."""
@@ -87,7 +95,6 @@ class View:
             mentioned=self._mentions_me(post) or None,
             silent=post.silent or None,
             post=post.as_channel or None,
-            views=1 if post.as_channel else None,
         )
 
     def reply_header(self, post: Post, box: Box) -> Any:

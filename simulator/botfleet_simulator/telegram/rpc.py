@@ -111,7 +111,8 @@ class Context:
 
     def view(self) -> View:
         """The world through the caller's eyes."""
-        return View(self.world, self.me)
+        session = self.connection.session
+        return View(self.world, self.me, None if session is None else session.known)
 
 
 class Dispatcher:
@@ -184,20 +185,27 @@ class Dispatcher:
 
     def _execute(self, connection: "Connection", key: KeyRecord, request: Any, call: Call) -> bytes:
         try:
-            result = self._run(connection, key, request)
-        except (RpcError, AbsentError) as failure:
-            error = failure if isinstance(failure, RpcError) else RpcError("PEER_ID_INVALID")
+            result = self._guarded(connection, key, request, call)
+        except RpcError as error:
             call.outcome = error.message
             _log.debug("rpc.error", method=call.method, account=call.account_id, error=error.message)
             return bytes(types.RpcError(error.code, error.message))
-        except Exception:
-            # A mistake of the simulator itself: asyncio ends the connection, whoever runs us gets the traceback.
-            call.outcome = "INTERNAL"
-            _log.exception("rpc.failed", method=call.method, account=call.account_id)
-            raise
         call.outcome = "ok"
         _log.debug("rpc.ok", method=call.method, account=call.account_id)
-        return result if isinstance(result, bytes) else bytes(result)
+        return result
+
+    def _guarded(self, connection: "Connection", key: KeyRecord, request: Any, call: Call) -> bytes:
+        """Run a method; a mistake of the simulator becomes INTERNAL: cut off, a client would ask again for ever."""
+        try:
+            result = self._run(connection, key, request)
+            return result if isinstance(result, bytes) else bytes(result)
+        except RpcError:
+            raise
+        except AbsentError:
+            raise RpcError("PEER_ID_INVALID") from None
+        except Exception as error:
+            _log.exception("rpc.failed", method=call.method, account=call.account_id)
+            raise RpcError("INTERNAL", 500) from error
 
     def _run(self, connection: "Connection", key: KeyRecord, request: Any) -> Any:
         if key.error is not None:

@@ -76,11 +76,13 @@ class KeyRecord:
 class Session:
     """One MTProto session of a key: it may outlive a connection."""
 
-    __slots__ = ("_content", "_last_id", "_order", "_seen", "announced", "id", "receiving")
+    __slots__ = ("_content", "_last_id", "_order", "_seen", "announced", "id", "known", "receiving")
 
     def __init__(self, session_id: int) -> None:
         self.id = session_id
         self.receiving = False
+        # Who was shown to this client in full: of these alone it can make sense of short updates.
+        self.known: set[int] = set()
         self.announced = False
         self._content = 0
         self._last_id = 0

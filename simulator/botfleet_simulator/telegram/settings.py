@@ -15,7 +15,7 @@ class Settings(BaseModel):
 
     short_updates: bool | Literal["always"] = Field(
         default=True,
-        description="short forms of updates: True = private chats after the first message, and basic groups for people;"
+        description="short forms of updates: True = where this client has been shown all who are named, in basic groups only to people;"
         " 'always' = wherever the form can say it; False = never",
     )
     random_id_repeat: Literal["original", "duplicate"] = Field(

@@ -54,8 +54,7 @@ def get_dialogs(context: Context, request: Any) -> Any:
     """The chats that the account has, newest first."""
     peers = sorted(_dialog_peers(context), key=lambda peer: -_top(context, peer)[0])
     limit = min(request.limit or PAGE_LIMIT, PAGE_LIMIT)
-    if request.offset_date:
-        before = int(request.offset_date.timestamp())
+    if before := _moment(request.offset_date):
         peers = [peer for peer in peers if _top(context, peer)[0] < before]
     page = peers[:limit]
     view = context.view()
@@ -110,7 +109,7 @@ def one_message(context: Context, view: Any, box: Box, given: Any) -> Any:
         message_id = replied.copies.get(box.owner, 0) if replied is not None else 0
         post = box.posts.get(message_id)
     if post is None or not context.server.messaging.visible(context.me, post):
-        return types.MessageEmpty(message_id)
+        return types.MessageEmpty(id=message_id, peer_id=None)
     return view.message(post, box)
 
 
@@ -121,9 +120,9 @@ def _page(context: Context, peer: int, box: Box, request: Any, ids: list[int]) -
         ids = [i for i in ids if i < request.max_id]
     if request.min_id:
         ids = [i for i in ids if i > request.min_id]
-    offset_date = getattr(request, "offset_date", None) or getattr(request, "max_date", None)
-    if offset_date:
-        ids = [i for i in ids if box.posts[i].date < int(offset_date.timestamp())]
+    before = _moment(getattr(request, "offset_date", None) or getattr(request, "max_date", None))
+    if before:
+        ids = [i for i in ids if box.posts[i].date < before]
     newest = bisect_left(ids, request.offset_id) if request.offset_id else len(ids)
     end = newest - request.add_offset
     limit = min(max(request.limit, 0), PAGE_LIMIT)
@@ -136,6 +135,11 @@ def _page(context: Context, peer: int, box: Box, request: Any, ids: list[int]) -
     if len(page) < total:
         return types.messages.MessagesSlice(total, messages, [], view.chats(), view.users())
     return types.messages.Messages(messages, [], view.chats(), view.users())
+
+
+def _moment(date: Any) -> int:
+    """A date of a request in seconds; 0, which Telethon reads as 1970, is none."""
+    return 0 if date is None else max(0, int(date.timestamp()))
 
 
 def _dialog_peers(context: Context) -> list[int]:
