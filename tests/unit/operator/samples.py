@@ -1,0 +1,182 @@
+"""Bots, Secrets and children as the operator sees them, for tests of what it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from botfleet.digest import credential_digest, spec_digest
+from botfleet.effective import effective
+from botfleet.health import Health
+from botfleet.spec import TelegramBotSpec
+from botfleet_operator.acceptance import Accepted, accept
+from botfleet_operator.builders import Platform
+from botfleet_operator.decide import build_all
+from botfleet_operator.fields import Fields
+from botfleet_operator.model import (
+    BotRecord,
+    ChildRecord,
+    DeploymentState,
+    PodRecord,
+    SecretRecord,
+    named_lists,
+    secret_record,
+)
+from botfleet_operator.names import ANNOTATION_APPLIED
+from botfleet_operator.plan import BoundAccount, Heartbeat, Identity, Observed, OwnSecrets
+
+FOLDER = Path(__file__).parent / "golden"
+KEY = b"k" * 32
+TOKEN = "4242:AAplanted-token"
+PLATFORM = Platform(
+    image="registry.example/botfleet/runner:1",
+    image_pull_secrets=("registry",),
+    database_url="postgresql://postgres.botfleet.svc:5432/botfleet",
+    redis_url="redis://redis.botfleet.svc:6379/0",
+    installation_id="0a1b2c3d",
+)
+IDENTITY = Identity("b" * 32, "11111111-1111-1111-1111-111111111111", "bf_0a1b2c3d_bbbb", "bf_0a1b2c3d_bbbb", 1, 1)
+OWN = OwnSecrets("planted-database", "planted-redis", "planted-session")
+
+
+def document(name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
+
+
+def bot(name: str = "minimal", *, status: Mapping[str, Any] | None = None, **spec: Any) -> BotRecord:
+    body = document(name)
+    metadata = body["metadata"]
+    return BotRecord(
+        metadata["namespace"],
+        metadata["name"],
+        metadata["uid"],
+        7,
+        3,
+        False,
+        {**body["spec"], **spec},
+        dict(status or {}),
+    )
+
+
+def secret(name: str, *, labels: Mapping[str, str] | None = None, **values: str) -> SecretRecord:
+    import base64
+
+    data = {key.replace("_", "-"): base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    metadata = {
+        "namespace": "hotel",
+        "name": name,
+        "uid": f"uid-{name}",
+        "resourceVersion": "5",
+        "labels": labels or {},
+    }
+    return secret_record({"metadata": metadata, "data": data}, KEY)
+
+
+def secrets() -> dict[str, SecretRecord]:
+    """Everything that both golden bots need."""
+    made = [
+        secret("telegram-app", api_id="123", api_hash="abc"),
+        secret("concierge", token=TOKEN),
+        secret("openai", api_key="planted-model-key"),
+        secret("telegram", api_id="123", api_hash="abc", session="1planted-session"),
+        secret("model", key="planted-model-key"),
+    ]
+    server = secret("server", pem="planted")
+    return {s.name: s for s in [*made, replace(server, keys={"public.pem": server.keys["pem"]})]}
+
+
+def accepted(record: BotRecord) -> Accepted:
+    result = accept(record, {}, secrets())
+    assert isinstance(result, Accepted), result
+    return result
+
+
+def observed(record: BotRecord | None = None, **changes: Any) -> Observed:
+    """A bot of which nothing is made yet."""
+    record = record or bot()
+    return replace(Observed(bot=record, platform=PLATFORM, defaults={}, secrets=secrets(), looked_up=True), **changes)
+
+
+def provisioned(record: BotRecord | None = None, **changes: Any) -> Observed:
+    """A bot with its row, its binding, its role and its user."""
+    record = record or bot()
+    verdict = accepted(record)
+    bound = BoundAccount(verdict.account_key, verdict.credential_digest, proved=True)
+    settled = {
+        "identity": replace(IDENTITY, uid=record.uid), "own": OWN, "role_ready": True, "user_ready": True, "bound": (bound,),
+    }  # fmt: skip
+    return observed(record, **{**settled, **changes})
+
+
+def settled(record: BotRecord | None = None, **changes: Any) -> Observed:
+    """A bot of which everything is made as it should be."""
+    base = provisioned(record)
+    manifests = build_all(base, accepted(base.bot))
+    children = {m["kind"]: child(m, base.bot) for m in manifests}
+    return replace(base, **{"children": children, **changes})
+
+
+def child(manifest: dict[str, Any], owner: BotRecord) -> ChildRecord:
+    """The record of a child that is exactly as it was applied."""
+    metadata = manifest["metadata"]
+    state = None
+    if manifest["kind"] == "Deployment":
+        spec = manifest["spec"]
+        replicas = spec["replicas"]
+        state = DeploymentState(1, replicas, replicas, named_lists(spec["template"]["spec"]))
+    return ChildRecord(
+        manifest["kind"], metadata["namespace"], metadata["name"], f"uid-{manifest['kind']}", 9, 1, owner.name, owner.uid,
+        metadata["annotations"][ANNOTATION_APPLIED], fields_of(manifest), False, state,
+    )  # fmt: skip
+
+
+ATOMIC = {"matchLabels", "sources", "tolerations", "args", "drop", "selector", "nodeSelectorTerms", "ownerReferences"}
+LIST_KEYS = ("containerPort", "mountPath", "name")
+
+
+def fields_of(manifest: dict[str, Any]) -> Fields:
+    """A managedFields entry for a manifest, made as the API server makes it."""
+    content = {k: v for k, v in manifest.items() if k not in ("apiVersion", "kind")}
+    content["metadata"] = {k: v for k, v in manifest["metadata"].items() if k not in ("name", "namespace")}
+    return _fields(content)
+
+
+def _fields(value: Any) -> Fields:
+    if isinstance(value, dict):
+        return {
+            f"f:{k}": {} if k in ATOMIC or not isinstance(v, (dict, list)) else _fields(v) for k, v in value.items()
+        }
+    result: Fields = {}
+    for element in value:
+        key = next(name for name in LIST_KEYS if name in element)
+        keys = {key: element[key]} | ({"protocol": element["protocol"]} if key == "containerPort" else {})
+        result["k:" + _json(keys)] = {".": {}, **_fields(element)}
+    return result
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, separators=(",", ":"))
+
+
+def health(record: BotRecord, **changes: Any) -> Health:
+    digest = spec_digest(effective(TelegramBotSpec.model_validate(record.spec)))
+    return Health(spec_digest=digest, **{"connected": True, "authorized": True, "account_id": 4242, **changes})
+
+
+def heartbeat(record: BotRecord, *, holder: str | None = "pod-1", alive: bool = True, silent: bool = False,
+              **changes: Any) -> Heartbeat:  # fmt: skip
+    return Heartbeat(holder, alive, silent, health(record, **changes))
+
+
+def pod(uid: str = "pod-1", **changes: Any) -> PodRecord:
+    base = PodRecord("hotel", f"concierge-{uid}", uid, 3, "concierge", False, True, False, None, None)
+    return replace(base, **changes)
+
+
+DIGEST = credential_digest(TOKEN)

@@ -1,0 +1,262 @@
+"""What is done next, in which order, and what is never done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from botfleet.conditions import ConditionType, Reason
+from botfleet_operator.acceptance import Undecided, accept
+from botfleet_operator.decide import KINDS, decide, removals
+from botfleet_operator.model import BotKey, NamedList
+from botfleet_operator.plan import (
+    Absence,
+    Apply,
+    Bind,
+    BoundAccount,
+    Delete,
+    EnsureIdentity,
+    EnsureRole,
+    EnsureUser,
+    Failure,
+    LookUpChildren,
+    LookUpSecrets,
+    Observed,
+    Patch,
+    Plan,
+    Prove,
+)
+from tests.unit.operator.samples import (
+    DIGEST,
+    IDENTITY,
+    OWN,
+    bot,
+    heartbeat,
+    observed,
+    pod,
+    provisioned,
+    secret,
+    secrets,
+    settled,
+)
+
+
+def names(plan: Plan) -> list[str]:
+    return [type(step).__name__ for step in plan.steps]
+
+
+def verdict(plan: Plan, kind: ConditionType) -> tuple[str, Reason] | None:
+    return next(((v.status, v.reason) for v in plan.verdicts if v.type is kind), None)
+
+
+def test_names_are_looked_at_before_anything_is_made() -> None:
+    plan = decide(observed(looked_up=False))
+    assert plan.steps == (LookUpChildren(KINDS),)
+
+
+def test_the_account_is_bound_before_there_is_a_deployment() -> None:
+    row = decide(observed())
+    assert row.steps == (EnsureIdentity(DIGEST),)
+    known = observed(identity=IDENTITY, own=OWN)
+    assert decide(known).steps == (Bind("bot:4242", DIGEST),)
+    bound = replace(known, bound=(BoundAccount("bot:4242", DIGEST, False),))
+    assert decide(bound).steps == (EnsureRole(), EnsureUser())
+    ready = replace(bound, role_ready=True, user_ready=True)
+    assert [step.kind for step in decide(ready).steps if isinstance(step, Apply)] == list(KINDS)
+
+
+def test_an_account_of_another_bot_makes_nothing_and_names_it_only_within_the_namespace() -> None:
+    here = decide(observed(identity=IDENTITY, own=OWN, in_use_by=BotKey("hotel", "first")))
+    there = decide(observed(identity=IDENTITY, own=OWN, in_use_by=BotKey("secret-place", "first")))
+    for plan, told in ((here, " (TelegramBot first)"), (there, "")):
+        assert plan.steps == ()
+        assert verdict(plan, ConditionType.ACCEPTED) == ("False", Reason.ACCOUNT_IN_USE)
+        assert plan.verdicts[0].values == {"other": told}
+        assert plan.wanted_account == "bot:4242"
+
+
+def test_what_is_as_it_should_be_is_left_alone() -> None:
+    for name in ("minimal", "maximal"):
+        plan = decide(settled(bot(name)))
+        assert plan.steps == ()
+        assert verdict(plan, ConditionType.PROVISIONED) == ("True", Reason.PROVISIONED)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_child_that_is_gone_or_was_touched_is_applied_and_no_other(kind: str) -> None:
+    whole = settled()
+    child = whole.children[kind]
+    others = {k: c for k, c in whole.children.items() if k != kind}
+    assert applied(replace(whole, children=others)) == [kind]
+    touched = replace(child, applied_hash="other")
+    assert applied(replace(whole, children={**others, kind: touched})) == [kind]
+    assert child.fields is not None
+    lost = {**child.fields, "f:metadata": {k: v for k, v in child.fields["f:metadata"].items() if k != "f:labels"}}
+    assert applied(replace(whole, children={**others, kind: replace(child, fields=lost)})) == [kind]
+
+
+def applied(state: Observed) -> list[str]:
+    return [step.kind for step in decide(state).steps if isinstance(step, Apply)]
+
+
+def test_a_foreign_object_is_never_adopted() -> None:
+    whole = settled()
+    foreign = replace(whole.children["ConfigMap"], fields=None, applied_hash=None, controller_uid=None, bot=None)
+    plan = decide(replace(whole, children={**whole.children, "ConfigMap": foreign}))
+    assert plan.steps == ()
+    assert verdict(plan, ConditionType.ACCEPTED) == ("False", Reason.NAME_CONFLICT)
+    labelled = replace(foreign, bot="concierge")
+    assert decide(replace(whole, children={**whole.children, "ConfigMap": labelled})).steps == ()
+
+
+def test_what_an_owner_that_is_gone_left_behind_is_made_anew() -> None:
+    whole = settled()
+    for owner in ("another-uid", None):
+        left = replace(whole.children["Deployment"], controller_uid=owner, applied_hash="old")
+        plan = decide(replace(whole, children={**whole.children, "Deployment": left}))
+        assert plan.steps == (Delete(left),)
+    leaving = replace(whole.children["Deployment"], controller_uid="another-uid", applied_hash="old", deleting=True)
+    plan = decide(replace(whole, children={**whole.children, "Deployment": leaving}))
+    assert plan.steps == ()
+    assert verdict(plan, ConditionType.PROVISIONED) is None
+
+
+def test_an_object_that_is_being_deleted_is_given_nothing() -> None:
+    plan = decide(replace(provisioned(), bot=replace(bot(), deleting=True)))
+    assert plan.steps == ()
+    assert plan.phase.value == "Deleting"
+
+
+def test_a_failure_is_told_and_not_repeated_in_the_same_breath() -> None:
+    failed = provisioned(failures={Apply: Failure(Reason.APPLY_FAILED, {"kind": "Secret", "name": "x", "code": 500})})
+    plan = decide(failed)
+    assert plan.steps == ()
+    assert verdict(plan, ConditionType.PROVISIONED) == ("False", Reason.APPLY_FAILED)
+
+
+def test_redis_holds_nothing_up_and_the_database_does() -> None:
+    without_redis = provisioned(user_ready=False, failures={EnsureUser: Failure(Reason.REDIS_UNAVAILABLE)})
+    plan = decide(without_redis)
+    assert names(plan) == ["Apply"] * 4
+    assert verdict(plan, ConditionType.PROVISIONED) == ("False", Reason.REDIS_UNAVAILABLE)
+    without_role = provisioned(role_ready=False, failures={EnsureRole: Failure(Reason.DATABASE_UNAVAILABLE)})
+    assert decide(without_role).steps == ()
+
+
+def test_secrets_that_the_watch_does_not_show_are_looked_up_once() -> None:
+    known = {k: v for k, v in secrets().items() if k != "openai"}
+    assert decide(observed(secrets=known)).steps == (LookUpSecrets(("openai",)),)
+    arriving = decide(observed(secrets={**known, "openai": Absence.ARRIVING}))
+    assert arriving.steps == ()
+    assert arriving.verdicts == ()
+    assert arriving.retry_seconds is not None
+    assert accept(bot(), {}, {**known, "openai": Absence.ARRIVING}) == Undecided(())
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"openai": Absence.MISSING}, Reason.SECRET_MISSING),
+        ({"openai": Absence.UNLABELLED}, Reason.SECRET_NOT_LABELLED),
+        ({"openai": secret("openai", other="x")}, Reason.SECRET_KEY_MISSING),
+        ({"openai": secret("openai", api_key="  ")}, Reason.SECRET_UNUSABLE),
+        ({"concierge": secret("concierge", token="no token")}, Reason.SECRET_UNUSABLE),
+        ({"telegram-app": secret("telegram-app", api_id="x", api_hash="y")}, Reason.SECRET_UNUSABLE),
+        (
+            {"openai": secret("openai", labels={"app.kubernetes.io/managed-by": "botfleet-operator"}, api_key="k")},
+            Reason.SECRET_UNUSABLE,
+        ),
+    ],
+)
+def test_a_secret_that_cannot_be_used_makes_nothing(change: dict[str, Any], reason: Reason) -> None:
+    plan = decide(observed(secrets={**secrets(), **change}))
+    assert plan.steps == ()
+    assert verdict(plan, ConditionType.ACCEPTED) == ("False", reason)
+    assert verdict(plan, ConditionType.PROVISIONED) == ("False", Reason.NOT_ACCEPTED)
+
+
+def test_a_spec_without_sense_is_refused_without_its_values() -> None:
+    record = bot(model={"name": "m", "apiKeySecretRef": {"name": "openai", "key": "api-key"}, "temperature": "planted"})
+    plan = decide(observed(record))
+    assert verdict(plan, ConditionType.ACCEPTED) == ("False", Reason.INVALID)
+    assert "spec.model.temperature" in str(plan.verdicts[0].values)
+    assert "planted" not in str(plan.verdicts[0].values)
+    incomplete = decide(observed(bot(model={"name": "m"})))
+    assert incomplete.verdicts[0].values == {"fields": "spec.model.apiKeySecretRef"}
+    filled = decide(
+        observed(
+            bot(model={"name": "m"}), defaults={"model": {"apiKeySecretRef": {"name": "openai", "key": "api-key"}}}
+        )
+    )
+    assert verdict(filled, ConditionType.ACCEPTED) == ("True", Reason.ACCEPTED)
+
+
+def test_a_running_bot_that_is_no_longer_accepted_goes_on_but_can_be_suspended() -> None:
+    missing = {**secrets(), "openai": Absence.MISSING}
+    assert decide(settled(secrets=missing)).steps == ()
+    suspended = settled(secrets=missing)
+    suspended = replace(suspended, bot=bot(suspend=True))
+    (step,) = decide(suspended).steps
+    assert isinstance(step, Patch)
+    assert step.operations == ({"op": "replace", "path": "/spec/replicas", "value": 0},)
+
+
+def test_only_the_runner_of_this_very_credential_proves_it() -> None:
+    record = bot()
+    provisional = settled(record, bound=(BoundAccount("bot:4242", DIGEST, False),))
+    told = replace(provisional, heartbeat=heartbeat(record))
+    assert decide(told).steps == (Prove("bot:4242"),)
+    old = replace(told, pods=(pod(credentials="an older one"),))
+    assert decide(old).steps == ()
+    refused = replace(provisional, heartbeat=heartbeat(record, authorized=False))
+    assert decide(refused).steps == ()
+
+
+def test_a_persons_account_is_bound_by_its_id_too() -> None:
+    record = bot("maximal", suspend=False)
+    whole = settled(record)
+    told = replace(whole, heartbeat=heartbeat(record, authorized=None, account_id=99))
+    (step,) = decide(told).steps
+    assert step == Bind("user:99", whole.bound[0].credential_digest)
+
+
+def test_foreign_additions_are_taken_out_by_name_and_from_behind() -> None:
+    whole = settled()
+    child = whole.children["Deployment"]
+    assert child.deployment is not None
+    lists = []
+    for part in child.deployment.lists:
+        # A container before ours: every index moves, and nothing of ours may go.
+        if part.pointer == "/containers":
+            part = replace(part, names=("evil", *part.names))  # noqa: PLW2901
+        elif part.pointer.startswith("/containers/0"):
+            part = replace(part, pointer=part.pointer.replace("/0/", "/1/"))  # noqa: PLW2901
+        if part.label == "containers runner env":
+            part = replace(part, names=(*part.names, "EVIL"))  # noqa: PLW2901
+        lists.append(part)
+    lists.insert(2, NamedList("/containers/0/env", "containers evil env", "name", ("A",)))
+    lists.insert(0, NamedList("/volumes", "volumes", "name", ("host",)))
+    lists.append(NamedList("/containers/1/envFrom", "containers runner envFrom", "prefix", (None,)))
+    changed = replace(child, deployment=replace(child.deployment, lists=tuple(lists)))
+    plan = decide(replace(whole, children={**whole.children, "Deployment": changed}))
+    (step,) = plan.steps
+    assert isinstance(step, Patch)
+    pod_spec = "/spec/template/spec"
+    count = len(next(p for p in child.deployment.lists if p.label == "containers runner env").names)
+    assert [op["path"] for op in step.operations if op["op"] == "remove"] == [
+        f"{pod_spec}/containers/1/envFrom/0",
+        f"{pod_spec}/containers/1/env/{count}",
+        f"{pod_spec}/containers/0",
+        f"{pod_spec}/volumes/0",
+    ]
+    tests = [op for op in step.operations if op["op"] == "test"]
+    assert {"op": "test", "path": f"{pod_spec}/containers/0/name", "value": "evil"} in tests
+    assert removals(whole.children["ConfigMap"], {}) == ()
+
+
+@pytest.mark.parametrize("name", ["minimal", "maximal"])
+def test_ten_decisions_about_the_same_are_the_same(name: str) -> None:
+    plans = [decide(provisioned(bot(name))) for _ in range(10)]
+    assert all(plan == plans[0] for plan in plans)
