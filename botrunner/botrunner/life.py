@@ -10,7 +10,13 @@ from typing import Any
 
 import structlog
 
+from botfleet.bus.inprocess import InProcessBus
+from botfleet.bus.port import Bus
+from botfleet.bus.relay import Relay
+from botfleet.bus.streams import StreamBus
 from botfleet.store.errors import LeaseLost
+from botfleet.store.events import EventRepository
+from botrunner.config import read_own
 from botrunner.conversation.chats import Conversations
 from botrunner.conversation.outgoing import Outgoing
 from botrunner.gauges import watch_queues
@@ -48,6 +54,7 @@ class Life:
         self._in = asyncio.Event()
         self._conversations: Conversations | None = None
         self._outgoing: Outgoing | None = None
+        self._relayer: Relay | None = None
         self._telegram = Telegram(
             credentials.account,
             opened.store,
@@ -84,6 +91,8 @@ class Life:
         return ended
 
     def _pending(self, peer_ids: set[int]) -> None:
+        if self._relayer is not None:
+            self._relayer.tell()
         if self._conversations is not None:
             self._conversations.poke(peer_ids)
 
@@ -92,6 +101,15 @@ class Life:
         if status.connected:
             self._metrics.connections.inc()
             self._in.set()
+            if (
+                self._conversations is not None
+            ):  # what was committed while the last client was thrown away was not announced
+                self._conversations.look_again()
+
+    def _replied(self) -> None:
+        self._reporter.replied()
+        if self._relayer is not None:
+            self._relayer.tell()
 
     async def _talk(self) -> None:
         """From the first connection on: answers and sends, over reconnects, until the life ends."""
@@ -99,7 +117,7 @@ class Life:
         path, me = self._telegram.path, self._telegram.me
         if path is None or me is None:
             raise AssertionError("connected without an account")
-        self._outgoing = Outgoing(path, self._telegram.sender, self._metrics, self._reporter.replied)
+        self._outgoing = Outgoing(path, self._telegram.sender, self._metrics, self._replied)
         self._conversations = Conversations(
             path, self._prepared.spec, self._model, me, self._outgoing.poke, self._metrics
         )
@@ -110,7 +128,16 @@ class Life:
 
     async def _relay(self) -> None:
         """The bot's events to its stream; alone, to whoever listens in the process."""
-        await asyncio.Event().wait()
+        settings = self._prepared.settings
+        if settings.redis_url is None:
+            bus: Bus = InProcessBus()
+        else:
+            bus = StreamBus(settings.redis_url, read_own(settings, "redis-password"), settings.bus_prefix)
+        self._relayer = Relay(EventRepository(self._opened.store, self._tenure.lease), bus)
+        try:
+            await self._relayer.run()
+        finally:
+            await bus.close()
 
     async def _stop_when(self, stop: asyncio.Event) -> None:
         """SIGTERM: no new answer; what the model is writing is stored, what is stored is sent, as far as the grace goes."""

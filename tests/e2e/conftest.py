@@ -126,10 +126,10 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def fleet(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     progress = Progress()
-    load_images(cluster, progress)
-    simulation = simulated.ensure(cluster, progress)
+    images = load_images(cluster, progress)
+    simulation = simulated.ensure(cluster, images.reference("simulator"), progress)
     release = Release(cluster)
-    install(release, progress, {"bots": {"defaults": simulated.BOT_DEFAULTS}})
+    install(release, images, progress, {"bots": {"defaults": simulated.BOT_DEFAULTS}})
     simulated.apply(cluster, *simulated.owner_secrets(simulation))
     with (
         forwarded(cluster, NAMESPACE, "deployment/telegram", MTPROTO_PORT, 8444) as telegram,

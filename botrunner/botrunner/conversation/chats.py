@@ -61,6 +61,7 @@ class Conversations:
         self._tasks: asyncio.TaskGroup | None = None
         self._slots = asyncio.Semaphore(CONCURRENT_REPLIES)
         self._stop = asyncio.Event()
+        self._look = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -82,14 +83,26 @@ class Conversations:
             event.set()
         await self._idle.wait()
 
+    def look_again(self) -> None:
+        """Some chats may have pending messages of which nobody has told."""
+        self._look.set()
+
     async def run(self) -> None:
         """Answers what a former run left, then what comes, until cancelled."""
         async with asyncio.TaskGroup() as self._tasks:
-            after: int | None = None
-            while peer_ids := await self._path.pending_chats(limit=100, after=after):
-                self.poke(peer_ids)
-                after = peer_ids[-1]
-            await asyncio.Event().wait()
+            while True:
+                self._look.clear()
+                with contextlib.suppress(
+                    StoreUnavailable
+                ):  # the connection ends with the store and is made anew: looked again
+                    await self._poke_pending()
+                await self._look.wait()
+
+    async def _poke_pending(self) -> None:
+        after: int | None = None
+        while peer_ids := await self._path.pending_chats(limit=100, after=after):
+            self.poke(peer_ids)
+            after = peer_ids[-1]
 
     async def _chat(self, peer_id: int) -> None:
         failures = 0

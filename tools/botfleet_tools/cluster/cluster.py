@@ -103,6 +103,13 @@ class Cluster:
             else:
                 process.load_image(self.name, archive, self.progress)
 
+    def tag_image(self, reference: str, new: str) -> None:
+        """Give a loaded image a further name; a name that tells its contents makes pods follow a change."""
+        if self.provider == "kind":
+            Kind(self.name).tag_image(reference, new)
+        else:
+            process.tag_image(self.name, reference, new)
+
     def down(self) -> None:
         """Remove the cluster with everything of it."""
         remove(self.name, self.progress)

@@ -41,6 +41,11 @@ def load_archive(state: State, archive: Path, progress: Progress) -> None:
     current.with_changes(images=kept | {digest: names})
 
 
+def tag(state: State, reference: str, name: str) -> None:
+    """Give a loaded image a further name."""
+    inside(state, *CTR, "images", "tag", "--force", reference, name)
+
+
 def load_pause(state: State, log: Path) -> None:
     """Import the image that every pod needs."""
     if layout.PAUSE_IMAGE in _present(state):

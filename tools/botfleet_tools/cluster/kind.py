@@ -81,6 +81,12 @@ class Kind:
         with progress.step(f"Loading {archive.name}"):
             self._kind(LOAD_SECONDS, "load", "image-archive", str(archive), *self._named())
 
+    def tag_image(self, reference: str, new: str) -> None:
+        """Give a loaded image a further name on the node."""
+        node = f"{self._names.cluster}-control-plane"
+        ctr = ["docker", "exec", node, "ctr", "--namespace", "k8s.io", "images", "tag", "--force", reference, new]
+        self._run(ctr, LIST_SECONDS)
+
     def node_ip(self) -> str:
         """The node's address, which the host reaches over Docker's network (on Linux)."""
         node = f"{self._names.cluster}-control-plane"

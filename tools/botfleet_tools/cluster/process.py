@@ -89,6 +89,14 @@ def load_image(name: str, archive: Path, progress: Progress) -> None:
         images.load_archive(state, archive, progress)
 
 
+def tag_image(name: str, reference: str, new: str) -> None:
+    """Give a loaded image a further name."""
+    state = load(name)
+    if state is None:
+        raise ClusterError(f"cluster {name} does not run; run: botfleet-cluster up --name {name}")
+    images.tag(state, reference, new)
+
+
 def kubectl(state: State, *argv: str) -> str:
     """Run kubectl as administrator."""
     program = binaries.resolve(Program.KUBECTL)

@@ -29,9 +29,9 @@ def up(console: Console, progress: Progress) -> None:
     started = time.monotonic()
     check({"root", "python", "go", "linux"})
     cluster = Cluster.ensure(name=NAME, progress=progress)
-    load_images(cluster, progress)
-    simulation = simulated.ensure(cluster, progress)
-    install(Release(cluster), progress, {"bots": {"defaults": simulated.BOT_DEFAULTS}})
+    images = load_images(cluster, progress)
+    simulation = simulated.ensure(cluster, images.reference("simulator"), progress)
+    install(Release(cluster), images, progress, {"bots": {"defaults": simulated.BOT_DEFAULTS}})
     _apply_bots(cluster, simulation, progress)
     _show_manifest(console, ROOT / "examples/concierge.yaml")
     console.print("[bold]$ kubectl get telegrambots -A[/]")
@@ -55,7 +55,7 @@ def talk_with(bot: str, console: Console) -> None:
     cluster = Cluster.find(NAME)
     if cluster is None:
         raise ToolError("the demo does not run; start it: make demo")
-    simulation = simulated.ensure(cluster, Progress())
+    simulation = simulated.stored(cluster)
     try:
         account = simulation.bot(bot)
     except LookupError as error:

@@ -29,16 +29,40 @@ class Release:
     namespace: str = "botfleet-system"
 
 
-def load_images(cluster: Cluster, progress: Progress) -> None:
+@dataclass(frozen=True)
+class LoadedImages:
+    """The images of the working tree, in a cluster, under tags that tell their contents: `localhost/botfleet/NAME:TAG`."""
+
+    tags: Mapping[str, str]
+
+    def values(self) -> dict[str, Any]:
+        """The chart's values for these images. A changed image is another tag, so the pods that use it are replaced."""
+        return {
+            "operator": {"image": {"tag": self.tags["operator"]}},
+            "bots": {"image": {"tag": self.tags["runner"]}},
+            "postgres": {"bundled": {"image": {"tag": self.tags["postgres"]}}},
+            "redis": {"bundled": {"image": {"tag": self.tags["redis"]}}},
+        }
+
+    def reference(self, name: str) -> str:
+        """What a pod calls the image."""
+        return f"localhost/botfleet/{name}:{self.tags[name]}"
+
+
+def load_images(cluster: Cluster, progress: Progress) -> LoadedImages:
     """Builds what changed and loads what the cluster does not have."""
     built = build_images(*IMAGES, progress=progress)
+    tags = {}
     with progress.step("Loading the images into the cluster") as step:
         for name, image in built.items():
             step.update(name)
             cluster.load_image(image.archive)
+            tags[name] = image.digest.removeprefix("sha256:")[:16]
+            cluster.tag_image(image.reference, f"localhost/botfleet/{name}:{tags[name]}")
+    return LoadedImages(tags)
 
 
-def install(release: Release, progress: Progress, values: Mapping[str, Any] | None = None) -> None:
+def install(release: Release, images: LoadedImages, progress: Progress, values: Mapping[str, Any]) -> None:
     """`helm upgrade --install` and waits until migrations, operator and servers are ready.
 
     Raises:
@@ -51,7 +75,7 @@ def install(release: Release, progress: Progress, values: Mapping[str, Any] | No
                 helm, "--kubeconfig", release.cluster.kubeconfig, "upgrade", "--install", release.name, CHART,
                 "--namespace", release.namespace, "--create-namespace", "--values", DEV_VALUES, "--values", "-",
             ],
-            stdin=yaml.safe_dump(dict(values or {})).encode(),
+            stdin=yaml.safe_dump(_merged(images.values(), values)).encode(),
             deadline_seconds=120,
         )  # fmt: skip
         wait_ready(release, lambda what: step.update(f"waiting for {what}"))
@@ -85,3 +109,12 @@ def uninstall(release: Release, progress: Progress) -> None:
         ],
         deadline_seconds=180,
     )
+
+
+def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(one)
+    for key, value in other.items():
+        out[key] = (
+            _merged(out[key], value) if isinstance(out.get(key), Mapping) and isinstance(value, Mapping) else value
+        )
+    return out

@@ -6,7 +6,7 @@ Everything secret of them (tokens, model keys, the server's private key) is rand
 import base64
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import yaml
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from botfleet_tools.cluster import Cluster
+from botfleet_tools.errors import ToolError
 from botfleet_tools.progress import Progress
 
 NAMESPACE = "simulated"
@@ -102,7 +103,7 @@ def new_simulation() -> Simulation:
     return Simulation(bots, people, private.decode(), public.decode(), secrets.token_hex(16))
 
 
-def ensure(cluster: Cluster, progress: Progress) -> Simulation:
+def ensure(cluster: Cluster, image: str, progress: Progress) -> Simulation:
     """Runs both simulators in the cluster and returns their accounts; those of an earlier call are kept."""
     with progress.step("Starting the simulated Telegram and model") as step:
         apply(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
@@ -110,7 +111,7 @@ def ensure(cluster: Cluster, progress: Progress) -> Simulation:
         if simulation is None:
             simulation = new_simulation()
             apply(cluster, secret(NAMESPACE, ACCOUNTS_SECRET, {"simulation.json": _dump(simulation)}))
-        apply(cluster, *_objects(simulation))
+        apply(cluster, *_objects(simulation, image))
         step.update("waiting for both")
         for name in ("telegram", "model"):
             cluster.kubectl(
@@ -152,6 +153,18 @@ def apply(cluster: Cluster, *objects: dict[str, Any]) -> str:
     return cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
 
+def stored(cluster: Cluster) -> Simulation:
+    """The accounts of a simulation that runs.
+
+    Raises:
+        ToolError: there is none.
+    """
+    simulation = _stored(cluster)
+    if simulation is None:
+        raise ToolError("no simulated Telegram runs in this cluster; start it: make demo")
+    return simulation
+
+
 def _stored(cluster: Cluster) -> Simulation | None:
     text = cluster.kubectl("-n", NAMESPACE, "get", "secret", ACCOUNTS_SECRET, "--ignore-not-found", "-o", "json")
     if not text.strip():
@@ -163,8 +176,6 @@ def _stored(cluster: Cluster) -> Simulation | None:
 
 
 def _dump(simulation: Simulation) -> str:
-    from dataclasses import asdict
-
     return json.dumps(asdict(simulation))
 
 
@@ -182,7 +193,7 @@ def accounts_file(simulation: Simulation) -> str:
     )
 
 
-def _objects(simulation: Simulation) -> list[dict[str, Any]]:
+def _objects(simulation: Simulation, image: str) -> list[dict[str, Any]]:
     files = {"accounts.yaml": accounts_file(simulation), "private.pem": simulation.private_key}
     keys = {"keys.txt": "".join(f"{bot.model_key}\n" for bot in simulation.bots)}
     telegram = [
@@ -205,17 +216,17 @@ def _objects(simulation: Simulation) -> list[dict[str, Any]]:
     return [
         secret(NAMESPACE, "telegram-files", files),
         secret(NAMESPACE, "model-files", keys),
-        _deployment("telegram", telegram, MTPROTO_PORT),
+        _deployment("telegram", image, telegram, MTPROTO_PORT),
         _service("telegram", MTPROTO_PORT),
-        _deployment("model", model, 8080),
+        _deployment("model", image, model, 8080),
         _service("model", 8080),
     ]
 
 
-def _deployment(name: str, args: list[str], port: int) -> dict[str, Any]:
+def _deployment(name: str, image: str, args: list[str], port: int) -> dict[str, Any]:
     container = {
         "name": "simulator",
-        "image": "localhost/botfleet/simulator:dev",
+        "image": image,
         "imagePullPolicy": "Never",
         "args": args,
         "ports": [{"containerPort": port}],

@@ -1,0 +1,146 @@
+"""Promises of one bot alone: the same manifest as in a cluster, kill -9 at any time, a graceful end, and patience with the world."""
+
+import asyncio
+import random
+
+import pytest
+
+from tests.integration.botrunner.conftest import ROOT, Runner, World
+
+SEED = 20261124
+
+
+async def test_the_example_runs_alone_from_the_manifest_that_kubectl_applies(world: World) -> None:
+    runner = world.runner(ROOT / "examples/concierge.yaml")
+    await runner.start()
+    async with world.telegram.person(phone=await world.person()) as person:
+        await world.telegram.admin.wait_connections(world.username, timeout=30)
+        await person.say(world.username, "a room for 2")
+        await person.say(world.username, "no, for 3")
+        reply = await person.wait_reply(world.username, timeout=20)
+    assert reply.text.startswith("I am an AI assistant"), "the first reply says who writes"
+    assert "2, 3" in reply.text, "quick messages get one answer"
+    assert "concierge of the Hotel Ala-Too" in reply.text
+    assert await runner.stop() == 0
+
+
+async def test_200_messages_with_kills_cuts_and_lost_answers_are_each_answered_once_and_in_order(
+    world: World, concierge: Runner
+) -> None:
+    print(f"seed {SEED}")
+    chance = random.Random(SEED)  # noqa: S311 -- chooses moments
+    people = [await world.person() for _ in range(4)]
+    kill_at = sorted(chance.sample(range(5, 50), 8))
+    admin = world.telegram.admin
+    async with (
+        world.telegram.person(phone=people[0]) as a,
+        world.telegram.person(phone=people[1]) as b,
+        world.telegram.person(phone=people[2]) as c,
+        world.telegram.person(phone=people[3]) as d,
+    ):
+        for number in range(50):
+            for index, person in enumerate((a, b, c, d)):
+                await person.say(world.username, f"message {1000 * (index + 1) + number}")
+            if number % 12 == 6:
+                await admin.add_fault("drop_answer", method="messages.sendMessage", account=world.username, cut=True)
+            if number % 12 == 9:
+                await admin.cut(world.username)
+            if number in kill_at:
+                await asyncio.sleep(chance.uniform(0, 0.4))
+                await concierge.kill()
+                await concierge.start()
+    for index, phone in enumerate(people):
+        await world.named_once(phone, [1000 * (index + 1) + n for n in range(50)], seconds=90)
+
+
+async def test_a_stop_in_mid_generation_sends_the_answer_first_and_nothing_twice(
+    world: World, concierge: Runner
+) -> None:
+    phone = await world.person()
+    hold = await world.model.admin.add_fault("hold", times=1)
+    async with world.telegram.person(phone=phone) as person:
+        await person.say(world.username, "message 17")
+        await world.model.admin.wait_fault(hold.id, hits=1)
+        assert concierge.process is not None
+        concierge.process.terminate()
+        await person.say(world.username, "message 18")
+        await world.model.admin.release(hold.id)
+        assert await concierge.stop() == 0
+        await concierge.start()
+        await world.named_once(phone, [17, 18])
+
+
+async def test_a_refused_token_is_told_and_waited_for_without_a_crash(world: World) -> None:
+    world.secret("concierge/token", "5000001:AAwrong-secret-part-of-a-token")
+    runner = world.runner(ROOT / "examples/concierge.yaml")
+    await runner.start()
+    await runner.wait_probe("/readyz", 503, "TokenInvalid")
+    await runner.wait_probe("/livez", 200)
+    world.secret("concierge/token", world.token)
+    await runner.wait_probe("/readyz", 200)
+    assert await runner.stop() == 0
+
+
+async def test_while_the_model_is_gone_messages_wait_and_are_answered_when_it_is_back(
+    world: World, concierge: Runner
+) -> None:
+    phone = await world.person()
+    await world.model.stop()
+    async with world.telegram.person(phone=phone) as person:
+        await person.say(world.username, "message 21")
+        await world.telegram.admin.wait_messages(world.username, phone, count=1)
+        await world.model.start()
+        await world.named_once(phone, [21])
+
+
+@pytest.mark.parametrize("effect", ["broken_json", "empty", "cut"])
+async def test_a_model_that_answers_nonsense_is_asked_again(world: World, concierge: Runner, effect: str) -> None:
+    phone = await world.person()
+    await world.model.admin.add_fault(effect, times=1)
+    async with world.telegram.person(phone=phone) as person:
+        await person.say(world.username, "message 22")
+        await world.named_once(phone, [22])
+
+
+async def test_two_runners_never_use_one_data_folder_or_one_credential(world: World, concierge: Runner) -> None:
+    for data, told in (("data", "another botrunner uses the data folder"), ("other", "the same Telegram credential")):
+        second = world.runner(ROOT / "examples/concierge.yaml", data=data)
+        second.log = world.folder / "second.log"
+        await second.start()
+        assert second.process is not None
+        assert await asyncio.wait_for(second.process.wait(), 20) == 2
+        assert told in second.log.read_text()
+
+
+async def test_a_persons_account_answers_by_its_stored_session(world: World) -> None:
+    owner = await world.person()
+    world.secret("assistant-session/session", await world.telegram.admin.create_session(owner))
+    runner = world.runner(
+        ROOT / "examples/person.yaml", conversation={"debounceSeconds": 0}, model={"baseUrl": world.model.base_url}
+    )
+    await runner.start()
+    await runner.wait_probe("/readyz", 200)
+    account = await world.telegram.admin.account(owner)
+    await world.telegram.admin.update_account(owner, username="aigul")
+    async with world.telegram.person(phone=await world.person()) as person:
+        await person.say("aigul", "message 31")
+        assert "31" in (await person.wait_reply("aigul", timeout=20)).text
+    assert account.id
+    assert await runner.stop() == 0
+
+
+async def test_the_log_holds_no_secret_and_no_message(world: World, concierge: Runner) -> None:
+    async with world.telegram.person(phone=await world.person()) as person:
+        await person.say(world.username, "planted-message-text 41")
+        await person.wait_reply(world.username, timeout=20)
+    await world.telegram.admin.cut(world.username)
+    await world.model.admin.add_fault("status", code=401, times=1)
+    async with world.telegram.person(phone=await world.person()) as person:
+        await person.say(world.username, "planted-message-text 42")
+        await person.wait_reply(world.username, timeout=20)
+    await concierge.stop()
+    text = concierge.log.read_text()
+    assert "model_gave_no_answer" in text
+    assert "stopped" in text
+    planted = [world.token, world.token.partition(":")[2], world.model_key, "planted", "Noted", "999770"]
+    assert [word for word in planted if word in text] == []
