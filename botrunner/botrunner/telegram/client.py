@@ -18,7 +18,7 @@ from botfleet.store.rows import ACCOUNT_STATE, Intake, UpdateState
 from botrunner.ownership.cutoff import CutOff
 from botrunner.telegram.device import client_options, close_client
 from botrunner.telegram.entities import Entities
-from botrunner.telegram.errors import ACCOUNT_LOST, is_passing, wait_seconds, wire_name
+from botrunner.telegram.errors import ACCOUNT_LOST, LOST_LINK, is_passing, wait_seconds, wire_name
 from botrunner.telegram.intake import Collector, is_empty, moved_states
 from botrunner.telegram.messagebox import RecordingMessageBox
 from botrunner.telegram.session import InboxSession
@@ -88,6 +88,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         self._is_answered = is_answered
         self._channels_to_fetch: list[int] = []
         self._background: set[asyncio.Task[None]] = set()
+        self._storing: asyncio.Task[None] | None = None
         self._message_box = RecordingMessageBox(self._log["messagebox"])
         self._mb_entity_cache.set_self_user(me.id, me.bot, None)
         created = types.NewSessionCreated.CONSTRUCTOR_ID
@@ -100,10 +101,14 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
             self.failed.set_result(error)
 
     async def close(self) -> None:
-        """Throw the client away, within a few seconds."""
+        """Throw the client away: within a few seconds, or when the transaction under way has ended."""
         for task in self._background:
             task.cancel()
         await close_client(self)
+        if self._storing is not None:
+            await asyncio.wait([self._storing])
+            if not self._storing.cancelled():
+                self._storing.exception()  # read, so that it is not reported as forgotten; the store says the truth
 
     # -- taking in
 
@@ -119,20 +124,23 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
             intake = Intake(intake.messages, intake.edits, intake.deletions, intake.states, intake.peers, proofs)
         if is_empty(intake):
             return []
+        # Not cut short by a disconnect: what is under way is brought to its end, and announced.
+        storing = asyncio.get_running_loop().create_task(self._store(intake), name="telegram-take-in")
+        self._storing = storing
         try:
-            async with asyncio.timeout(TAKE_IN_SECONDS):
-                pending = await self._path.take_in(intake)
-        except BaseException as error:
-            # Also a cancellation: whether the transaction took place is unknown, and the pts in memory has moved.
+            await asyncio.shield(storing)
+        except Exception as error:
             self.fail(error)
-            if isinstance(error, Exception):
-                _log.warning("telegram.take_in_failed", error=type(error).__name__)
-                raise BrokenClientError("what was received could not be stored") from error
-            raise
+            _log.warning("telegram.take_in_failed", error=type(error).__name__)
+            raise BrokenClientError("what was received could not be stored") from error
         self._stored.update(states)
+        return []
+
+    async def _store(self, intake: Intake) -> None:
+        async with asyncio.timeout(TAKE_IN_SECONDS):
+            pending = await self._path.take_in(intake)
         if pending:
             self._on_pending(pending)
-        return []
 
     # -- catching up
 
@@ -258,6 +266,9 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
 
 
 def _result(answer: "asyncio.Future[Any]") -> Any:
-    if answer.cancelled():  # Telethon cancels what is pending when it disconnects
+    if answer.cancelled():  # Telethon cancels what is pending when it disconnects …
         raise ConnectionError("the connection has ended")
+    error = answer.exception()
+    if isinstance(error, LOST_LINK) and not isinstance(error, OSError):  # … or hands on what ended the connection
+        raise ConnectionError(f"the connection has ended: {type(error).__name__}") from error
     return answer.result()

@@ -21,7 +21,7 @@ from botrunner.ownership.binding import Bindings
 from botrunner.ownership.keeper import Tenure
 from botrunner.telegram.client import InboxClient
 from botrunner.telegram.entities import Entities
-from botrunner.telegram.errors import ACCOUNT_LOST, wire_name
+from botrunner.telegram.errors import ACCOUNT_LOST, LOST_LINK, wire_name
 from botrunner.telegram.login import LoggedIn, Login, log_in
 from botrunner.telegram.net import resolve
 from botrunner.telegram.sender import Sender
@@ -267,8 +267,9 @@ async def _connect(client: InboxClient) -> BaseException | None:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await client.connect()
-    except (RPCError, AuthKeyNotFound, OSError, TimeoutError) as error:
-        return error
+    except (RPCError, AuthKeyNotFound, *LOST_LINK) as error:
+        came_between: BaseException = error
+        return came_between
     return None
 
 

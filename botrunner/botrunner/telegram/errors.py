@@ -108,6 +108,17 @@ PASSING = frozenset({"RPC_CALL_FAIL", "RPC_MCGET_FAIL", "INTERDC_CALL_ERROR", "I
 _PASSING_CODES = frozenset({500, 503})
 
 
+LOST_LINK: tuple[type[Exception], ...] = (
+    OSError,  # time-outs too
+    EOFError,
+    BufferError,
+    telethon_errors.InvalidChecksumError,
+    telethon_errors.SecurityError,
+    telethon_errors.TypeNotFoundError,
+)
+"""With what Telethon ends a connection, and the requests under way on it, when nothing is said about the account."""
+
+
 @cache
 def _names() -> dict[type[Exception], str]:
     exact = {kind: name for name, kind in telethon_errors.rpc_errors_dict.items()}
@@ -143,4 +154,4 @@ def is_passing(error: BaseException) -> bool:
     """Telegram's own trouble, or the network's: the same again, later."""
     if isinstance(error, telethon_errors.RPCError):
         return wire_name(error) in PASSING or abs(int(error.code or 0)) in _PASSING_CODES
-    return isinstance(error, OSError | TimeoutError | EOFError)
+    return isinstance(error, LOST_LINK)

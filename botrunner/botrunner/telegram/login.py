@@ -21,7 +21,15 @@ from botfleet.store.account import StoredAccount
 from botfleet.store.rows import ACCOUNT_STATE, UpdateState
 from botrunner.ownership.cutoff import CutOff
 from botrunner.telegram.device import client_options, close_client
-from botrunner.telegram.errors import ACCOUNT_LOST, KEY_IS_DEAD, LOGIN_REFUSED, is_passing, wait_seconds, wire_name
+from botrunner.telegram.errors import (
+    ACCOUNT_LOST,
+    KEY_IS_DEAD,
+    LOGIN_REFUSED,
+    LOST_LINK,
+    is_passing,
+    wait_seconds,
+    wire_name,
+)
 from botrunner.telegram.net import resolve, trust
 from botrunner.telegram.session import new_session, parse_session
 from botrunner.telegram.types import (
@@ -118,7 +126,7 @@ async def log_in(
             if isinstance(credential, BotToken):
                 return await _BotLogin(login, credential, address).run()
             return await _user(login, credential, address, may_use)
-    except (errors.RPCError, errors.AuthKeyNotFound, OSError, TimeoutError) as error:
+    except (errors.RPCError, errors.AuthKeyNotFound, *LOST_LINK) as error:
         raise _translated(error) from error
 
 

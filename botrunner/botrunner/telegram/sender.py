@@ -5,6 +5,7 @@ It never decides what is sent, when, or again; and never sends without the row's
 
 import asyncio
 import contextlib
+import struct
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -126,8 +127,11 @@ class Sender:
             return await self._send(client, row, peer, row.reply_to_message_id, deadline)
         except LeaseOverError:
             return Unknown()
-        except (errors.RPCError, errors.AuthKeyNotFound, OSError, TimeoutError) as error:
+        except (errors.RPCError, errors.AuthKeyNotFound, OSError) as error:
             return self._outcome(client, me, error)
+        except (UnicodeEncodeError, struct.error) as error:
+            _log.error("telegram.row_cannot_be_sent", error=type(error).__name__)  # not of a form that can be written
+            return Refused(SendReason.NOT_ACCEPTED, closes_chat=False)
 
     async def typing(self, peer_id: int, access_hash: int | None) -> None:
         """Show that an answer is being written, for about five seconds. Best effort: nothing depends on it."""
