@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import botfleet_tools
-from botfleet_tools import binaries
 from botfleet_tools.cache import cache_dir, exclusive
 from botfleet_tools.errors import ToolError
 from botfleet_tools.images import archive as archives
@@ -160,7 +159,6 @@ class _Work:
             packages=self.wheels.packages(image),
             pip=self.wheels.pip() if image.requirements is not None else None,
             debian=self.builder.debian_packages(image),
-            programs=[binaries.pause(self.progress)] if image.from_scratch else [],
         )
         return stage(folder, self.root, image, ingredients)
 

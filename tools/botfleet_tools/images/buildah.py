@@ -53,7 +53,7 @@ class Buildah:
 
     def environment(self, image: Image) -> list[str]:
         """See Builder."""
-        return [self.name, "scratch" if image.from_scratch else self.base_reference]
+        return [self.name, self.base_reference]
 
     def prepare(self, images: Sequence[Image]) -> None:
         """See Builder. Raises ToolError when this process is not root."""
@@ -62,7 +62,7 @@ class Buildah:
         debian.ensure([PACKAGE], self.progress)
         # A build that failed or was killed left its container behind, which would hold on to its layers.
         self._buildah("rm", "--all")
-        if not all(image.from_scratch for image in images) and not self._has(self.base_reference):
+        if not self._has(self.base_reference):
             self._make_base()
 
     def tidy(self) -> None:

@@ -26,7 +26,6 @@ class Image:
     packages: tuple[str, ...] = ()  # folders of our own packages, built to wheels
     files: tuple[str, ...] = ()  # files and folders that the Dockerfile copies
     debian: tuple[str, ...] = ()  # Debian packages that the Dockerfile installs
-    from_scratch: bool = False  # has no base image
 
 
 def _python(name: str, *packages: str, files: tuple[str, ...] = ()) -> Image:
@@ -58,7 +57,6 @@ CATALOG: dict[str, Image] = {
         _python("simulator", "simulator"),
         _server("postgres", "15", "postgresql-15"),
         _server("redis", "7", "redis-server"),
-        Image("pause", "localhost/pause:1", "images/Dockerfile.pause", from_scratch=True),
     )
 }
 

@@ -22,7 +22,6 @@ class Ingredients:
     packages: list[Path] = field(default_factory=list)  # wheels of ours
     pip: Path | None = None
     debian: list[Path] = field(default_factory=list)
-    programs: list[Path] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Context:
 
 def stage(folder: Path, root: Path, image: Image, ingredients: Ingredients) -> Context:
     """Fill ``folder``: sources at their own paths, ``dependencies/`` and ``packages/`` (wheels and their hashes),
-    ``pip.whl``, ``debs/`` and ``bin/``.
+    ``pip.whl`` and ``debs/``.
     """
     for relative in (image.dockerfile, *image.files):
         for file in source_files(root, relative):
@@ -53,7 +52,6 @@ def stage(folder: Path, root: Path, image: Image, ingredients: Ingredients) -> C
         ("dependencies", ingredients.dependencies),
         ("packages", ingredients.packages),
         ("debs", ingredients.debian),
-        ("bin", ingredients.programs),
     ):
         for file in files:
             link(file, folder / name / file.name)
