@@ -115,7 +115,7 @@ class _Work:
     def _build_all(self, left: list[Image]) -> dict[str, BuiltImage]:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             # The base image takes as long as all the wheels: they are made side by side, packages after the base.
-            ready = pool.submit(self.builder.prepare, left)
+            ready = pool.submit(self.builder.prepare)
             list(pool.map(self._fetch_wheels, left))
             ready.result()
         for image in left:
@@ -190,4 +190,5 @@ def _put(image: BuiltImage, output: Path) -> BuiltImage:
     new.unlink(missing_ok=True)
     link(image.archive, new)
     new.replace(place)
+    new.unlink(missing_ok=True)  # renaming one name of a file to another name of it does nothing (rename(2))
     return replace(image, archive=place)

@@ -6,7 +6,6 @@ is left however it ends.
 
 import os
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +54,7 @@ class Buildah:
         """See Builder."""
         return [self.name, self.base_reference]
 
-    def prepare(self, images: Sequence[Image]) -> None:
+    def prepare(self) -> None:
         """See Builder. Raises ToolError when this process is not root."""
         if os.geteuid() != 0:
             raise ToolError("images are built with buildah as root here: run `sudo -E` with the same command")

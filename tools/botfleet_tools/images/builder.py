@@ -4,7 +4,6 @@ It builds nothing itself: buildah.py and docker.py do.
 """
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -26,7 +25,7 @@ class Builder(Protocol):
     def environment(self, image: Image) -> list[str]:
         """What of the builder decides how the image becomes; part of its key."""
 
-    def prepare(self, images: Sequence[Image]) -> None:
+    def prepare(self) -> None:
         """Get ready what the builds need and the context does not hold: the base image. Nothing is being built yet."""
 
     def debian_packages(self, image: Image) -> list[Path]:

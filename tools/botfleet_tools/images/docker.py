@@ -3,7 +3,6 @@
 The same Dockerfiles and the same staged context as with buildah; only Debian packages come from inside the build.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +35,7 @@ class Docker:
         """See Builder."""
         return [self.name]
 
-    def prepare(self, images: Sequence[Image]) -> None:
+    def prepare(self) -> None:
         """See Builder. Docker pulls the base image itself."""
 
     def debian_packages(self, image: Image) -> list[Path]:
