@@ -12,27 +12,48 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from botfleet.store import statement_answer
 from botfleet.store.engine import is_unique_violation
 from botfleet.store.errors import StoreError, StoreUnavailable
-from botfleet.store.fence import Fenced, now
+from botfleet.store.fence import Fenced, is_one_of, now, of_account
 from botfleet.store.folding import clean
 from botfleet.store.rows import Draft, HistoryRow, InboxRow, NewerPending, Stored
 from botfleet.store.tables import InboxState, Role, UtcDateTime, chats, inbox, messages, outbox
 
+FIRST_PEER = -(2**63)
 _ATTEMPTS = 3
 
-INBOX_COLUMNS = (
-    inbox.c.peer_id,
-    inbox.c.message_id,
-    inbox.c.sender_id,
-    inbox.c.access_hash,
-    inbox.c.text,
-    inbox.c.date,
-    inbox.c.edit_date,
-    inbox.c.grouped_id,
-    inbox.c.reply_to_message_id,
-    inbox.c.trace_id,
-    inbox.c.received_at,
-    inbox.c.state,
-    inbox.c.reason,
+_LIMIT = sa.bindparam("limit", type_=sa.Integer)
+_IS_PENDING = is_one_of(inbox.c.state, [InboxState.PENDING])
+_PENDING_CHATS = (
+    sa.select(inbox.c.peer_id)
+    .where(of_account(inbox), _IS_PENDING, inbox.c.peer_id > sa.bindparam("after", type_=sa.BigInteger))
+    .distinct()
+    .order_by(inbox.c.peer_id)
+    .limit(_LIMIT)
+)
+_PENDING = (
+    sa.select(
+        inbox.c.peer_id,
+        inbox.c.message_id,
+        inbox.c.sender_id,
+        inbox.c.access_hash,
+        inbox.c.text,
+        inbox.c.date,
+        inbox.c.edit_date,
+        inbox.c.grouped_id,
+        inbox.c.reply_to_message_id,
+        inbox.c.trace_id,
+        inbox.c.received_at,
+        inbox.c.state,
+        inbox.c.reason,
+    )
+    .where(of_account(inbox, "peer_id"), _IS_PENDING)
+    .order_by(inbox.c.message_id)
+    .limit(_LIMIT)
+)
+_HISTORY = (
+    sa.select(messages.c.role, messages.c.text, messages.c.date)
+    .where(of_account(messages, "peer_id"))
+    .order_by(messages.c.position.desc())
+    .limit(_LIMIT)
 )
 
 
@@ -50,40 +71,16 @@ class AnswerRepository(Fenced):
 
     async def pending_chats(self, limit: int = 100, after: int | None = None) -> list[int]:
         """Peers with pending messages, a page at a time: those above `after`, in order."""
-        statement = (
-            sa.select(inbox.c.peer_id)
-            .where(self.mine(inbox, state=InboxState.PENDING.value))
-            .distinct()
-            .order_by(inbox.c.peer_id)
-            .limit(limit)
-        )
-        if after is not None:
-            statement = statement.where(inbox.c.peer_id > after)
-        async with self.store.read() as connection:
-            return list((await connection.execute(statement)).scalars())
+        rows = await self.fetch(_PENDING_CHATS, after=FIRST_PEER if after is None else after, limit=limit)
+        return [row[0] for row in rows]
 
     async def pending(self, peer_id: int, limit: int = 200) -> list[InboxRow]:
         """A chat's messages that wait, oldest first."""
-        statement = (
-            sa.select(*INBOX_COLUMNS)
-            .where(self.mine(inbox, peer_id=peer_id, state=InboxState.PENDING.value))
-            .order_by(inbox.c.message_id)
-            .limit(limit)
-        )
-        async with self.store.read() as connection:
-            return [InboxRow(*tuple(row)) for row in (await connection.execute(statement)).all()]
+        return [InboxRow(*row) for row in await self.fetch(_PENDING, peer_id=peer_id, limit=limit)]
 
     async def history(self, peer_id: int, limit: int) -> list[HistoryRow]:
         """The last messages of a conversation, oldest first."""
-        statement = (
-            sa.select(messages.c.role, messages.c.text, messages.c.date)
-            .where(self.mine(messages, peer_id=peer_id))
-            .order_by(messages.c.position.desc())
-            .limit(limit)
-        )
-        async with self.store.read() as connection:
-            rows = (await connection.execute(statement)).all()
-        return [HistoryRow(*row) for row in reversed(rows)]
+        return [HistoryRow(*row) for row in reversed(await self.fetch(_HISTORY, peer_id=peer_id, limit=limit))]
 
     async def store_answer(
         self, peer_id: int, answered: Sequence[InboxRow], drafts: Sequence[Draft], *, replies_are_final: bool

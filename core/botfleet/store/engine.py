@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.types.numeric import Int8
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
@@ -37,9 +38,8 @@ class Store:
         self.dialect = dialect
         self.timeout = timeout
         self._crowded_at = 0.0
-        self._reading = engine.execution_options(
-            **({"isolation_level": "AUTOCOMMIT"} if dialect == "postgresql" else {"botfleet_read": True})
-        )
+        self._reading = engine.execution_options(botfleet_read=True)
+        self._texts: dict[sa.Select[Any], tuple[str, dict[str, Any]]] = {}
 
     @property
     def is_postgresql(self) -> bool:
@@ -50,37 +50,52 @@ class Store:
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A write transaction: committed at the end of the block, rolled back by an exception, bounded in time."""
         with mapped_errors():
-            async with asyncio.timeout(self.timeout):
-                self._note_crowd()
-                async with self.engine.begin() as connection:
+            async with asyncio.timeout(self.timeout), self._counted(), self.engine.begin() as connection:
+                if not self.is_postgresql:
                     yield connection
-                await self._close_idle()
+                    return
+                # Connections are in autocommit mode, for the statements that stand alone: a transaction says so.
+                await connection.exec_driver_sql("begin")
+                yield connection
+                await connection.exec_driver_sql("commit")
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """For statements that stand alone: on PostgreSQL without a transaction round them, which saves two round trips."""
+        """For statements that stand alone: on PostgreSQL each is its own transaction, which saves two round trips."""
         with mapped_errors():
-            async with asyncio.timeout(self.timeout):
-                self._note_crowd()
-                async with self._reading.connect() as connection:
-                    yield connection
-                await self._close_idle()
+            async with asyncio.timeout(self.timeout), self._counted(), self._reading.connect() as connection:
+                yield connection
+
+    async def fetch(self, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> list[Any]:
+        """All rows of a statement that stands alone. It is a constant with `bindparam`s: compiled once, kept for good.
+
+        A constant that an index's condition names is said with `literal_column`, or the plan cannot know it.
+        """
+        if not self.is_postgresql:
+            async with self.read() as connection:
+                return list((await connection.execute(statement, dict(parameters))).all())
+        known = self._texts.get(statement)
+        if known is None:
+            known = self._texts[statement] = self._compiled(statement)
+        text, constants = known
+        return await self.run_prepared(text, constants | dict(parameters))
 
     async def run_prepared(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """PostgreSQL: one statement that is its own transaction, prepared, on psycopg itself. The hot path uses it."""
-        async with self.read() as connection:
-            raw = await connection.get_raw_connection()
-            driver = raw.driver_connection
-            if not isinstance(driver, psycopg.AsyncConnection):
-                raise StoreError("prepared statements are PostgreSQL's")
-            try:
-                cursor = await driver.execute(statement, parameters, prepare=True)
-                return await cursor.fetchall()
-            except BaseException as error:
-                # What was cut short half-way must not go back into the pool.
-                if not isinstance(error, psycopg.Error) or driver.closed:
-                    await connection.invalidate()
-                raise
+        # Integers always with one type: else each size of a number would be prepared anew.
+        typed = {name: Int8(value) if type(value) is int else value for name, value in parameters.items()}
+        with mapped_errors():
+            async with asyncio.timeout(self.timeout), self._counted():
+                pooled = await self.engine.raw_connection()
+                try:
+                    return await _run(pooled.driver_connection, statement, typed)
+                except BaseException as error:
+                    # What was cut short half-way, or is closed, must not go back into the pool.
+                    if not isinstance(error, psycopg.Error) or getattr(pooled.driver_connection, "closed", True):
+                        await greenlet_spawn(pooled.invalidate)
+                    raise
+                finally:
+                    await greenlet_spawn(pooled.close)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -92,9 +107,21 @@ class Store:
         pool = _queue(self.engine)
         return pool.checkedin() + pool.checkedout()
 
-    def _note_crowd(self) -> None:
+    def _compiled(self, statement: sa.Select[Any]) -> tuple[str, dict[str, Any]]:
+        compiled = statement.compile(
+            dialect=self.engine.dialect,
+            schema_translate_map={None: SCHEMA},
+            render_schema_translate=True,
+        )
+        given = {name for name, bound in compiled.binds.items() if bound.required}
+        return str(compiled), {name: value for name, value in compiled.params.items() if name not in given}
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
         if _queue(self.engine).checkedout():
             self._crowded_at = time.monotonic()
+        yield
+        await self._close_idle()
 
     async def _close_idle(self) -> None:
         """A while after a rush all connections are closed; the next statement opens the one that is needed.
@@ -107,6 +134,13 @@ class Store:
         # The engine has a fresh pool before the first await, so nobody takes what is being closed.
         self.engine.sync_engine.dispose(close=False)
         await greenlet_spawn(pool.dispose)
+
+
+async def _run(driver: Any, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    if not isinstance(driver, psycopg.AsyncConnection):
+        raise StoreError("prepared statements are PostgreSQL's")
+    cursor = await driver.execute(statement, parameters, prepare=True)
+    return await cursor.fetchall()
 
 
 def _queue(engine: AsyncEngine) -> sa.QueuePool:
@@ -147,7 +181,7 @@ def _postgresql(url: URL, password: str | None, pool: int, statement_timeout: fl
     milliseconds = max(1, int(limit * 1000))
     options = (
         f"-c statement_timeout={milliseconds} -c lock_timeout={max(1, milliseconds * 4 // 5)} "
-        f"-c idle_in_transaction_session_timeout={milliseconds}"
+        f"-c idle_in_transaction_session_timeout={milliseconds} -c timezone=UTC"
     )
     engine = create_async_engine(
         url.set(drivername="postgresql+psycopg", password=password),
@@ -156,6 +190,7 @@ def _postgresql(url: URL, password: str | None, pool: int, statement_timeout: fl
         pool_use_lifo=True,
         pool_timeout=limit,
         hide_parameters=True,
+        isolation_level="AUTOCOMMIT",
         execution_options={"schema_translate_map": {None: SCHEMA}},
         connect_args={
             "options": options,

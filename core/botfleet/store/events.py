@@ -10,9 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from botfleet.store.engine import Store
+from botfleet.store.engine import SCHEMA, Store
 from botfleet.store.fence import Fenced, now
 from botfleet.store.lease import Lease
+from botfleet.store.statements import run, statement
 from botfleet.store.tables import events
 
 
@@ -55,6 +56,24 @@ def new_event_id() -> str:
     return _ids.next()
 
 
+_MARK = statement(
+    [
+        f"""marked as (
+  update {SCHEMA}.events e set relayed_at = %(at)s
+  from l where e.bot_id = l.bot_id and e.id = any(%(ids)s::text[]) and e.relayed_at is null
+  returning e.id
+)"""  # noqa: S608 - a constant
+    ],
+    "(select count(*) from marked)",
+)
+_UNRELAYED = (
+    sa.select(events.c.id, events.c.type, events.c.time, events.c.data)
+    .where(events.c.bot_id == sa.bindparam("bot_id"), events.c.relayed_at.is_(None))
+    .order_by(events.c.id)
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+)
+
+
 class EventRepository(Fenced):
     """A bot's own events that wait for the relay."""
 
@@ -63,14 +82,9 @@ class EventRepository(Fenced):
 
     async def unrelayed(self, limit: int = 500) -> list[Event]:
         """The oldest that wait, in order."""
-        statement = (
-            sa.select(events.c.id, events.c.type, events.c.time, events.c.data)
-            .where(events.c.bot_id == self.lease.bot_id, events.c.relayed_at.is_(None))
-            .order_by(events.c.id)
-            .limit(limit)
-        )
-        async with self.store.read() as connection:
-            return [Event(*row) for row in (await connection.execute(statement)).all()]
+        return [
+            Event(*row) for row in await self.store.fetch(_UNRELAYED, {"bot_id": self.lease.bot_id, "limit": limit})
+        ]
 
     async def mark_relayed(self, ids: Sequence[str]) -> None:
         """They are in the stream.
@@ -79,6 +93,9 @@ class EventRepository(Fenced):
             LeaseLost: nothing was written; the next holder relays them again.
         """
         if not ids:
+            return
+        if self.store.is_postgresql:
+            await run(self, _MARK, {"ids": list(ids), "at": now()})
             return
         statement = (
             sa.update(events)

@@ -1,5 +1,6 @@
 """Why: every write of a runner's state carries the lease's token. It never writes; it lets a transaction go on or ends it."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,10 +47,25 @@ class Fenced:
         keys = [table.c.bot_id == self.lease.bot_id, table.c.account_id == self.account_id]
         return sa.and_(*keys, *(table.c[column] == value for column, value in equal.items()))
 
+    async def fetch(self, statement: sa.Select[Any], **given: Any) -> list[Any]:
+        """All rows of a constant statement whose conditions are `of_account` and these."""
+        return await self.store.fetch(statement, {**self.keys, **given})
+
     @property
     def keys(self) -> dict[str, Any]:
         """The values with which each row of this account begins."""
         return {"bot_id": self.lease.bot_id, "account_id": self.account_id}
+
+
+def of_account(table: sa.Table, *columns: str) -> sa.ColumnElement[bool]:
+    """For constant statements: rows of the account, with the named columns as they will be given."""
+    names = ("bot_id", "account_id", *columns)
+    return sa.and_(*(table.c[name] == sa.bindparam(name, type_=table.c[name].type) for name in names))
+
+
+def is_one_of(column: sa.Column[Any], states: Iterable[str]) -> sa.ColumnElement[bool]:
+    """For constant statements: the states stand in the text, so that the plan may use an index on just these rows."""
+    return column.in_([sa.literal_column(f"'{state}'") for state in states])
 
 
 def upsert(store: Store, table: sa.Table) -> Upsert:

@@ -9,12 +9,22 @@ from typing import Any
 import sqlalchemy as sa
 
 from botfleet.store import statement_sent
-from botfleet.store.fence import Fenced, now
+from botfleet.store.answers import FIRST_PEER
+from botfleet.store.fence import Fenced, is_one_of, now, of_account
 from botfleet.store.proof import OPEN, record_sent
 from botfleet.store.rows import OutboxRow
 from botfleet.store.tables import OutboxState, outbox
 
-OUTBOX_COLUMNS = (
+_LIMIT = sa.bindparam("limit", type_=sa.Integer)
+_IS_OPEN = is_one_of(outbox.c.state, OPEN)
+_CHATS = (
+    sa.select(outbox.c.peer_id)
+    .where(of_account(outbox), _IS_OPEN, outbox.c.peer_id > sa.bindparam("after", type_=sa.BigInteger))
+    .distinct()
+    .order_by(outbox.c.peer_id)
+    .limit(_LIMIT)
+)
+_ROW = sa.select(
     outbox.c.peer_id,
     outbox.c.position,
     outbox.c.random_id,
@@ -30,7 +40,9 @@ OUTBOX_COLUMNS = (
     outbox.c.attempted_at,
     outbox.c.not_before,
     outbox.c.history_position,
-)
+).where(_IS_OPEN)
+_FIRST = _ROW.where(of_account(outbox, "peer_id")).order_by(outbox.c.position).limit(sa.literal_column("1"))
+_BY_RANDOM_ID = _ROW.where(of_account(outbox, "random_id"))
 
 
 class OutgoingRepository(Fenced):
@@ -38,32 +50,16 @@ class OutgoingRepository(Fenced):
 
     async def outgoing_chats(self, limit: int = 1000, after: int | None = None) -> list[int]:
         """Peers for which something waits to be sent, a page at a time."""
-        statement = (
-            sa.select(outbox.c.peer_id)
-            .where(self.mine(outbox), outbox.c.state.in_(OPEN))
-            .distinct()
-            .order_by(outbox.c.peer_id)
-            .limit(limit)
-        )
-        if after is not None:
-            statement = statement.where(outbox.c.peer_id > after)
-        async with self.store.read() as connection:
-            return list((await connection.execute(statement)).scalars())
+        rows = await self.fetch(_CHATS, after=FIRST_PEER if after is None else after, limit=limit)
+        return [row[0] for row in rows]
 
     async def next_outgoing(self, peer_id: int) -> OutboxRow | None:
         """A chat's first open row; the ones behind it wait, whatever it waits for."""
-        statement = (
-            sa.select(*OUTBOX_COLUMNS)
-            .where(self.mine(outbox, peer_id=peer_id), outbox.c.state.in_(OPEN))
-            .order_by(outbox.c.position)
-            .limit(1)
-        )
-        return await self._one(statement)
+        return await self._one(_FIRST, peer_id=peer_id)
 
     async def find_open_by_random_id(self, random_id: int) -> OutboxRow | None:
         """The open row that this random_id belongs to."""
-        statement = sa.select(*OUTBOX_COLUMNS).where(self.mine(outbox, random_id=random_id), outbox.c.state.in_(OPEN))
-        return await self._one(statement)
+        return await self._one(_BY_RANDOM_ID, random_id=random_id)
 
     async def mark_attempted(self, row: OutboxRow) -> bool:
         """Before the send: from now on it may have reached Telegram. False: the row is closed, do not send."""
@@ -109,7 +105,6 @@ class OutgoingRepository(Fenced):
             await self.fence(connection)
             return (await connection.execute(statement)).first() is not None
 
-    async def _one(self, statement: sa.Select[Any]) -> OutboxRow | None:
-        async with self.store.read() as connection:
-            row = (await connection.execute(statement)).first()
-        return None if row is None else OutboxRow(*row)
+    async def _one(self, statement: sa.Select[Any], **given: int) -> OutboxRow | None:
+        rows = await self.fetch(statement, **given)
+        return OutboxRow(*rows[0]) if rows else None

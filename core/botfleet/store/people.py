@@ -5,9 +5,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from botfleet.store.fence import Fenced, now
+from botfleet.store.fence import Fenced, now, of_account
 from botfleet.store.rows import ChatRow
 from botfleet.store.tables import chats, opt_outs
+
+_CHAT = sa.select(chats.c.disclosed_at, chats.c.closed_reason, chats.c.not_before).where(of_account(chats, "peer_id"))
+_OPTED_OUT = sa.select(opt_outs.c.person_id).where(of_account(opt_outs, "person_id"))
 
 
 class PeopleRepository(Fenced):
@@ -15,12 +18,8 @@ class PeopleRepository(Fenced):
 
     async def chat(self, peer_id: int) -> ChatRow:
         """What is kept of a chat."""
-        statement = sa.select(chats.c.disclosed_at, chats.c.closed_reason, chats.c.not_before).where(
-            self.mine(chats, peer_id=peer_id)
-        )
-        async with self.store.read() as connection:
-            row = (await connection.execute(statement)).one_or_none()
-        return ChatRow() if row is None else ChatRow(*row)
+        rows = await self.fetch(_CHAT, peer_id=peer_id)
+        return ChatRow(*rows[0]) if rows else ChatRow()
 
     async def close_chat(self, peer_id: int, reason: str | None) -> None:
         """Telegram lets us not write here (USER_IS_BLOCKED …); None: it does again."""
@@ -41,9 +40,7 @@ class PeopleRepository(Fenced):
 
     async def opted_out(self, person_id: int) -> bool:
         """Whether nothing may be said to this person."""
-        statement = sa.select(opt_outs.c.person_id).where(self.mine(opt_outs, person_id=person_id))
-        async with self.store.read() as connection:
-            return (await connection.execute(statement)).first() is not None
+        return bool(await self.fetch(_OPTED_OUT, person_id=person_id))
 
     async def _set(self, peer_id: int, **values: Any) -> None:
         statement = (

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from psycopg.types.numeric import Int8
-
 from botfleet.store.engine import SCHEMA
 from botfleet.store.errors import LeaseLost
 from botfleet.store.fence import Fenced
@@ -31,14 +29,12 @@ async def run(repository: Fenced, text: str, values: Mapping[str, Any]) -> tuple
     Raises:
         LeaseLost: the fence did not hold; nothing was written.
     """
-    # Integers always with one type: else each size of a number would be prepared anew.
-    typed = {name: Int8(value) if type(value) is int else value for name, value in values.items()}
     known = {
         "bot_id": repository.lease.bot_id,
-        "token": Int8(repository.lease.token),
-        "account_id": Int8(repository.account_id),
+        "token": repository.lease.token,
+        "account_id": repository.account_id,
     }
-    rows = await repository.store.run_prepared(text, known | typed)
+    rows = await repository.store.run_prepared(text, known | dict(values))
     held, *rest = rows[0]
     if not held:
         raise LeaseLost("the lease's token is stale: another runner has taken over")

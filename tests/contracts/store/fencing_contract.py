@@ -104,7 +104,18 @@ async def test_a_stale_token_writes_nothing_and_says_so(store: Store, stale: Sta
 
 def test_every_write_is_tried_with_a_stale_token() -> None:
     reads = {"states", "peers", "pending_chats", "pending", "history", "chat", "outgoing_chats", "next_outgoing"}
-    reads |= {"find_open_by_random_id", "opted_out", "counts", "load", "unrelayed", "fence", "insert", "mine", "keys"}
+    reads |= {
+        "find_open_by_random_id",
+        "opted_out",
+        "counts",
+        "load",
+        "unrelayed",
+        "fence",
+        "insert",
+        "mine",
+        "keys",
+        "fetch",
+    }
     methods = {
         name
         for owner in (MessagePath, AccountRepository, EventRepository)
