@@ -96,7 +96,7 @@ class Routes:
         return account_of(self._world, request.match_info["ref"])
 
     async def _all(self, _: web.Request) -> web.Response:
-        return web.json_response([views.account(account) for account in self._world.accounts.values()])
+        return web.json_response([views.account(account) for _, account in sorted(self._world.accounts.items())])
 
     async def _one(self, request: web.Request) -> web.Response:
         return web.json_response(views.account(self._account(request)))

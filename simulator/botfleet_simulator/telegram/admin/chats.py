@@ -107,7 +107,7 @@ class Routes:
 
     # ---- chats
     async def _all(self, _: web.Request) -> web.Response:
-        return web.json_response([views.chat(chat) for chat in self._world.chats.values()])
+        return web.json_response([views.chat(chat) for _, chat in sorted(self._world.chats.items())])
 
     async def _one(self, request: web.Request) -> web.Response:
         return web.json_response(views.chat(self._chat(request)))

@@ -1,0 +1,391 @@
+"""Each fault of the Telegram simulator does what the docs say, to the calls and accounts it is for, as often as it says."""
+
+import asyncio
+import contextlib
+
+import pytest
+from telethon import TelegramClient, errors, events, functions, types
+from telethon.sessions import StringSession
+
+from botfleet_simulator.client import AdminError
+from botfleet_simulator.person import Person
+
+from .conftest import Bench
+
+STATE = functions.updates.GetStateRequest
+
+
+async def connected_again(client: TelegramClient, timeout: float = 10.0) -> None:
+    """Wait until a client's reconnect has been answered."""
+    async with asyncio.timeout(timeout):
+        while True:
+            with contextlib.suppress(ConnectionError, errors.RPCError):
+                await client.get_me()
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_an_error_meets_the_method_and_the_account_that_it_is_for(bench: Bench):
+    bot, person = await bench.pair()
+    first, second = await bench.client(bot), await bench.client(person)
+    await bench.admin.add_fault("error", method="updates.getState", account=bot.id, message="FLOOD_WAIT_77")
+    await second(STATE())
+    await first.get_me()
+    with pytest.raises(errors.FloodWaitError) as caught:
+        await first(STATE())
+    assert caught.value.seconds == 77
+    assert (await bench.admin.calls("updates.getState", bot.id))[-1].outcome == "FLOOD_WAIT_77"
+    assert isinstance(await (await bench.client(bot))(STATE()), types.updates.State)
+
+
+@pytest.mark.parametrize(
+    ("message", "error", "code"),
+    [
+        ("PEER_FLOOD", errors.PeerFloodError, 400),
+        ("SLOWMODE_WAIT_9", errors.SlowModeWaitError, 420),
+        ("RPC_CALL_FAIL", errors.RpcCallFailError, 500),
+        ("CHAT_WRITE_FORBIDDEN", errors.ChatWriteForbiddenError, 403),
+    ],
+)
+async def test_errors_have_telegrams_codes(bench: Bench, message: str, error: type[errors.RPCError], code: int):
+    bot, _ = await bench.pair()
+    client = await bench.client(bot, request_retries=1, flood_sleep_threshold=0)
+    await bench.admin.add_fault("error", method="updates.getState", account=bot.id, message=message)
+    with pytest.raises(error) as caught:
+        await client._sender.send(STATE())  # the client itself would try again
+    assert (caught.value.code or type(caught.value).code) == code
+
+
+async def test_a_fault_skips_then_meets_so_many_calls_then_is_spent(bench: Bench):
+    bot, _ = await bench.pair()
+    client = await bench.client(bot)
+    fault = await bench.admin.add_fault(
+        "error", method="UPDATES.*", account=bot.id, message="PEER_FLOOD", skip=1, times=2
+    )
+    await client(STATE())
+    for _ in range(2):
+        with pytest.raises(errors.PeerFloodError):
+            await client(STATE())
+    await client(STATE())
+    fault = await bench.admin.fault(fault.id)
+    assert (fault.hits, fault.times_left, fault.spent) == (2, 0, True)
+
+
+async def test_a_dropped_answer_was_executed_all_the_same(bench: Bench):
+    bot, person = await bench.pair()
+    client = await bench.client(person)
+    peer = await client.get_input_entity(bot.username)
+    fault = await bench.admin.add_fault("drop_answer", method="messages.sendMessage", account=person.id, cut=True)
+    sending = asyncio.create_task(client(functions.messages.SendMessageRequest(peer, "once", random_id=101)))
+    await bench.admin.wait_fault(fault.id)
+    await asyncio.wait_for(sending, 10)
+    calls = await bench.admin.calls("messages.sendMessage", person.id)
+    assert [(call.outcome, call.random_id) for call in calls] == [("dropped", 101), ("ok", 101)]
+    assert [message.text for message in await bench.admin.messages(bot.id, person.id)] == ["once"]
+
+
+async def test_a_held_answer_comes_when_it_is_released(bench: Bench):
+    bot, person = await bench.pair()
+    client = await bench.client(person)
+    peer = await client.get_input_entity(bot.username)
+    fault = await bench.admin.add_fault("hold", method="messages.sendMessage", account=person.id)
+    sending = asyncio.create_task(client.send_message(peer, "held"))
+    await bench.admin.wait_for_call("messages.sendMessage", account=person.id, outcome="held")
+    assert len(await bench.admin.messages(bot.id, person.id)) == 1
+    assert not sending.done()
+    await bench.admin.release(fault.id)
+    assert (await asyncio.wait_for(sending, 5)).raw_text == "held"
+
+
+async def test_held_before_execution_nothing_has_happened_yet(bench: Bench):
+    bot, person = await bench.pair()
+    client = await bench.client(person)
+    peer = await client.get_input_entity(bot.username)
+    fault = await bench.admin.add_fault("hold", method="messages.sendMessage", account=person.id, before=True)
+    sending = asyncio.create_task(client.send_message(peer, "later"))
+    await bench.admin.wait_for_call("messages.sendMessage", account=person.id, outcome="held")
+    assert await bench.admin.messages(bot.id, person.id) == []
+    await bench.admin.remove_fault(fault.id)
+    await asyncio.wait_for(sending, 5)
+    assert len(await bench.admin.messages(bot.id, person.id)) == 1
+
+
+async def test_a_delay_delays_that_call_alone(bench: Bench):
+    bot, _ = await bench.pair()
+    client = await bench.client(bot)
+    await bench.admin.add_fault("delay", method="updates.getState", account=bot.id, delay=0.4)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    slow = asyncio.create_task(client(STATE()))
+    await client.get_me()
+    assert not slow.done()
+    await slow
+    assert loop.time() - begun >= 0.4
+
+
+async def test_a_cut_call_is_not_executed_and_the_client_comes_back(bench: Bench):
+    bot, person = await bench.pair()
+    client = await bench.client(person)
+    peer = await client.get_input_entity(bot.username)
+    await bench.admin.add_fault("cut", method="messages.sendMessage", account=person.id)
+    await asyncio.wait_for(client.send_message(peer, "in the end"), 10)
+    outcomes = [call.outcome for call in await bench.admin.calls("messages.sendMessage", person.id)]
+    assert outcomes == ["cut", "ok"]
+    assert [message.text for message in await bench.admin.messages(bot.id, person.id)] == ["in the end"]
+
+
+async def test_in_silence_calls_are_answered_and_updates_are_not_pushed(bench: Bench):
+    bot, person = await bench.pair()
+    client, got = await bench.client(bot), asyncio.Queue()
+    client.add_event_handler(got.put, events.NewMessage(incoming=True))
+    await client(STATE())
+    fault = await bench.admin.add_fault("silence", account=bot.id)
+    await bench.admin.send_message(person.id, bot.id, "unheard")
+    assert (await client(STATE())).pts == 2
+    assert got.empty()
+    await bench.admin.remove_fault(fault.id)
+    await client.catch_up()
+    assert (await asyncio.wait_for(got.get(), 10)).raw_text == "unheard"
+
+
+async def test_a_second_live_connection_kills_the_key_for_both(bench: Bench):
+    bot, _ = await bench.pair()
+    session = await bench.admin.create_session(bot.id)
+    first = await bench.client(session)
+    await first(STATE())
+    await bench.admin.add_fault("auth_key_duplicated", account=bot.id)
+    with pytest.raises(errors.AuthKeyDuplicatedError):
+        await bench.client(session)
+    with pytest.raises(errors.AuthKeyDuplicatedError):
+        await first(STATE())
+    assert [s.state for s in await bench.admin.sessions(bot.id)] == ["AUTH_KEY_DUPLICATED"]
+    await first.disconnect()
+    await bench.admin.clear_faults()
+    with pytest.raises(errors.AuthKeyDuplicatedError):
+        await bench.client(session)
+
+
+async def test_one_connection_after_another_is_no_duplicate(bench: Bench):
+    bot, _ = await bench.pair()
+    await bench.admin.update_settings(duplicate_keys="refuse")
+    session = await bench.admin.create_session(bot.id)
+    for _ in range(3):
+        client = await bench.client(session)
+        await client(STATE())
+        await client.disconnect()
+        await bench.admin.wait_connections(bot.id, count=0, exactly=True)
+
+
+@pytest.mark.parametrize("how", ["setting", "fault"])
+async def test_a_repeated_random_id_can_be_answered_with_an_error(bench: Bench, how: str):
+    bot, person = await bench.pair()
+    client = await bench.client(person)
+    request = functions.messages.SendMessageRequest(await client.get_input_entity(bot.username), "x", random_id=5)
+    await client(request)
+    if how == "setting":
+        await bench.admin.update_settings(random_id_repeat="duplicate")
+    else:
+        await bench.admin.add_fault("random_id_duplicate", account=person.id)
+    with pytest.raises(errors.RandomIdDuplicateError):
+        await client._sender.send(request)  # the client itself would try for 12 s
+    assert len(await bench.admin.messages(bot.id, person.id)) == 1
+
+
+async def test_a_repeated_random_id_is_answered_with_the_first_result(bench: Bench):
+    bot, person = await bench.pair()
+    client = await bench.client(person)
+    request = functions.messages.SendMessageRequest(await client.get_input_entity(bot.username), "x", random_id=5)
+    first, again = await client(request), await client(request)
+    assert (first.id, first.pts, first.date) == (again.id, again.pts, again.date)
+
+
+async def test_a_forgotten_key_is_answered_with_minus_404(bench: Bench):
+    bot, _ = await bench.pair()
+    client = await bench.client(bot, connection_retries=1)
+    await client(STATE())
+    await bench.admin.add_fault("forget_key", account=bot.id)
+    with pytest.raises((errors.AuthKeyNotFound, ConnectionError)):
+        await asyncio.wait_for(client(STATE()), 10)
+    with contextlib.suppress(errors.AuthKeyNotFound):
+        await client.disconnected
+
+
+@pytest.mark.parametrize("error", ["AUTH_KEY_UNREGISTERED", "SESSION_REVOKED", "SESSION_EXPIRED"])
+async def test_a_revoked_session_says_so_and_stays_connected(bench: Bench, error: str):
+    bot, _ = await bench.pair()
+    client = await bench.client(bot)
+    await client(STATE())
+    assert await bench.admin.revoke_sessions(bot.id, error=error) == 1
+    with pytest.raises(errors.UnauthorizedError) as caught:
+        await client(STATE())
+    assert type(caught.value) is errors.rpcerrorlist.rpc_errors_dict[error]
+    assert client.is_connected()
+
+
+async def test_deactivated_and_banned_accounts_are_told(bench: Bench):
+    bot, person = await bench.pair()
+    client = await bench.client(person)
+    await bench.admin.update_account(person.id, deactivated=True)
+    with pytest.raises(errors.UserDeactivatedError):
+        await client(STATE())
+    await bench.admin.update_account(person.id, deactivated=False, banned=True)
+    with pytest.raises(errors.UserDeactivatedBanError):
+        await client(STATE())
+    await bench.admin.update_account(person.id, banned=False)
+    await client.send_message(bot.username, "back")
+
+
+async def test_tokens_can_expire_and_be_replaced(bench: Bench):
+    bot, _ = await bench.pair()
+    await bench.admin.update_account(bot.id, token_expired=True)
+    with pytest.raises(errors.AccessTokenExpiredError):
+        await (await bench.client()).sign_in(bot_token=bot.token)
+    fresh = f"{bot.id}:AAanotherTokenOfTheSameBot"
+    await bench.admin.update_account(bot.id, token=fresh, token_expired=False)
+    with pytest.raises(errors.AccessTokenInvalidError):
+        await (await bench.client()).sign_in(bot_token=bot.token)
+    assert (await (await bench.client()).sign_in(bot_token=fresh)).id == bot.id
+
+
+async def test_refused_connections_and_a_hanging_handshake(bench: Bench):
+    await bench.admin.add_fault("refuse", times=1)
+    reader, writer = await asyncio.open_connection(bench.server.host, bench.server.port)
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+    fault = await bench.admin.add_fault("hang_handshake", times=1)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(_try_to_connect(bench), 1.5)
+    assert (await bench.admin.fault(fault.id)).hits == 1
+    await bench.client()
+
+
+async def test_a_wrong_salt_is_corrected_without_the_caller_noticing(bench: Bench):
+    bot, _ = await bench.pair()
+    client = await bench.client(bot)
+    await client(STATE())
+    fault = await bench.admin.add_fault("bad_salt", account=bot.id)
+    await client(STATE())
+    assert (await bench.admin.fault(fault.id)).hits == 1
+
+
+async def test_a_difference_can_meet_a_flood_wait(bench: Bench):
+    bot, _ = await bench.pair()
+    client = await bench.client(bot, flood_sleep_threshold=0)
+    await bench.admin.add_fault("error", method="updates.getDifference", account=bot.id, message="FLOOD_WAIT_3")
+    with pytest.raises(errors.FloodWaitError):
+        await client(functions.updates.GetDifferenceRequest(pts=1, date=None, qts=0))
+
+
+async def test_pts_set_back_is_what_a_restored_server_shows(bench: Bench):
+    bot, person = await bench.pair()
+    for number in range(3):
+        await bench.admin.send_message(person.id, bot.id, f"message {number}")
+    client = await bench.client(bot)
+    assert (await client(STATE())).pts == 4
+    await bench.admin.set_pts(bot.id, 2)
+    assert (await client(STATE())).pts == 2
+    ahead = await client(functions.updates.GetDifferenceRequest(pts=4, date=None, qts=0))
+    assert isinstance(ahead, types.updates.DifferenceEmpty)
+    behind = await client(functions.updates.GetDifferenceRequest(pts=1, date=None, qts=0))
+    assert [message.message for message in behind.new_messages] == ["message 0"]
+
+
+async def test_too_long_differences_say_so(bench: Bench):
+    bot, person = await bench.pair()
+    group = await bench.admin.create_group(
+        "Long", kind="supergroup", owner=person.id, members=[bot.id], admins=[bot.id]
+    )
+    await bench.admin.update_settings(difference_limit=2, channel_difference_limit=2)
+    for number in range(4):
+        await bench.admin.send_message(person.id, bot.id, f"private {number}")
+        await bench.admin.send_message(person.id, group.id, f"group {number}")
+    client = await bench.client(bot)
+    found = await client(functions.updates.GetDifferenceRequest(pts=1, date=None, qts=0))
+    assert isinstance(found, types.updates.DifferenceTooLong)
+    assert found.pts == (await bench.admin.state(bot.id)).pts
+    channel, empty = types.InputChannel(group.bare_id, 0), types.ChannelMessagesFilterEmpty()
+    request = functions.updates.GetChannelDifferenceRequest(channel, empty, pts=1, limit=100)
+    found = await client(request)
+    assert isinstance(found, types.updates.ChannelDifferenceTooLong)
+    assert found.dialog.pts == (await bench.admin.state(bot.id)).channels[group.id]
+    assert found.messages[0].message == "group 3"
+
+
+async def test_a_cut_by_the_admin_port_ends_the_accounts_connections_alone(bench: Bench):
+    bot, person = await bench.pair()
+    first, second = await bench.client(bot), await bench.client(person)
+    await first(STATE())
+    await second(STATE())
+    (stays,) = await bench.admin.wait_connections(person.id)
+    assert await bench.admin.cut(bot.id) == 1
+    await connected_again(first)
+    assert [c.id for c in await bench.admin.connections(person.id)] == [stays.id]
+
+
+async def test_a_person_blocks_a_bot_and_takes_it_back(bench: Bench):
+    bot, person = await bench.pair()
+    await bench.admin.send_message(person.id, bot.id, "/start")
+    client = await bench.client(bot)
+    peer = types.InputPeerUser(person.id, 0)
+    await client.send_message(peer, "one")
+    await bench.admin.block(person.id, bot.id)
+    with pytest.raises(errors.UserIsBlockedError):
+        await client.send_message(peer, "two")
+    await bench.admin.unblock(person.id, bot.id)
+    await client.send_message(peer, "three")
+    got = await bench.admin.messages(person.id, bot.id, incoming=True)
+    assert [message.text for message in got] == ["one", "three"]
+
+
+async def test_slow_mode_and_forbidden_writing_are_for_members_not_admins(bench: Bench):
+    bot, person = await bench.pair()
+    _, owner = await bench.pair()
+    group = await bench.admin.create_group("Slow", kind="supergroup", owner=owner.id, members=[bot.id, person.id])
+    await bench.admin.update_chat(group.id, slow_mode_seconds=30)
+    client = await bench.client(bot, flood_sleep_threshold=0)
+    peer = types.InputPeerChannel(group.bare_id, 0)
+    await client.send_message(peer, "one")
+    with pytest.raises(errors.SlowModeWaitError):
+        await client.send_message(peer, "two")
+    await bench.admin.send_message(owner.id, group.id, "owner 1")
+    await bench.admin.send_message(owner.id, group.id, "owner 2")
+    await bench.admin.update_chat(group.id, slow_mode_seconds=0, write_forbidden=True)
+    with pytest.raises(errors.ChatWriteForbiddenError):
+        await client.send_message(peer, "three")
+
+
+async def test_a_fault_that_does_not_exist_is_refused_by_name(bench: Bench):
+    with pytest.raises(AdminError, match="no fault 'explode'"):
+        await bench.admin.add_fault("explode")
+    with pytest.raises(AdminError, match="no option depth"):
+        await bench.admin.add_fault("cut", depth=3)
+    with pytest.raises(AdminError, match="no account or chat"):
+        await bench.admin.add_fault("cut", account="nobody_here")
+
+
+async def test_a_person_gets_all_replies_in_order_over_a_cut(bench: Bench):
+    bot, person = await bench.pair()
+    server = bench.server
+    async with Person(server.host, server.port, server.public_key, phone=person.phone, admin=bench.admin) as alice:
+        await alice.say(bot.username, "begin")
+        await bench.admin.send_message(bot.id, person.id, "reply 0")
+        assert (await alice.wait_reply(bot.username)).text == "reply 0"
+        fault = await bench.admin.add_fault("refuse")
+        await bench.admin.cut(person.id)
+        for number in range(1, 4):
+            await bench.admin.send_message(bot.id, person.id, f"reply {number}")
+        await bench.admin.remove_fault(fault.id)
+        got = await alice.wait_replies(bot.username, 4, timeout=20)
+        assert [reply.text for reply in got] == [f"reply {number}" for number in range(4)]
+        assert (await alice.wait_reply(bot.username)).text == "reply 1"
+
+
+async def _try_to_connect(bench: Bench) -> None:
+    session = StringSession()
+    session.set_dc(2, bench.server.host, bench.server.port)
+    client = TelegramClient(session, 1, "x", connection_retries=1)
+    try:
+        await client.connect()
+    finally:
+        await client.disconnect()
