@@ -5,6 +5,7 @@ The Diffie-Hellman numbers are real, the factorisation is a formality. It must n
 
 import hashlib
 import os
+import struct
 import time
 from typing import Any
 
@@ -61,7 +62,7 @@ class Handshake:
                 return self._req_dh_params(request), None
             if isinstance(request, functions.SetClientDHParamsRequest):
                 return self._set_client_dh_params(request)
-        except (TypeNotFoundError, BufferError, ValueError) as error:
+        except (TypeNotFoundError, BufferError, ValueError, struct.error, AttributeError) as error:
             raise HandshakeError(f"not understood: {error}") from error
         raise HandshakeError(f"unexpected {type(request).__name__}")
 
