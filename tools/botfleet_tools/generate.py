@@ -5,12 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from botfleet import conditions_page, crd
+from botfleet_tools import reference_pages
 
 ROOT = Path(__file__).parents[2]
 
 GENERATED: dict[str, Callable[[], str]] = {
     "crds/telegrambots.yaml": crd.render,
     "docs/conditions.md": conditions_page.render,
+    "docs/metrics.md": reference_pages.metrics,
+    "docs/settings.md": reference_pages.settings,
 }
 
 
