@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -257,3 +260,32 @@ def test_no_secret_is_in_the_operators_log(place: Place) -> None:
     assert "planted" not in log
     for secret in (place.runner().password, place.runner().redis_password, place.installation.key):
         assert secret not in log
+
+
+def not_ours(fields: dict[str, Any], value: Any, path: str) -> Iterator[str]:
+    """Leaves of an object that are not in our field manager's entry."""
+    if not fields:
+        return
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if f"f:{key}" not in fields:
+                yield f"{path}.{key}"
+            else:
+                yield from not_ours(fields[f"f:{key}"], inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        keys = [(json.loads(name[2:]), owned) for name, owned in fields.items() if name.startswith("k:")]
+        for element in value:
+            owned = next((o for key, o in keys if all(element.get(k) == v for k, v in key.items())), None)
+            if owned is None:
+                yield f"{path}[]"
+            else:
+                yield from not_ours(owned, element, f"{path}[]")
+
+
+def test_builders_leave_no_default_to_the_api_server(place: Place) -> None:
+    place.make()
+    for kind, name in CHILDREN:
+        body = json.loads(place.kubectl("get", kind, name, "-o", "json", "--show-managed-fields"))
+        (entry,) = [m for m in body["metadata"]["managedFields"] if m["manager"] == "botfleet-operator"]
+        content = {k: v for k, v in body.items() if k not in ("apiVersion", "kind", "metadata", "status")}
+        assert list(not_ours(entry["fieldsV1"], content, kind)) == []
