@@ -35,6 +35,7 @@ class Store:
 
     def __init__(self, engine: AsyncEngine, dialect: DialectName, timeout: float) -> None:
         self.engine = engine
+        self._slots = asyncio.Semaphore(_queue(engine).size())
         self.dialect = dialect
         self.timeout = timeout
         self._crowded_at = 0.0
@@ -100,6 +101,7 @@ class Store:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+        self._slots = asyncio.Semaphore(_queue(self.engine).size())
 
     @property
     def connections(self) -> int:
@@ -118,10 +120,12 @@ class Store:
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
-        if _queue(self.engine).checkedout():
-            self._crowded_at = time.monotonic()
-        yield
-        await self._close_idle()
+        # First come, first served: of the pool's own waiters one may starve beside tasks that ask again at once.
+        async with self._slots:
+            if _queue(self.engine).checkedout():
+                self._crowded_at = time.monotonic()
+            yield
+            await self._close_idle()
 
     async def _close_idle(self) -> None:
         """A while after a rush all connections are closed; the next statement opens the one that is needed.

@@ -99,6 +99,21 @@ async def test_prepared_statements_are_postgresqls(store: Store) -> None:
         await store.run_prepared("select 1", {})
 
 
+async def test_nobody_starves_beside_tasks_that_ask_again_at_once(store: Store) -> None:
+    done = asyncio.Event()
+
+    async def greedy() -> None:
+        while not done.is_set():
+            await own_bot(store)
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        for _ in range(4):
+            tasks.create_task(greedy())
+        for _ in range(10):
+            await own_bot(store)
+        done.set()
+
+
 async def test_connections_of_a_rush_are_closed_a_while_after_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     together = asyncio.Barrier(3)
 
