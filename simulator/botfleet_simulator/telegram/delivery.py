@@ -83,6 +83,7 @@ class Delivery:
         if post is not None and not self._server.messaging.visible(account, post):
             return
         view = View(self._world, account)
+        view.min_strangers = self._server.settings.min_users
         view.note(box.owner)
         update = view.update(box, entry)
         if update is not None:

@@ -28,10 +28,11 @@ ADMIN_RIGHTS = types.ChatAdminRights(
 class View:
     """The world through the eyes of one account; gathers the users and chats that an answer has to bring along."""
 
-    __slots__ = ("_known", "_peers", "me", "world")
+    __slots__ = ("_known", "_peers", "me", "min_strangers", "world")
 
     def __init__(self, world: World, me: Account, known: set[int] | None = None) -> None:
         """`known`: where to write down who was shown."""
+        self.min_strangers = False
         self.world = world
         self.me = me
         self._known = known
@@ -48,7 +49,8 @@ class View:
         accounts = self.world.accounts
         if self._known is not None:
             self._known.update(self._peers)
-        return [user(accounts[peer], self.me) for peer in self._peers if peer > 0 and peer in accounts]
+        found = (accounts[peer] for peer in self._peers if peer > 0 and peer in accounts)
+        return [min_user(a) if self._is_stranger(a) else user(a, self.me) for a in found]
 
     def shown(self) -> Iterable[int]:
         """Whom the answer brings along."""
@@ -155,6 +157,10 @@ class View:
             return types.UpdateShortMessage(user_id=post.peer_for(self.me.id), **common)
         return types.UpdateShortChatMessage(from_id=post.sender_id, chat_id=bare_id(post.target), **common)
 
+    def _is_stranger(self, account: Account) -> bool:
+        mine = self.world.box(self.me.id).dialogs
+        return self.min_strangers and account is not self.me and account.id not in mine
+
     def _mentions_me(self, post: Post) -> bool:
         if post.target > 0 or post.sender_id == self.me.id:
             return False
@@ -182,6 +188,20 @@ def user(account: Account, viewer: Account) -> Any:
         phone=account.phone if mine else None,
         bot=account.is_bot or None,
         bot_chat_history=(account.is_bot and not account.privacy_mode) or None,
+        bot_info_version=1 if account.is_bot else None,
+    )
+
+
+def min_user(account: Account) -> Any:
+    """An account as members of a group are shown to strangers: its hash is of no use to them."""
+    return types.User(
+        id=account.id,
+        min=True,
+        access_hash=access_hash(0, account.id),
+        first_name=account.first_name,
+        last_name=account.last_name,
+        username=account.username,
+        bot=account.is_bot or None,
         bot_info_version=1 if account.is_bot else None,
     )
 

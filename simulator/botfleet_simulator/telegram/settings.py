@@ -34,6 +34,10 @@ class Settings(BaseModel):
     message_ids_in_difference: bool = Field(
         default=True, description="updates.getDifference brings updateMessageID with the account's own messages"
     )
+    min_users: bool = Field(
+        default=False,
+        description="updates of supergroups show members without a private chat as `min`, with a useless hash",
+    )
     log_steps_kept: int = Field(
         default=20_000, ge=1, description="steps of a pts sequence that can be asked for at all"
     )

@@ -355,6 +355,37 @@ async def test_slow_mode_and_forbidden_writing_are_for_members_not_admins(bench:
         await client.send_message(peer, "three")
 
 
+async def test_strangers_in_a_group_can_be_shown_with_a_useless_hash(bench: Bench):
+    bot, person = await bench.pair()
+    group = await bench.admin.create_group("Min", kind="supergroup", owner=person.id, members=[bot.id], admins=[bot.id])
+    await bench.admin.update_settings(min_users=True)
+    client, got = await bench.client(bot), asyncio.Queue()
+    client.add_event_handler(got.put, events.NewMessage(incoming=True))
+    await client(STATE())
+    await bench.admin.send_message(person.id, group.id, "who am I?")
+    event = await asyncio.wait_for(got.get(), 10)
+    shown = event.message._sender
+    assert shown.min
+    with pytest.raises(errors.PeerIdInvalidError):
+        await client(functions.users.GetFullUserRequest(types.InputUser(person.id, shown.access_hash)))
+    peer = types.InputPeerChannel(group.bare_id, 0)
+    through = types.InputUserFromMessage(peer, event.id, person.id)
+    assert (await client(functions.users.GetFullUserRequest(through))).full_user.id == person.id
+
+
+async def test_short_updates_can_be_had_always_or_never(bench: Bench):
+    bot, person = await bench.pair()
+    client, got = await bench.client(bot), asyncio.Queue()
+    client.add_event_handler(got.put, events.NewMessage(incoming=True))
+    await client(STATE())
+    for short in ("always", False):
+        await bench.admin.update_settings(short_updates=short)
+        await bench.admin.send_message(person.id, bot.id, f"short: {short}")
+        event = await asyncio.wait_for(got.get(), 10)
+        assert event.raw_text == f"short: {short}"
+        assert (event.input_chat is None) == (short == "always")
+
+
 async def test_a_fault_that_does_not_exist_is_refused_by_name(bench: Bench):
     with pytest.raises(AdminError, match="no fault 'explode'"):
         await bench.admin.add_fault("explode")

@@ -61,6 +61,7 @@ def get_channel_difference(context: Context, request: Any) -> Any:
     box, settings = context.world.box(chat.id), context.server.settings
     steps = box.log.since(request.pts)
     view = context.view()
+    view.min_strangers = settings.min_users
     view.note(chat.id)
     if request.pts < box.log.floor or len(steps) > settings.channel_difference_limit:
         return _channel_too_long(context, view, box)
