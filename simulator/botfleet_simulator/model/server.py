@@ -22,7 +22,7 @@ EFFECTS: dict[str, frozenset[str]] = {
     "latency": frozenset({"delay"}),
     "hold": frozenset(),
     "hang": frozenset(),
-    "cut": frozenset({"after"}),
+    "cut": frozenset(),
     "broken_json": frozenset(),
     "empty": frozenset(),
     "length": frozenset(),
