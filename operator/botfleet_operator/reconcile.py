@@ -41,7 +41,8 @@ log = structlog.get_logger("botfleet.operator.reconcile")
 
 TELEGRAM_BOTS = Resource(GROUP, VERSION, PLURAL, KIND)
 _ROUNDS_MOST = 12
-_CONFLICT_SECONDS = 30.0  # an object without our label sends no news when it goes
+_UNWATCHED = frozenset({Reason.NAME_CONFLICT, Reason.SECRET_MISSING, Reason.SECRET_NOT_LABELLED})
+_LOOK_AGAIN_SECONDS = 30.0  # an object without our label sends no news when it comes or goes
 
 
 @dataclass(slots=True)
@@ -117,8 +118,8 @@ class Reconciler:
             return "failed"
         self._queue.succeeded(key)
         retry = waits if waits is not None else plan.retry_seconds
-        if retry is None and any(v.reason is Reason.NAME_CONFLICT for v in plan.verdicts):
-            retry = _CONFLICT_SECONDS
+        if retry is None and any(v.reason in _UNWATCHED for v in plan.verdicts):
+            retry = _LOOK_AGAIN_SECONDS
         if retry is not None:
             self._queue.add_after(key, retry)
         return "ok"

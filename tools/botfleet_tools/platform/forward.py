@@ -32,11 +32,20 @@ def forwarded(cluster: Cluster, namespace: str, target: str, *ports: int) -> Ite
             ],
             stdout=subprocess.PIPE, stderr=errors, text=True,
         )  # fmt: skip
+        drained: threading.Thread | None = None
         try:
-            yield _local_ports(process, target, ports)
+            local = _local_ports(process, target, ports)
+            # What it prints later (one line a connection) must not fill the pipe.
+            drained = threading.Thread(target=_drain, args=(process,), daemon=True)
+            drained.start()
+            yield local
         finally:
             process.terminate()
             process.wait(timeout=10)
+            if drained is not None:
+                drained.join(timeout=10)
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def _local_ports(process: "subprocess.Popen[str]", target: str, ports: tuple[int, ...]) -> dict[int, int]:
@@ -54,6 +63,9 @@ def _local_ports(process: "subprocess.Popen[str]", target: str, ports: tuple[int
         watchdog.cancel()
     if len(found) < len(ports):
         raise ToolError(f"port-forward to {target} did not come up within {START_SECONDS:.0f} s")
-    # What it prints later (one line a connection) must not fill the pipe.
-    threading.Thread(target=lambda: [None for _ in process.stdout or ()], daemon=True).start()
     return dict(zip(ports, found, strict=True))
+
+
+def _drain(process: "subprocess.Popen[str]") -> None:
+    for _ in process.stdout or ():
+        pass

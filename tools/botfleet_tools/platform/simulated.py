@@ -216,14 +216,27 @@ def _objects(simulation: Simulation, image: str) -> list[dict[str, Any]]:
     return [
         secret(NAMESPACE, "telegram-files", files),
         secret(NAMESPACE, "model-files", keys),
-        _deployment("telegram", image, telegram, MTPROTO_PORT),
+        # Telegram does not forget its accounts' keys when it is updated; bots would have to log in anew.
+        _claim("telegram-state"),
+        _deployment(
+            "telegram", image, telegram, MTPROTO_PORT, {"persistentVolumeClaim": {"claimName": "telegram-state"}}
+        ),
         _service("telegram", MTPROTO_PORT),
-        _deployment("model", image, model, 8080),
+        _deployment("model", image, model, 8080, {"emptyDir": {}}),
         _service("model", 8080),
     ]
 
 
-def _deployment(name: str, image: str, args: list[str], port: int) -> dict[str, Any]:
+def _claim(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+
+
+def _deployment(name: str, image: str, args: list[str], port: int, state: dict[str, Any]) -> dict[str, Any]:
     container = {
         "name": "simulator",
         "image": image,
@@ -265,7 +278,7 @@ def _deployment(name: str, image: str, args: list[str], port: int) -> dict[str, 
                     "containers": [container],
                     "volumes": [
                         {"name": "files", "secret": {"secretName": f"{name}-files"}},
-                        {"name": "state", "emptyDir": {}},
+                        {"name": "state", **state},
                     ],
                 },
             },
