@@ -224,6 +224,7 @@ def _sqlite(url: URL, pool: int, statement_timeout: float | None) -> Store:
     )
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    sa.event.listen(engine.sync_engine, "invalidate", _roll_back_sqlite)
     return Store(engine, "sqlite", limit)
 
 
@@ -239,6 +240,11 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _roll_back_sqlite(connection: Any, _record: Any, _error: BaseException | None) -> None:
+    # Closing does not end a transaction whose cancelled statement still has a cursor: the file would stay locked.
+    connection.rollback()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
