@@ -9,7 +9,7 @@ from botfleet_tools.errors import ToolError
 from botfleet_tools.progress import Progress
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help="The demo.", pretty_exceptions_enable=False)
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 @cli.command()

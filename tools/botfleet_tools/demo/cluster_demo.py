@@ -89,7 +89,10 @@ async def _talk(cluster: Cluster, simulation: simulated.Simulation, console: Con
 
 def _show_manifest(console: Console, path: Path) -> None:
     console.print(f"\n[bold]Applied: {path.relative_to(ROOT)}[/] (and spa.yaml, support.yaml)\n")
-    console.print(Syntax(path.read_text(), "yaml", background_color="default"))
+    if console.is_terminal:
+        console.print(Syntax(path.read_text(), "yaml", background_color="default", word_wrap=True))
+    else:
+        console.print(path.read_text(), markup=False)
 
 
 def _how_to_go_on(console: Console, cluster: Cluster, seconds: float) -> None:
