@@ -203,6 +203,17 @@ def upgrade() -> None:
         sa.Column("renewed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("health", JSON, nullable=True, comment="botfleet.health.Health"),
         sa.Column("health_changed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "expires_at between '2000-01-01' and '3000-01-01'", name=op.f("ck_leases_expires_at_is_a_time")
+        ),
+        sa.CheckConstraint(
+            "renewed_at between '2000-01-01' and '3000-01-01'", name=op.f("ck_leases_renewed_at_is_a_time")
+        ),
+        sa.CheckConstraint(
+            "health_changed_at between '2000-01-01' and '3000-01-01'",
+            name=op.f("ck_leases_health_changed_at_is_a_time"),
+        ),
+        sa.CheckConstraint("length(cast(health as text)) <= 1024", name=op.f("ck_leases_health_is_small")),
         sa.ForeignKeyConstraint(["bot_id"], ["bots.id"], name=op.f("fk_leases_bots"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("bot_id", name=op.f("pk_leases")),
     )

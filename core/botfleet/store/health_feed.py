@@ -62,9 +62,9 @@ class HealthFeed:
 
 def _row(row: Any) -> HealthRow:
     age = None if row.renewed_at is None else (row.as_of - row.renewed_at).total_seconds()
-    return HealthRow(
-        row.bot_id, row.holder, row.expires_at, row.renewed_at, age, _understood(row.health), row.health_changed_at
-    )
+    # A stamp of the future would make the operator ask from there, and hear nothing of the other bots.
+    changed_at = None if row.health_changed_at is None else min(row.health_changed_at, row.as_of)
+    return HealthRow(row.bot_id, row.holder, row.expires_at, row.renewed_at, age, _understood(row.health), changed_at)
 
 
 def _understood(value: Any) -> Health | None:

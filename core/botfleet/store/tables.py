@@ -142,6 +142,12 @@ leases = sa.Table(
     sa.Column("renewed_at", UtcDateTime),
     sa.Column("health", Json, comment="botfleet.health.Health"),
     sa.Column("health_changed_at", UtcDateTime, index=True),
+    # The operator reads what a bot's role wrote here: nothing that its driver or its parser cannot take may stand in it.
+    *(
+        sa.CheckConstraint(f"{column} between '2000-01-01' and '3000-01-01'", name=f"{column}_is_a_time")
+        for column in ("expires_at", "renewed_at", "health_changed_at")
+    ),
+    sa.CheckConstraint("length(cast(health as text)) <= 1024", name="health_is_small"),
 )
 
 accounts = sa.Table(

@@ -1,6 +1,7 @@
 """With a bot's own credentials: its own rows and nothing else. Over all tables of the metadata, on both servers."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from botfleet.store import privileges
 from botfleet.store.account import AccountRepository
 from botfleet.store.bots import Bot
 from botfleet.store.engine import Store
+from botfleet.store.health_feed import HealthFeed
 from botfleet.store.lease import LeaseRepository
 from botfleet.store.messages import MessagePath
 from botfleet.store.rows import Intake, PeerRow, UpdateState
@@ -306,6 +308,35 @@ async def test_the_operator_needs_no_right_that_a_superuser_has(installation: In
             "select pg_get_userbyid(datdba) from pg_database where datname = %s", (DATABASE,)
         ).fetchone()
         assert owner == (OWNER,)
+
+
+@pytest.mark.parametrize("column", ["expires_at", "renewed_at", "health_changed_at"])
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
+async def test_a_bot_cannot_write_a_time_that_the_operator_cannot_read(
+    thief: psycopg.Connection[Any], column: str, time: str
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        thief.execute(sql.SQL("update botfleet.leases set {} = %s").format(sql.Identifier(column)), (time,))
+
+
+@pytest.mark.parametrize("health", ['"' + "x" * 2000 + '"', "[" * 600 + "]" * 600])
+async def test_a_bot_cannot_write_a_health_that_the_operator_cannot_read(
+    thief: psycopg.Connection[Any], health: str
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        thief.execute("update botfleet.leases set health = %s::jsonb", (health,))
+
+
+async def test_a_stamp_of_the_future_hides_no_other_bot(
+    operator: Store, bot: Bot, thief: psycopg.Connection[Any]
+) -> None:
+    nested = "[" * 500 + "]" * 500
+    thief.execute("update botfleet.leases set health = %s::jsonb, health_changed_at = '2999-01-01'", (nested,))
+    rows = await HealthFeed(operator).all()
+    (stolen,) = [row for row in rows if row.bot_id == bot.id]
+    assert stolen.health is None
+    assert stolen.changed_at is not None
+    assert stolen.changed_at <= datetime.now(UTC) + timedelta(minutes=1)
 
 
 async def test_a_bot_cannot_take_anothers_lease(
