@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
+LOOK_PAUSE_SECONDS = 0.01
+
 
 class Numbered(Protocol):
     """What a recorder keeps: its items carry the number that they were recorded under."""
@@ -98,6 +100,6 @@ class Recorder(Generic[Item]):
         def found() -> list[Item]:
             return [item for item in self.after(after) if wanted(item)]
 
-        if not await self.pulse.until(lambda: len(found()) >= count, timeout):
+        if not await self.pulse.until(lambda: len(found()) >= count, timeout, pause=LOOK_PAUSE_SECONDS):
             return None
         return found()

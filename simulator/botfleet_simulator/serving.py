@@ -20,7 +20,8 @@ SHUTDOWN_SECONDS = 1.0
 @contextlib.asynccontextmanager
 async def http_site(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
     """Serve an application; yields the port."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    # With cancellation a handler learns that its client has gone: long polls and held answers end.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handler_cancellation=True)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

@@ -59,6 +59,7 @@ class Account:
     deactivated: bool = False
     banned: bool = False
     about: str | None = None
+    fixed_code: str | None = None
     blocked: set[int] = field(default_factory=set)
     commands: list[tuple[str, str]] = field(default_factory=list)
 

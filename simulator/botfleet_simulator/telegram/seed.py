@@ -53,6 +53,7 @@ class Person(_Entry):
     username: str | None = None
     password: str | None = None
     session: str | None = None
+    code: str | None = Field(default=None, pattern=r"^\d{5}$")
 
 
 class Group(_Entry):
@@ -118,7 +119,7 @@ def _person(server: Server, person: Person) -> None:
         account = world.add_account("person", person.name, account_id=person.id, phone=person.phone)
     elif person.id is not None and person.id != account.id:
         raise TakenError("a person's phone number belongs to another id")
-    account.first_name, account.last_name = person.name, person.last_name
+    account.first_name, account.last_name, account.fixed_code = person.name, person.last_name, person.code
     if person.password is not None and account.password is None:
         account.password = srp.make(person.password)
     world.rename(account, person.username)

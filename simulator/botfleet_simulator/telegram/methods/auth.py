@@ -59,7 +59,8 @@ def _sent_code(context: Context, phone: str) -> Any:
     account = context.world.of_phone(phone)
     if account is not None and account.banned:
         raise RpcError("PHONE_NUMBER_BANNED")
-    code = LoginCode(f"{secrets.randbelow(100_000):05d}", secrets.token_hex(8), time.time())
+    fixed = account.fixed_code if account is not None else None
+    code = LoginCode(fixed or f"{secrets.randbelow(100_000):05d}", secrets.token_hex(8), time.time())
     context.server.codes[phone] = code
     context.server.changes.beat()
     return types.auth.SentCode(type=types.auth.SentCodeTypeApp(len(code.code)), phone_code_hash=code.hash, timeout=60)

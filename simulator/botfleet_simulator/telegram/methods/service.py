@@ -17,14 +17,21 @@ from botfleet_simulator.telegram.world import now
 F = functions.help
 
 
-@lru_cache(maxsize=8)
 def public_address(host: str) -> str:
-    """The address that clients are told: names are resolved, "any" becomes loopback."""
+    """The address that clients are told: names are resolved, "any" and what cannot be resolved become loopback."""
     try:
         found = ipaddress.ip_address(host)
     except ValueError:
-        return socket.gethostbyname(host)
+        try:
+            return _resolved(host)
+        except OSError:
+            return "127.0.0.1"
     return "127.0.0.1" if found.is_unspecified else host
+
+
+@lru_cache(maxsize=8)
+def _resolved(host: str) -> str:
+    return socket.gethostbyname(host)
 
 
 @method(F.GetConfigRequest, public=True)
