@@ -182,6 +182,7 @@ class Operator:
             heartbeat_seconds=settings.heartbeat_seconds,
         )
         world.pods_moved = poll.unsettle
+        poll.recovered = self._reconciler.try_again
         self._background.start("health", poll.run())
         self._background.start("users and roles", Reassert(ledger, self.metrics, self._later).run())
         sweeper = Sweeper(

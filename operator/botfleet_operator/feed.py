@@ -29,6 +29,10 @@ _BUS_EVERY_SECONDS = 5.0
 _ROLES_EVERY_SECONDS = 60.0
 
 
+def _nothing() -> None:
+    """Before anybody listens."""
+
+
 class HealthPoll:
     """Reads changed health, and now and then all of it; `enqueue(key, seconds)` is called for each bot with news."""
 
@@ -47,6 +51,7 @@ class HealthPoll:
         self._all_at = float("-inf")
         self._unsettled_until = float("-inf")
         self._answered_at = time.monotonic()
+        self.recovered: Callable[[], None] = _nothing
 
     def unsettle(self) -> None:
         """Pods come or go: for a while look at all leases, since a new holder with the same health leaves no stamp."""
@@ -61,6 +66,7 @@ class HealthPoll:
                 await self.once()
                 if failing:
                     log.info("health_readable_again")
+                    self.recovered()
                 failing = False
             except StoreError as error:
                 self._metrics.store_failures.labels("database").inc()

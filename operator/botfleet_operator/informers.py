@@ -38,6 +38,7 @@ class Record(Protocol):
 R = TypeVar("R", bound=Record)
 
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.2, 20.0
+_PAGE_OF_METADATA, _PAGE_OF_OBJECTS = 500, 50  # a Secret may have a megabyte, and a page is in memory at once
 
 
 class Informer(Generic[R]):
@@ -77,8 +78,11 @@ class Informer(Generic[R]):
         return len(self._records)
 
     def put(self, record: R) -> None:
-        """What an own write was answered with; older news from the watch does not undo it. The watch's own word on this
-        version, which may know more (a Deployment's pod template), still replaces it."""
+        """What an own write was answered with (the writer knows: no change is told).
+
+        Older news from the watch does not undo it; the watch's own word on this version, which may know more (a
+        Deployment's pod template), still replaces it.
+        """
         self._store(record, watched=False)
 
     def amend(self, record: R) -> None:
@@ -125,7 +129,11 @@ class Informer(Generic[R]):
         seen: set[ObjectName] = set()
         version = ""
         async for page in self._api.list_pages(
-            self.resource, scope, selector=self._selector, metadata_only=self._metadata_only
+            self.resource,
+            scope,
+            selector=self._selector,
+            metadata_only=self._metadata_only,
+            page_size=_PAGE_OF_METADATA if self._metadata_only else _PAGE_OF_OBJECTS,
         ):
             version = page.resource_version
             for item in page.items:
@@ -172,7 +180,7 @@ class Informer(Generic[R]):
             return
         self._buried.pop(key, None)
         self._records[key] = record
-        if old != record:
+        if watched and old != record:
             self._changed(old, record)
 
     def _drop(self, key: ObjectName, version: int) -> None:

@@ -41,8 +41,9 @@ log = structlog.get_logger("botfleet.operator.reconcile")
 
 TELEGRAM_BOTS = Resource(GROUP, VERSION, PLURAL, KIND)
 _ROUNDS_MOST = 12
-_UNWATCHED = frozenset({Reason.NAME_CONFLICT, Reason.SECRET_MISSING, Reason.SECRET_NOT_LABELLED})
-_LOOK_AGAIN_SECONDS = 30.0  # an object without our label sends no news when it comes or goes
+# What sends no news when it comes or goes: an object without our label; a binding that nobody has proved in time.
+_UNWATCHED = frozenset({Reason.NAME_CONFLICT, Reason.SECRET_MISSING, Reason.SECRET_NOT_LABELLED, Reason.ACCOUNT_IN_USE})
+_LOOK_AGAIN_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -75,7 +76,13 @@ class Reconciler:
         self._queue, self._remover, self._metrics, self._now = queue, remover, metrics, now
         self._applier = Applier(api, world, ledger, guard)
         self._written: dict[BotKey, _Written] = {}
+        self._failing: set[BotKey] = set()
         self.phases: dict[BotKey, str] = {}  # for the metric
+
+    def try_again(self) -> None:
+        """What everything depends on is back: nobody waits for the end of a back-off."""
+        for key in self._failing:
+            self._queue.add(key)
 
     async def handle(self, key: BotKey) -> None:
         """One reconcile, with its result in queue and metrics. Unexpected errors are raised and end the worker."""
@@ -99,6 +106,7 @@ class Reconciler:
             waits = await self._remover.clean_up(key)
             self._written.pop(key, None)
             self.phases.pop(key, None)
+            self._failing.discard(key)
             if waits is None:
                 self._queue.forget(key)
             else:
@@ -114,8 +122,10 @@ class Reconciler:
         if plan.wanted_account:
             self._world.wait_for(plan.wanted_account, key)
         if scratch.failures:
+            self._failing.add(key)
             self._queue.failed(key, at_least=max(f.seconds for f in scratch.failures.values()))
             return "failed"
+        self._failing.discard(key)
         self._queue.succeeded(key)
         retry = waits if waits is not None else plan.retry_seconds
         if retry is None and any(v.reason in _UNWATCHED for v in plan.verdicts):

@@ -68,7 +68,7 @@ async def server() -> AsyncIterator[Server]:
 async def api(server: Server) -> AsyncIterator[KubeApi]:
     made = KubeApi(
         Credentials(kopf.ConnectionInfo(server=server.url, token="planted-token")),
-        timeout_seconds=0.3,
+        timeout_seconds=30,
         watch_idle_seconds=0.2,
     )
     yield made
@@ -115,14 +115,16 @@ async def test_absence_is_none_for_a_get_and_no_error_for_a_delete(server: Serve
         await api.apply(SECRETS, "ns", "x", {})
 
 
-async def test_no_answer_in_time_is_unreachable(server: Server, api: KubeApi) -> None:
+async def test_no_answer_in_time_is_unreachable(server: Server) -> None:
     async def hang(_: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
         raise AssertionError
 
     server.answer = hang
+    hasty = KubeApi(Credentials(kopf.ConnectionInfo(server=server.url)), timeout_seconds=0.1)
     with pytest.raises(UnreachableError):
-        await api.get(SECRETS, "ns", "x")
+        await hasty.get(SECRETS, "ns", "x")
+    await hasty.close()
 
 
 async def test_a_refused_connection_and_nonsense_are_errors_of_ours(server: Server) -> None:

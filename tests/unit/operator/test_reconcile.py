@@ -66,7 +66,7 @@ class Rig:
     def show(self, name: str = "concierge", uid: str = "uid-1", **spec: Any) -> BotRecord:
         """The bot and all Secrets appear in the watches."""
         for record in samples.secrets().values():
-            self.world.secrets.put(record)
+            self.world.secrets._store(record)
         base = samples.bot(**spec)
         record = replace(base, name=name, uid=uid, version=self.api.version)
         metadata = {"namespace": "hotel", "name": name, "uid": uid}
@@ -159,7 +159,7 @@ async def test_without_redis_the_bot_is_made_and_without_database_it_is_not(rig:
     assert ("apply", "Deployment", "concierge") in rig.api.writes()
     other = rig.show("second", "uid-2", account=account("second"))
     rig.roles.away = True
-    rig.world.secrets.put(replace(samples.secret("second", token="77:AAx"), name="second"))
+    rig.world.secrets._store(replace(samples.secret("second", token="77:AAx"), name="second"))
     assert rig.reason(await rig.reconcile(other.name), "Provisioned") == "DatabaseUnavailable"
     assert ("apply", "Deployment", "second") not in rig.api.writes()
 
@@ -359,7 +359,7 @@ async def test_health_becomes_status_and_only_news_wakes_a_bot(rig: Rig) -> None
     assert status["phase"] == "Running"
     assert rig.ledger.bound_to(identity.bot_id)[0].proved
     rig.world.pods_moved = poll.unsettle
-    rig.world.pods.put(pod())
+    rig.world.pods._store(pod())
     await leases.report(lease, health(record, connected=False))
     await poll.once()
     assert len(told) == 2
@@ -384,6 +384,21 @@ async def test_old_news_is_no_news(rig: Rig) -> None:
     rig.ledger.heard([row])
     assert rig.ledger.silence() == [KEY_OF]
     assert rig.ledger.silence() == []
+
+
+async def test_bots_that_failed_are_tried_again_when_the_database_is_back(rig: Rig) -> None:
+    rig.show()
+    rig.roles.away = True
+    await rig.reconcile()
+    while len(rig.queue):
+        rig.queue.done(await rig.queue.get())
+    rig.roles.away = False
+    rig.reconciler.try_again()
+    assert await rig.queue.get() == KEY_OF
+    await rig.reconcile()
+    rig.queue.done(KEY_OF)
+    rig.reconciler.try_again()
+    assert len(rig.queue) == 0
 
 
 @pytest.mark.looptime
@@ -467,13 +482,13 @@ async def test_only_bots_that_use_a_secret_are_woken_by_it(rig: Rig) -> None:
     rig.show("second", "uid-2", account=account("other"))
     while len(rig.queue):
         rig.queue.done(await rig.queue.get())
-    rig.world.secrets.put(replace(samples.secret("other", token="5:x"), version=50))
+    rig.world.secrets._store(replace(samples.secret("other", token="5:x"), version=50))
     assert await rig.queue.get() == BotKey("hotel", "second")
     assert len(rig.queue) == 0
     rig.queue.done(BotKey("hotel", "second"))
-    rig.world.secrets.put(replace(samples.secret("other", token="5:x"), version=60))  # touched, not changed
+    rig.world.secrets._store(replace(samples.secret("other", token="5:x"), version=60))  # touched, not changed
     assert len(rig.queue) == 0
     rig.hide("second", "uid-2")
     rig.queue.done(await rig.queue.get())
-    rig.world.secrets.put(replace(samples.secret("other", token="6:x"), version=70))
+    rig.world.secrets._store(replace(samples.secret("other", token="6:x"), version=70))
     assert len(rig.queue) == 0
