@@ -172,7 +172,7 @@ class OperatorProcess:
         assert self.process.poll() is None, f"the operator has ended:\n{self.log.read_text()[-4000:]}"
         return self.metrics().get("botfleet_operator_leader") == 1
 
-    def wait_leading(self, deadline: float = 30.0) -> OperatorProcess:
+    def wait_leading(self, deadline: float = 60.0) -> OperatorProcess:
         eventually(self.leads, deadline=deadline, what="the operator leads")
         return self
 
@@ -245,7 +245,7 @@ class Installation:
             "BOTFLEET_INSTALLATION_KEY_FILE": str(self.folder / "key"),
             "BOTFLEET_RUNNER_IMAGE": "registry.example/botfleet/runner:test",
             "BOTFLEET_RUNNER_LEASE_TERM_SECONDS": "2",
-            "BOTFLEET_LEADER_LEASE_SECONDS": "5",
+            "BOTFLEET_LEADER_LEASE_SECONDS": "15",
             "BOTFLEET_SWEEP_SECONDS": "0.5",
             **changes,
         }
@@ -297,7 +297,7 @@ class Place:
         return next((c for c in conditions if c["type"] == kind), {})
 
     def wait(
-        self, kind: str, status: str, reason: str | None = None, *, name: str = "concierge", deadline: float = 15.0
+        self, kind: str, status: str, reason: str | None = None, *, name: str = "concierge", deadline: float = 30.0
     ) -> dict[str, Any]:
         """The condition once it is so, seen for the object as it is now."""
 

@@ -68,7 +68,7 @@ def test_fifty_bots_are_made_with_few_writes_and_then_nothing_is_written(fleet: 
     eventually(lambda: operator.metrics()["botfleet_operator_queue_depth"] == 0)
     writes = audited(fleet)
     memory = operator.metrics()["process_resident_memory_bytes"] / 2**20
-    print(f"{BOTS} bots: made after {seconds:.1f} s, {len(writes) / BOTS:.2f} writes a bot, {memory:.0f} MiB")  # noqa: T201 -- with -s: the measurement
+    print(f"{BOTS} bots: made after {seconds:.1f} s, {len(writes) / BOTS:.2f} writes a bot, {memory:.0f} MiB")
     assert len(writes) <= WRITES_A_BOT * BOTS, Counter(f"{e['verb']} {e['objectRef']['resource']}" for e in writes)
     assert all(e["responseStatus"]["code"] < 300 for e in writes)
     until = time.monotonic() + 10
