@@ -121,5 +121,5 @@ def test_outages_of_database_and_redis_pass_and_lost_users_are_made_again(own_se
     assert place.exists("deployment", "late")  # a bot answers without Redis
     own_servers.redis.start()
     place.wait("Provisioned", "True", name="late", deadline=30)
-    assert len(own_servers.redis_users()) == 2
+    eventually(lambda: len(own_servers.redis_users()) == 2, deadline=20, what="the early one too")
     assert operator.get("/livez") == 200
