@@ -3,17 +3,18 @@ side; within one chat everything is in order. A message never lives only here: t
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Protocol
 
 import structlog
 
 from botfleet.effective import EffectiveSpec
 from botfleet.store.errors import StoreUnavailable
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import Draft, InboxRow, NewerPending
+from botfleet.store.rows import Draft, InboxRow, NewerPending, Stored
 from botfleet.store.tables import InboxState
 from botrunner.backoff import backoff
 from botrunner.conversation import texts
@@ -28,8 +29,9 @@ from botrunner.conversation.policy import (
     next_step,
 )
 from botrunner.conversation.prompt import assemble
+from botrunner.conversation.workers import Workers
 from botrunner.metrics import Metrics
-from botrunner.model.provider import Answer, ChatMessage, ModelProvider
+from botrunner.model.provider import Answer, ChatMessage, NoAnswer
 from botrunner.telegram.format import split
 from botrunner.telegram.ids import random_id
 from botrunner.telegram.types import Me
@@ -39,6 +41,14 @@ log = structlog.get_logger()
 CONCURRENT_REPLIES = 5  # replies beyond the first wait
 LONGEST_DEBOUNCE = 5  # times debounceSeconds: somebody who never pauses is answered all the same
 GENERATIONS = 3  # generated again at most so often because of newer messages
+STORE_SECONDS = 5.0  # at most between two tries of the store
+
+
+class Model(Protocol):
+    """What is needed of `model.provider.ModelProvider`."""
+
+    async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
+        """One call."""
 
 
 class Conversations:
@@ -48,7 +58,7 @@ class Conversations:
         self,
         path: MessagePath,
         spec: EffectiveSpec,
-        model: ModelProvider,
+        model: Model,
         me: Me,
         stored: Callable[[int], None],
         metrics: Metrics,
@@ -57,90 +67,70 @@ class Conversations:
     ) -> None:
         self._path, self._spec, self._model, self._me = path, spec, model, me
         self._stored, self._metrics, self._now = stored, metrics, now
-        self._poked: dict[int, asyncio.Event] = {}
-        self._tasks: asyncio.TaskGroup | None = None
         self._slots = asyncio.Semaphore(CONCURRENT_REPLIES)
         self._stop = asyncio.Event()
-        self._look = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._workers = Workers("chat", self._chat, self._pending_chats)
 
     def poke(self, peer_ids: Iterable[int]) -> None:
         """These chats have pending messages."""
-        for peer_id in peer_ids:
-            event = self._poked.get(peer_id)
-            if event is not None:
-                event.set()
-            elif self._tasks is not None and not self._stop.is_set():
-                self._poked[peer_id] = asyncio.Event()
-                self._idle.clear()
-                self._tasks.create_task(self._chat(peer_id), name=f"chat-{peer_id}")
+        self._workers.poke_all(peer_ids)
 
     async def drain(self) -> None:
         """Begins nothing new and waits until the answers under way are stored."""
         self._stop.set()
-        for event in self._poked.values():
-            event.set()
-        await self._idle.wait()
+        self._workers.close()
+        await self._workers.idle()
 
     def look_again(self) -> None:
         """Some chats may have pending messages of which nobody has told."""
-        self._look.set()
+        self._workers.look_again()
 
     async def run(self) -> None:
         """Answers what a former run left, then what comes, until cancelled."""
-        async with asyncio.TaskGroup() as self._tasks:
-            while True:
-                self._look.clear()
-                with contextlib.suppress(
-                    StoreUnavailable
-                ):  # the connection ends with the store and is made anew: looked again
-                    await self._poke_pending()
-                await self._look.wait()
+        await self._workers.run()
 
-    async def _poke_pending(self) -> None:
-        after: int | None = None
-        while peer_ids := await self._path.pending_chats(limit=100, after=after):
-            self.poke(peer_ids)
-            after = peer_ids[-1]
+    async def _pending_chats(self, after: int | None) -> list[int]:
+        return await self._path.pending_chats(limit=100, after=after)
 
-    async def _chat(self, peer_id: int) -> None:
+    async def _chat(self, peer_id: int, poked: asyncio.Event) -> None:
         failures = 0
-        try:
-            while not self._stop.is_set():
-                try:
-                    if not await self._one_step(peer_id):
-                        if not self._poked[peer_id].is_set():
-                            break
-                        self._poked[peer_id].clear()
-                    failures = 0
-                except (StoreUnavailable, _NoAnswerYetError) as error:
-                    failures += 1
-                    await self._pause(getattr(error, "retry_after", None) or backoff(failures))
-        finally:
-            del self._poked[peer_id]
-            if not self._poked:
-                self._idle.set()
+        again_at = 0.0  # when the model may be asked again
+        while not self._stop.is_set():
+            try:
+                left = await self._one_step(peer_id, poked, again_at)
+            except StoreUnavailable:
+                failures += 1
+                await self._pause(backoff(failures, first=0.5, longest=STORE_SECONDS))
+            except _NoAnswerYetError as error:
+                failures += 1
+                again_at = time.monotonic() + (error.retry_after or backoff(failures))
+            else:
+                failures = failures if left is _Left.WAITED else 0
+                if left is _Left.NOTHING and not poked.is_set():
+                    return
 
-    async def _one_step(self, peer_id: int) -> bool:
-        """Does the next thing in this chat; False when nothing is left."""
-        self._poked[peer_id].clear()
+    async def _one_step(self, peer_id: int, poked: asyncio.Event, again_at: float) -> "_Left":
+        """Does the next thing in this chat."""
+        poked.clear()
         rows = await self._path.pending(peer_id)
         step = await self._decide(peer_id, rows)
         match step:
             case None:
-                return False
-            case SkipMessages(message_ids=ids, reason=reason):
-                await self._path.close_inbox(peer_id, ids, InboxState.SKIPPED, reason.value)
-                self._metrics.skipped.labels(reason.value).inc(len(ids))
+                return _Left.NOTHING
+            case SkipMessages():
+                await self._skip(peer_id, step)
             case RunCommand(message_id=message_id, command=command):
                 await self._command(next(r for r in rows if r.message_id == message_id), command)
+            case AskModel() if (seconds := again_at - time.monotonic()) > 0:
+                # A poke ends the wait, not the back-off: what came may be a command, which needs no model.
+                await _set_within(poked, seconds)
+                return _Left.WAITED
             case AskModel():
-                await self._debounce(peer_id, rows)
+                await self._debounce(rows, poked)
                 async with self._slots:
                     if not self._stop.is_set():
                         await self._answer(peer_id)
-        return True
+        return _Left.MAYBE_MORE
 
     async def _decide(self, peer_id: int, rows: Sequence[InboxRow]) -> SkipMessages | RunCommand | AskModel | None:
         if not rows:
@@ -153,40 +143,68 @@ class Conversations:
         pending = [Pending(r.message_id, r.text, r.date) for r in rows]
         return next_step(pending, facts, self._spec.persona, self._me.username, self._now())
 
-    async def _debounce(self, peer_id: int, rows: Sequence[InboxRow]) -> None:
+    async def _skip(self, peer_id: int, step: SkipMessages) -> None:
+        await self._path.close_inbox(peer_id, step.message_ids, InboxState.SKIPPED, step.reason.value)
+        self._metrics.skipped.labels(step.reason.value).inc(len(step.message_ids))
+
+    async def _debounce(self, rows: Sequence[InboxRow], poked: asyncio.Event) -> None:
         """Waits until nothing came for `debounceSeconds`, counted from the newest message's arrival."""
         quiet = self._spec.conversation.debounce_seconds
         since = (self._now() - max(row.received_at for row in rows)).total_seconds()
         end = time.monotonic() + quiet * LONGEST_DEBOUNCE
         wait = quiet - max(0.0, since)
         while wait > 0 and not self._stop.is_set():
-            try:
-                async with asyncio.timeout(min(wait, max(0.0, end - time.monotonic()))):
-                    await self._poked[peer_id].wait()
-            except TimeoutError:
+            if not await _set_within(poked, min(wait, max(0.0, end - time.monotonic()))):
                 return
-            self._poked[peer_id].clear()
+            poked.clear()
             wait = quiet
 
     async def _answer(self, peer_id: int) -> None:
         """Asks the model about all that is pending and stores the answer, generating again while newer messages come."""
+        given: tuple[AskModel, list[str], Answer] | None = None
         for generation in range(1, GENERATIONS + 1):
             rows = await self._path.pending(peer_id)
             step = await self._decide(peer_id, rows)
+            while isinstance(step, SkipMessages):  # a picture that came meanwhile throws no answer away
+                await self._skip(peer_id, step)
+                rows = await self._path.pending(peer_id)
+                step = await self._decide(peer_id, rows)
             if not isinstance(step, AskModel):
-                return  # a command or an opt-out came meanwhile: the next step deals with it
+                return  # what was asked is gone (deleted): the next step deals with what is there
             turn = [row for row in rows if row.message_id in step.message_ids]
-            history = await self._path.history(peer_id, self._spec.conversation.history_messages)
-            answer = await self._ask(assemble(self._spec.persona.prompt, history, [row.text for row in turn]))
-            text = texts.disclosed(answer.text) if step.disclose else answer.text
-            drafts = self._drafts(
-                turn[-1], f"reply:{turn[-1].message_id}", text, in_history=True, discloses=step.disclose
-            )
-            stored = await self._path.store_answer(peer_id, turn, drafts, replies_are_final=generation == GENERATIONS)
-            if not isinstance(stored, NewerPending):
-                self._note_answered(turn)
-                self._stored(peer_id)
+            said = [row.text for row in turn]
+            final = generation == GENERATIONS
+            if given is not None and given[:2] == (step, said):
+                answer, final = given[2], True  # what is newer is no part of this turn (a command): paid for, and good
+            elif self._stop.is_set():
                 return
+            else:
+                history = await self._path.history(peer_id, self._spec.conversation.history_messages)
+                answer = await self._ask(assemble(self._spec.persona.prompt, history, said))
+                given = step, said, answer
+            if await self._store(peer_id, turn, answer, step.disclose, final):
+                return
+
+    async def _store(self, peer_id: int, turn: Sequence[InboxRow], answer: Answer, disclose: bool, final: bool) -> bool:
+        """Stores an answer, however long the store is away: it is paid for. False: newer messages came, nothing was written."""
+        text = texts.disclosed(answer.text) if disclose else answer.text
+        drafts = self._drafts(turn[-1], f"reply:{turn[-1].message_id}", text, in_history=True, discloses=disclose)
+        failures = 0
+        while True:
+            # Stopping, no further model call begins: what there is stands, and what is newer waits for the next start.
+            final = final or self._stop.is_set()
+            try:
+                stored = await self._path.store_answer(peer_id, turn, drafts, replies_are_final=final)
+            except StoreUnavailable:
+                failures += 1
+                await asyncio.sleep(backoff(failures, first=0.5, longest=STORE_SECONDS))
+                continue
+            if not isinstance(stored, NewerPending):
+                self._note_answered(turn, stored)
+                self._stored(peer_id)
+                return True
+            if not self._stop.is_set():
+                return False
 
     async def _ask(self, prompt: list[ChatMessage]) -> Answer:
         with self._metrics.model_seconds.time():
@@ -208,8 +226,9 @@ class Conversations:
             await self._path.opt_in(row.peer_id)
             text, discloses = texts.STARTED, True
         drafts = self._drafts(row, f"{COMMAND}{row.message_id}", text, in_history=False, discloses=discloses)
-        await self._path.store_answer(row.peer_id, [row], drafts, replies_are_final=True)
-        self._note_answered([row])
+        stored = await self._path.store_answer(row.peer_id, [row], drafts, replies_are_final=True)
+        if isinstance(stored, Stored):
+            self._note_answered([row], stored)
         self._stored(row.peer_id)
 
     def _drafts(self, row: InboxRow, cause: str, text: str, *, in_history: bool, discloses: bool) -> list[Draft]:
@@ -229,17 +248,34 @@ class Conversations:
             for part, piece in enumerate(split(text))
         ]
 
-    def _note_answered(self, rows: Sequence[InboxRow]) -> None:
-        self._metrics.answered.inc(len(rows))
+    def _note_answered(self, rows: Sequence[InboxRow], stored: Stored) -> None:
+        if not stored.closed:
+            return  # a replay, or all were deleted meanwhile
+        self._metrics.answered.inc(stored.closed)
         for row in rows:
             self._metrics.reply_seconds.observe(max(0.0, (self._now() - row.received_at).total_seconds()))
-        log.info("answer_stored", trace_id=rows[-1].trace_id, messages=len(rows))
+        log.info("answer_stored", trace_id=rows[-1].trace_id, messages=stored.closed)
 
     async def _pause(self, seconds: float) -> None:
         """Waits, unless the runner stops."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
+        await _set_within(self._stop, seconds)
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Whether the event was set before the time was over."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
+class _Left(Enum):
+    """What a step left behind."""
+
+    NOTHING = auto()
+    MAYBE_MORE = auto()
+    WAITED = auto()
 
 
 class _NoAnswerYetError(Exception):

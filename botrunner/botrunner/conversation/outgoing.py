@@ -5,8 +5,9 @@ about what is said.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -15,13 +16,26 @@ from botfleet.store.messages import MessagePath
 from botfleet.store.rows import OutboxRow
 from botfleet.store.tables import OutboxState
 from botrunner.backoff import backoff
+from botrunner.conversation.workers import Workers
 from botrunner.metrics import Metrics
-from botrunner.telegram.sender import AccountLost, Outcome, Refused, Sender, Sent, Unknown, Wait
+from botrunner.telegram.sender import AccountLost, Outcome, Refused, Sent, Unknown, Wait
 
 log = structlog.get_logger()
 
 COMMAND = "command:"
 UNKNOWN_SECONDS = 15.0  # at most between two sends of a row of which nobody knows what became of it
+STORE_SECONDS = 5.0  # at most between two tries of the store
+ACCOUNT = 0  # no chat has this id: under it the store keeps until when the whole account may write to nobody
+
+
+class Sends(Protocol):
+    """What is needed of `telegram.sender.Sender`."""
+
+    async def wait_connected(self) -> None:
+        """Wait for a connection."""
+
+    async def send(self, row: OutboxRow) -> Outcome:
+        """Send; every answer, and none, is an outcome."""
 
 
 class Outgoing:
@@ -30,7 +44,7 @@ class Outgoing:
     def __init__(
         self,
         path: MessagePath,
-        sender: Sender,
+        sender: Sends,
         metrics: Metrics,
         on_sent: Callable[[], None] = lambda: None,
         *,
@@ -38,25 +52,16 @@ class Outgoing:
     ) -> None:
         self._path, self._sender, self._metrics, self._now = path, sender, metrics, now
         self._on_sent = on_sent
-        self._poked: dict[int, asyncio.Event] = {}
-        self._tasks: asyncio.TaskGroup | None = None
-        self._account_wait = datetime.min.replace(tzinfo=UTC)
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._account_wait: datetime | None = None  # None: the store has not been asked yet
+        self._workers = Workers("outgoing", self._chat, self._open_chats)
 
     def poke(self, peer_id: int) -> None:
         """There is something to send in this chat."""
-        event = self._poked.get(peer_id)
-        if event is not None:
-            event.set()
-        elif self._tasks is not None:
-            self._poked[peer_id] = asyncio.Event()
-            self._idle.clear()
-            self._tasks.create_task(self._chat(peer_id), name=f"outgoing-{peer_id}")
+        self._workers.poke(peer_id)
 
     async def idle(self) -> None:
         """Waits until nothing is being sent and nothing waits for its turn."""
-        await self._idle.wait()
+        await self._workers.idle()
 
     async def run(self) -> None:
         """Sends what a former run left, then what comes, until cancelled.
@@ -64,38 +69,33 @@ class Outgoing:
         Raises:
             LeaseLost: in an exception group.
         """
-        async with asyncio.TaskGroup() as self._tasks:
-            self._poke_all(await self._path.outgoing_chats())
-            await asyncio.Event().wait()
+        await self._workers.run()
 
-    def _poke_all(self, peer_ids: Iterable[int]) -> None:
-        for peer_id in peer_ids:
-            self.poke(peer_id)
+    async def _open_chats(self, after: int | None) -> list[int]:
+        return await self._path.outgoing_chats(after=after)
 
-    async def _chat(self, peer_id: int) -> None:
+    async def _chat(self, peer_id: int, poked: asyncio.Event) -> None:
         failures = 0
         while True:
-            self._poked[peer_id].clear()
+            poked.clear()
             try:
                 row = await self._path.next_outgoing(peer_id)
                 if row is None:
-                    if self._poked[peer_id].is_set():
+                    if poked.is_set():
                         continue
-                    break
+                    return
                 outcome = await self._one(row)
             except StoreUnavailable:
                 failures += 1
-                await asyncio.sleep(backoff(failures, longest=5))
+                await asyncio.sleep(backoff(failures, first=0.5, longest=STORE_SECONDS))
                 continue
             failures = failures + 1 if isinstance(outcome, Unknown | AccountLost) else 0
             if failures:
                 await asyncio.sleep(backoff(failures, first=0.2, longest=UNKNOWN_SECONDS))
-        del self._poked[peer_id]
-        if not self._poked:
-            self._idle.set()
 
     async def _one(self, row: OutboxRow) -> Outcome | None:
-        await self._until(max(row.not_before or self._account_wait, self._account_wait))
+        await self._until_allowed(row)
+        # Asked last of all: a /stop takes effect on rows that waited for their time or for a connection.
         if (
             row.state == OutboxState.PENDING
             and not row.cause.startswith(COMMAND)
@@ -103,30 +103,66 @@ class Outgoing:
         ):
             await self._path.cancel(row, "OptedOut")
             return None
-        await self._sender.wait_connected()
         if not await self._path.mark_attempted(row):
             return None  # closed meanwhile: an update has proved it sent
         with self._metrics.send_seconds.time():
             outcome = await self._sender.send(row)
-        await self._record(row, outcome)
+        await self._record_surely(row, outcome)
         return outcome
+
+    async def _until_allowed(self, row: OutboxRow) -> None:
+        """Waits out what Telegram has asked for, also what it asked of another chat meanwhile, and for a connection."""
+        if self._account_wait is None:
+            known = (await self._path.chat(ACCOUNT)).not_before
+            self._account_wait = self._account_wait or known or datetime.min.replace(tzinfo=UTC)
+        while True:
+            until = max(row.not_before or self._account_wait, self._account_wait)
+            seconds = (until - self._now()).total_seconds()
+            if seconds > 0:
+                await asyncio.sleep(seconds)
+                continue
+            await self._sender.wait_connected()
+            if self._account_wait <= until:
+                return
+
+    async def _record_surely(self, row: OutboxRow, outcome: Outcome) -> None:
+        """What Telegram said is not asked for twice: a store that is away is waited for, with the outcome in hand."""
+        failures = 0
+        while True:
+            try:
+                await self._record(row, outcome)
+                break
+            except StoreUnavailable:
+                failures += 1
+                await asyncio.sleep(backoff(failures, first=0.5, longest=STORE_SECONDS))
+        self._tell(row, outcome)
 
     async def _record(self, row: OutboxRow, outcome: Outcome) -> None:
         match outcome:
             case Sent(message_id=message_id):
                 await self._path.mark_sent(row, message_id)
+            case Wait(seconds=seconds, whole_account=whole_account):
+                until = self._now() + timedelta(seconds=seconds)
+                if whole_account:
+                    self._account_wait = max(self._account_wait or until, until)
+                    await self._path.set_not_before(ACCOUNT, self._account_wait)
+                # What was attempted before this attempt may have arrived: such a row stays attempted.
+                await self._path.defer(row, until, never_reached=row.state == OutboxState.PENDING)
+            case Refused(reason=reason, closes_chat=closes_chat):
+                await self._path.mark_failed(row, reason)
+                if closes_chat:
+                    await self._path.close_chat(row.peer_id, reason)
+
+    def _tell(self, row: OutboxRow, outcome: Outcome) -> None:
+        match outcome:
+            case Sent():
                 self._metrics.sent.inc()
                 self._on_sent()
                 log.info("reply_sent", trace_id=row.trace_id, part=row.part)
             case Wait(seconds=seconds, whole_account=whole_account):
-                until = self._now() + timedelta(seconds=seconds)
-                if whole_account:
-                    self._account_wait = max(self._account_wait, until)
-                await self._path.defer(row, until, never_reached=True)
                 self._metrics.send_failures.labels("wait").inc()
                 log.warning("send_deferred", trace_id=row.trace_id, seconds=seconds, whole_account=whole_account)
             case Refused(reason=reason):
-                await self._path.mark_failed(row, reason)
                 self._metrics.send_failures.labels(reason).inc()
                 log.warning("send_refused", trace_id=row.trace_id, reason=reason)
             case Unknown():
@@ -134,8 +170,3 @@ class Outgoing:
                 log.warning("send_unknown", trace_id=row.trace_id)
             case AccountLost():  # the connection ends by itself; the row waits for the next one
                 self._metrics.send_failures.labels("account_lost").inc()
-
-    async def _until(self, time: datetime) -> None:
-        seconds = (time - self._now()).total_seconds()
-        if seconds > 0:
-            await asyncio.sleep(seconds)

@@ -33,6 +33,9 @@ async def store(shared: Store) -> AsyncIterator[Store]:
     file = Path(str(shared.engine.url.database))
     fresh = file.with_name("fresh.db")
     if fresh.exists():
+        # Files of their own: a connection that a cancelled task left is still being closed, and has its log's pages in hand.
+        for part in ("", "-wal", "-shm"):
+            file.with_name(file.name + part).unlink(missing_ok=True)
         shutil.copy(fresh, file)
     else:
         await create_all_sqlite(shared)

@@ -1,0 +1,116 @@
+"""Why: one task a chat, never two, and never more than a bound of them; what does not fit is looked for again in the store.
+
+It knows nothing of what a worker does. Nothing lives only here: a chat is found again by `look`, so a poke may be left out.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+
+from botfleet.store.errors import StoreUnavailable
+from botrunner.backoff import backoff
+
+log = structlog.get_logger()
+
+Work = Callable[[int, asyncio.Event], Awaitable[None]]
+Look = Callable[[int | None], Awaitable[list[int]]]
+
+AT_ONCE = 500  # chats with a worker; a task with a store's rows in hand costs a few kilobytes
+LOOK_SECONDS = 60.0  # also unasked: what was stored while nobody listened is found without waiting for a reconnect
+
+
+class Workers:
+    """The tasks of one kind of work. `run` owns them; `poke` says that a chat has something to do."""
+
+    def __init__(self, name: str, work: Work, look: Look, *, at_once: int = AT_ONCE) -> None:
+        """Args:
+        work: serves one chat until nothing is left; its event is set by each poke.
+        look: a page of the chats above the given one that have something to do, in order.
+        """
+        self._name, self._work, self._find, self._at_once = name, work, look, at_once
+        self._poked: dict[int, asyncio.Event] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._closed = False
+        self._left_out = False
+        self._look = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def poke(self, peer_id: int) -> bool:
+        """There is something to do in this chat. False: no room (or no `run`) now; it is looked for again."""
+        event = self._poked.get(peer_id)
+        if event is not None:
+            event.set()
+            return True
+        if self._tasks is None or self._closed:
+            return False
+        if len(self._poked) >= self._at_once:
+            self._left_out = True
+            return False
+        event = self._poked[peer_id] = asyncio.Event()
+        self._idle.clear()
+        self._tasks.create_task(self._serve(peer_id, event), name=self._name)
+        return True
+
+    def poke_all(self, peer_ids: Iterable[int]) -> None:
+        """As `poke`, for several."""
+        for peer_id in peer_ids:
+            self.poke(peer_id)
+
+    def close(self) -> None:
+        """No chat gets a worker any more; those at work are poked."""
+        self._closed = True
+        for event in self._poked.values():
+            event.set()
+
+    async def idle(self) -> None:
+        """Wait until no worker is at work."""
+        await self._idle.wait()
+
+    def look_again(self) -> None:
+        """Some chats may have something to do of which nobody has told."""
+        self._look.set()
+
+    async def run(self) -> None:
+        """Serve what a former run left, then what comes, until cancelled.
+
+        Raises:
+            ExceptionGroup: what a worker raised.
+        """
+        async with asyncio.TaskGroup() as self._tasks:
+            failures = 0
+            while True:
+                self._look.clear()
+                try:
+                    await self._poke_found()
+                except StoreUnavailable:
+                    failures += 1
+                    log.warning("store_unavailable", work=self._name, failures=failures)
+                    await asyncio.sleep(backoff(failures, first=0.5, longest=5))
+                    continue
+                failures = 0
+                try:
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._look.wait()
+                except TimeoutError:
+                    continue
+
+    async def _poke_found(self) -> None:
+        after: int | None = None
+        while not self._closed and (peer_ids := await self._find(after)):
+            for peer_id in peer_ids:
+                if not self.poke(peer_id):
+                    return
+            after = peer_ids[-1]
+
+    async def _serve(self, peer_id: int, poked: asyncio.Event) -> None:
+        try:
+            await self._work(peer_id, poked)
+        finally:
+            del self._poked[peer_id]
+            if self._left_out and len(self._poked) <= self._at_once // 2:
+                self._left_out = False
+                self._look.set()
+            if not self._poked:
+                self._idle.set()

@@ -1,0 +1,114 @@
+"""The conversation side of a runner on a real store, with a fake model and a fake Telegram, and no time lost in back-offs."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from botfleet.effective import EffectiveSpec, effective
+from botfleet.spec import TelegramBotSpec
+from botfleet.spec.behaviour import Disclosure
+from botfleet.store.engine import Store
+from botfleet.store.lease import Lease
+from botfleet.store.messages import MessagePath
+from botfleet.store.rows import Intake
+from botfleet.store.tables import inbox, outbox
+from botrunner.conversation import chats, outgoing, workers
+from botrunner.conversation.chats import Conversations
+from botrunner.conversation.outgoing import Outgoing
+from botrunner.metrics import Metrics
+from botrunner.telegram.types import Me
+from tests.contracts.store.samples import incoming
+from tests.unit.botrunner.conversation.fakes import FakeModel, FakeTelegram
+from tests.unit.core.test_spec import MINIMAL
+from tests.unit.store.conftest import *  # noqa: F403
+
+ME = Me(id=777, username="concierge_bot", bot=True)
+
+
+def spec_of(*, debounce: float = 0.0, disclosure: Disclosure = Disclosure.ON_REQUEST) -> EffectiveSpec:
+    spec = effective(TelegramBotSpec.model_validate(MINIMAL["spec"]))
+    return replace(
+        spec,
+        persona=replace(spec.persona, disclosure=disclosure),
+        conversation=replace(spec.conversation, debounce_seconds=debounce),
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (chats, outgoing, workers):
+        monkeypatch.setattr(module, "backoff", lambda *_args, **_named: 0.0)
+
+
+@dataclass
+class Bot:
+    """What a life of the runner has of it; `live` runs it until the block ends."""
+
+    path: Any
+    model: Any
+    telegram: FakeTelegram
+    spec: EffectiveSpec
+    sender: Any = None
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics()
+        self.outgoing = Outgoing(self.path, self.sender or self.telegram, self.metrics)
+        self.conversations = Conversations(self.path, self.spec, self.model, ME, self.outgoing.poke, self.metrics)
+
+    @contextlib.asynccontextmanager
+    async def live(self) -> AsyncIterator[None]:
+        running = [asyncio.create_task(self.outgoing.run()), asyncio.create_task(self.conversations.run())]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+            ended = await asyncio.gather(*running, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
+
+
+@dataclass
+class World:
+    """A store, a model and a Telegram that outlive the runner."""
+
+    store: Store
+    path: MessagePath
+    model: FakeModel
+    telegram: FakeTelegram
+
+    def bot(self, **spec: Any) -> Bot:
+        return Bot(self.path, self.model, self.telegram, spec_of(**spec))
+
+    async def says(self, bot: Bot | None, *texts: str, peer_id: int = 5, first: int = 1) -> None:
+        """A person writes; the messages are committed, then announced."""
+        messages = [incoming(first + index, text, peer_id, date=datetime.now(UTC)) for index, text in enumerate(texts)]
+        peers = await self.path.take_in(Intake(messages=tuple(messages)))
+        if bot is not None:
+            bot.conversations.poke(peers)
+
+    async def wait_delivered(self, peer_id: int, count: int) -> list[str]:
+        await self.telegram.wait(lambda: len(self.telegram.delivered.get(peer_id, [])) >= count)
+        return self.telegram.delivered[peer_id]
+
+    async def rows(self, table: sa.Table) -> Sequence[Any]:
+        async with self.store.read() as connection:
+            return (await connection.execute(sa.select(table))).all()
+
+    async def outbox(self) -> list[tuple[str, str | None]]:
+        return [(row.state, row.reason) for row in await self.rows(outbox)]
+
+    async def inbox(self) -> list[tuple[str, str | None]]:
+        return [(row.state, row.reason) for row in await self.rows(inbox)]
+
+
+@pytest.fixture
+def world(store: Store, lease: Lease) -> World:
+    return World(store, MessagePath(store, lease, ME.id), FakeModel(), FakeTelegram())
