@@ -5,6 +5,7 @@ Wiring and order only. What is said is conversation/'s, who may act is ownership
 
 import asyncio
 import contextlib
+import functools
 import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from botfleet.store.errors import StoreError
 from botfleet.store.lease import LeaseRepository
 from botrunner import __version__, logs
 from botrunner.config import ConfigError
-from botrunner.gauges import watch
+from botrunner.gauges import beat, watch
 from botrunner.health import HealthServer, Vitals
 from botrunner.life import Life
 from botrunner.metrics import Metrics
@@ -36,7 +37,7 @@ CREDENTIAL_POLL_SECONDS = 1.0
 
 
 async def serve(prepared: Prepared) -> int:
-    """Runs the bot; the process's exit code."""
+    """Runs the bot; the process's exit code: 0 stopped, 1 failed, 2 a setting or a credential that cannot be used."""
     settings = prepared.settings
     logs.set_up(settings.log_format, settings.log_level, prepared.full_name)
     log.info("starting", version=__version__, manifest=str(settings.manifest), spec=prepared.digest[:12])
@@ -45,22 +46,46 @@ async def serve(prepared: Prepared) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     vitals, metrics = Vitals(), Metrics()
-    server = HealthServer(settings.health_address, vitals, metrics)
+    try:
+        server = HealthServer(settings.health_address, vitals, metrics)
+    except OSError as error:
+        log.error("cannot_go_on", why=f"{settings.health_address} cannot be listened on: {error.strerror}")
+        return 2
     log.info("probes_and_metrics", address=f"{settings.health_address.rpartition(':')[0]}:{server.port}")
+    beating = asyncio.create_task(beat(vitals, metrics), name="beat")
+    try:
+        code = await _run(prepared, vitals, metrics, stop)
+    finally:
+        beating.cancel()
+        server.close()
+    if code == 0:
+        log.info("stopped")
+    return code
+
+
+async def _run(prepared: Prepared, vitals: Vitals, metrics: Metrics, stop: asyncio.Event) -> int:
     try:
         with contextlib.ExitStack() as locks:
-            if settings.standalone:
+            if prepared.settings.standalone:
                 _lock(prepared, locks)
-            async with open_store(prepared, vitals, stop) as opened:
+            async with open_store(prepared, stop) as opened:
                 if opened is not None:
                     await _Bot(prepared, opened, vitals, metrics, stop).run()
-    except (ConfigError, CredentialsError, HeldElsewhereError, StoreError) as error:
-        log.error("cannot_go_on", why=str(error))
-        return 2 if isinstance(error, ConfigError | CredentialsError | HeldElsewhereError) else 1
-    finally:
-        server.close()
-    log.info("stopped")
+    except (ConfigError, CredentialsError, HeldElsewhereError, StoreError, BaseExceptionGroup) as error:
+        told = _first(error)
+        if told is None:
+            raise
+        log.error("cannot_go_on", why=str(told))
+        return 1 if isinstance(told, StoreError) else 2
     return 0
+
+
+def _first(error: BaseException) -> BaseException | None:
+    """The one that says what is wrong, out of however many groups; None: something that nobody foresaw is among them."""
+    if isinstance(error, BaseExceptionGroup):
+        found = [_first(one) for one in error.exceptions]
+        return None if None in found else found[0]
+    return error if isinstance(error, ConfigError | CredentialsError | HeldElsewhereError | StoreError) else None
 
 
 def _lock(prepared: Prepared, locks: contextlib.ExitStack) -> None:
@@ -69,8 +94,12 @@ def _lock(prepared: Prepared, locks: contextlib.ExitStack) -> None:
     Raises:
         HeldElsewhereError: another process has one.
         CredentialsError: alone, unlike in a cluster, a missing secret will not appear by itself.
+        ConfigError: the data folder cannot be made.
     """
-    prepared.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        prepared.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{prepared.data_dir} cannot be made a folder for the data: {error.strerror}") from error
     wanted: list[FileLock] = [
         folder_lock(prepared.data_dir),
         credential_lock(read_credentials(prepared).account.credential.digest),
@@ -99,19 +128,16 @@ class _Bot:
         """Until the stop.
 
         Raises:
-            StoreError: the store refuses in a way that will not pass.
+            ExceptionGroup: with a StoreError: the store refuses in a way that will not pass.
         """
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                background = [
-                    tasks.create_task(self._keeper.run(), name="lease"),
-                    tasks.create_task(watch(self._vitals, self._metrics, self._keeper, self._reporter), name="gauges"),
-                ]
-                await self._lives()
-                for task in background:
-                    task.cancel()
-        except* StoreError as group:
-            raise group.exceptions[0] from None
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(self._keeper.run(), name="lease"),
+                tasks.create_task(watch(self._metrics, self._keeper, self._reporter), name="gauges"),
+            ]
+            await self._lives()
+            for task in background:
+                task.cancel()
         await self._keeper.release()
 
     async def _lives(self) -> None:
@@ -129,7 +155,7 @@ class _Bot:
             life = Life(
                 self._prepared, self._opened, credentials, tenure, self._bindings, self._reporter, self._metrics
             )
-            ended = await life.run(self._stop, self._changed(credentials))
+            ended = await life.run(self._stop, functools.partial(self._changed, credentials))
             log.info("life_ended", why=ended.end.value, reason=ended.reason)
             if ended.end is End.REFUSED:
                 self._reporter.refused(ended.reason or Reason.NEVER_LOGGED_IN)

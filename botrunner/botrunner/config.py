@@ -37,7 +37,8 @@ class Settings:
     bus_prefix: str = "bf:local:"
     """BOTFLEET_BUS_PREFIX: what the bot's keys in Redis begin with."""
     holder: str = ""
-    """BOTFLEET_HOLDER: who holds the lease; in a pod its UID. Default: the machine's name and a random part."""
+    """BOTFLEET_HOLDER: who holds the lease; in a pod its UID. Default: the machine's name and a random part. Alone always
+    `alone`: locks of the machine keep a second one out, and the next start takes over from a killed one at once."""
     health_address: str = "127.0.0.1:0"
     """BOTFLEET_HEALTH_ADDRESS: HOST:PORT of probes and metrics; port 0 is a free one."""
     lease_term_seconds: float = 15.0
@@ -86,8 +87,8 @@ def from_environment(
         redis_url=_without_password("BOTFLEET_REDIS_URL", text("REDIS_URL")),
         own_dir=path("OWN_DIR"),
         bus_prefix=text("BUS_PREFIX") or Settings.bus_prefix,
-        holder=text("HOLDER") or f"{socket.gethostname()[:24]}-{uuid.uuid4().hex[:12]}",
-        health_address=health_address or text("HEALTH_ADDRESS") or Settings.health_address,
+        holder=_holder(text("HOLDER"), shared=text("DATABASE_URL") is not None),
+        health_address=_address(health_address or text("HEALTH_ADDRESS") or Settings.health_address),
         lease_term_seconds=_seconds("BOTFLEET_LEASE_TERM_SECONDS", text("LEASE_TERM_SECONDS")),
         defaults=text("BOT_DEFAULTS"),
         log_format=_one_of("BOTFLEET_LOG_FORMAT", text("LOG_FORMAT") or Settings.log_format, ("console", "json")),
@@ -118,6 +119,8 @@ def read_own(settings: Settings, name: str) -> str:
         raise ConfigError(
             f"{settings.own_dir / name}: cannot be read ({error.strerror}); it holds a credential"
         ) from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"{settings.own_dir / name}: is not text; it holds a credential") from None
 
 
 def default_data_dir(namespace: str, name: str, environment: Mapping[str, str] = os.environ) -> Path:
@@ -136,6 +139,19 @@ def _without_password(key: str, url: str | None) -> str | None:
     if password is not None:
         raise ConfigError(f"{key} must not hold a password; put it into a file in BOTFLEET_OWN_DIR")
     return url
+
+
+def _holder(given: str | None, *, shared: bool) -> str:
+    if not shared:
+        return "alone"
+    return given or f"{socket.gethostname()[:24]}-{uuid.uuid4().hex[:12]}"
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ConfigError("BOTFLEET_HEALTH_ADDRESS must look like 0.0.0.0:8080")
+    return value
 
 
 def _seconds(key: str, value: str | None) -> float:

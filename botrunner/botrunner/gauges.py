@@ -16,14 +16,21 @@ EVERY_SECONDS = 1.0
 QUEUES_EVERY_SECONDS = 15.0  # a query of the store each time
 
 
-async def watch(vitals: Vitals, metrics: Metrics, keeper: LeaseKeeper, reporter: Reporter) -> None:
-    """Runs until cancelled."""
+async def beat(vitals: Vitals, metrics: Metrics) -> None:
+    """Tells the probes that the event loop runs, from the process's start on; runs until cancelled."""
     while True:
         before = time.monotonic()
         await asyncio.sleep(EVERY_SECONDS)
         metrics.loop_lag.set(max(0.0, time.monotonic() - before - EVERY_SECONDS))
         vitals.beat()
+
+
+async def watch(metrics: Metrics, keeper: LeaseKeeper, reporter: Reporter) -> None:
+    """The lease, and the last reply when it is due; runs until cancelled."""
+    while True:
+        await asyncio.sleep(EVERY_SECONDS)
         metrics.lease_held.set(keeper.held() is not None)
+        reporter.lease_elsewhere(keeper.held_elsewhere)
         reporter.flush()
 
 

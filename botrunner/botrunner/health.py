@@ -42,6 +42,9 @@ class Vitals:
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no event; the base class prints a traceback."""
+
 
 class _Quiet(WSGIRequestHandler):
     timeout = 5  # seconds for one request: a client that says nothing keeps no thread

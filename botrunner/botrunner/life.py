@@ -5,7 +5,7 @@ Telegram, the conversations, the outgoing messages and the relay live and end to
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -52,6 +52,7 @@ class Life:
         self._reporter, self._metrics = reporter, metrics
         self._model = ModelProvider(prepared.spec.model, credentials.model_key)
         self._in = asyncio.Event()
+        self._connected = False
         self._conversations: Conversations | None = None
         self._outgoing: Outgoing | None = None
         self._relayer: Relay | None = None
@@ -65,7 +66,7 @@ class Life:
             on_status=self._status,
         )
 
-    async def run(self, stop: asyncio.Event, changed: Coroutine[Any, Any, None]) -> Ended:
+    async def run(self, stop: asyncio.Event, changed: Callable[[], Coroutine[Any, Any, None]]) -> Ended:
         """Lives until the lease is lost, Telegram refuses, the credential changes, or the stop.
 
         Raises:
@@ -99,12 +100,13 @@ class Life:
     def _status(self, status: Status) -> None:
         self._reporter.status(status)
         if status.connected:
-            self._metrics.connections.inc()
+            if not self._connected:
+                self._metrics.connections.inc()
             self._in.set()
-            if (
-                self._conversations is not None
-            ):  # what was committed while the last client was thrown away was not announced
+            if self._conversations is not None:
+                # What was committed while the last client was thrown away was not announced.
                 self._conversations.look_again()
+        self._connected = status.connected
 
     def _replied(self) -> None:
         self._reporter.replied()
@@ -152,7 +154,7 @@ class Life:
                     await self._outgoing.idle()
         self._telegram.stop()
 
-    async def _end_when(self, changed: Coroutine[Any, Any, None]) -> None:
-        await changed
+    async def _end_when(self, changed: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await changed()
         log.info("credentials_changed")
         self._telegram.stop()

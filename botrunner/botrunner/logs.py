@@ -5,6 +5,10 @@ Never message text, tokens, phone numbers or session strings: other libraries' l
 
 import logging
 import sys
+import threading
+import traceback
+from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,6 +16,7 @@ import structlog
 if TYPE_CHECKING:
     from structlog.types import Processor
 
+MOST_FRAMES = 20  # of an uncaught exception
 QUIET_LIBRARIES = (
     "telethon",
     "httpx",
@@ -36,7 +41,6 @@ def set_up(format_: str, level: str, bot: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if format_ == "json":
-        shared.append(structlog.processors.dict_tracebacks)
         renderer: Processor = structlog.processors.JSONRenderer()
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
@@ -47,6 +51,7 @@ def set_up(format_: str, level: str, bot: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(bot=bot)
+    tell_uncaught_without_words()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_library_line, renderer])
@@ -54,6 +59,34 @@ def set_up(format_: str, level: str, bot: str) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for library in QUIET_LIBRARIES:
         logging.getLogger(library).setLevel(logging.ERROR if library == "telethon" else logging.WARNING)
+
+
+def tell_uncaught_without_words() -> None:
+    """What ends the process, or a thread, is told by its type and its frames: an exception's text may hold a person's words."""
+    sys.excepthook = _tell_uncaught
+    threading.excepthook = lambda args: _tell_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _tell_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    structlog.get_logger().critical("uncaught", error=kind.__name__, at=_frames(trace), because=_causes(error))
+
+
+def _frames(trace: TracebackType | None) -> list[str]:
+    return [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(trace)[-MOST_FRAMES:]]
+
+
+def _causes(error: BaseException | None) -> list[str]:
+    """What a group holds and what an error came from, innermost last."""
+    told: list[str] = []
+    waiting = [error]
+    while waiting and len(told) < MOST_FRAMES:
+        one = waiting.pop(0)
+        if one is None:
+            continue
+        last = _frames(one.__traceback__)[-1:]
+        told.append(" ".join([type(one).__name__, *last]))
+        waiting += [*(one.exceptions if isinstance(one, BaseExceptionGroup) else ()), one.__cause__ or one.__context__]
+    return told[1:]
 
 
 def _library_line(logger: object, method: str, event: "structlog.types.EventDict") -> "structlog.types.EventDict":

@@ -46,6 +46,9 @@ def run(
     health: Annotated[str | None, typer.Option(help="HOST:PORT for /livez, /readyz and /metrics.")] = None,
 ) -> None:
     """Runs the bot until SIGTERM or Ctrl-C."""
+    from botrunner.logs import tell_uncaught_without_words
+
+    tell_uncaught_without_words()  # from the first line that reads a secret on
     from botfleet.effective import IncompleteError
     from botfleet.manifest import ManifestError
     from botrunner.config import ConfigError, from_environment

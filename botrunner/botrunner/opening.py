@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from sqlalchemy.exc import ArgumentError
 
 from botfleet.keys import KEY_BYTES, Purpose, Sealer, derive, new_installation_key
 from botfleet.store.engine import Store, create_store
@@ -17,12 +18,11 @@ from botfleet.store.identity import BotRow, ensure_standalone_bot, own_bot
 from botfleet.store.schema import create_all_sqlite, wait_for_schema
 from botrunner.backoff import backoff
 from botrunner.config import ConfigError, Settings, read_own
-from botrunner.health import Vitals
 from botrunner.prepare import Prepared
 
 log = structlog.get_logger()
 
-SCHEMA_SECONDS = 30.0  # of one attempt; the attempts go on
+SCHEMA_SECONDS = 5.0  # of one attempt; the attempts go on, and a stop is looked for between them
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class OpenStore:
 
 
 @contextlib.asynccontextmanager
-async def open_store(prepared: Prepared, vitals: Vitals, stop: asyncio.Event) -> AsyncIterator[OpenStore | None]:
+async def open_store(prepared: Prepared, stop: asyncio.Event) -> AsyncIterator[OpenStore | None]:
     """The open store for the length of the block; None when the runner was stopped while it waited.
 
     Raises:
@@ -49,7 +49,7 @@ async def open_store(prepared: Prepared, vitals: Vitals, stop: asyncio.Event) ->
             yield await _open_alone(store, prepared)
         else:
             sealer = Sealer(_session_key(settings))
-            yield await _wait_for_shared(store, sealer, vitals, stop)
+            yield await _wait_for_shared(store, sealer, stop)
     finally:
         await store.close()
 
@@ -58,7 +58,12 @@ def _shared(settings: Settings) -> Store:
     assert settings.database_url is not None  # noqa: S101 -- not standalone
     # A third of the lease's term: no statement of a runner outlives its right to act.
     limit = settings.lease_term_seconds / 3
-    return create_store(settings.database_url, read_own(settings, "database-password"), statement_timeout=limit)
+    try:
+        return create_store(settings.database_url, read_own(settings, "database-password"), statement_timeout=limit)
+    except (ValueError, ArgumentError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError("BOTFLEET_DATABASE_URL must look like postgresql://ROLE@HOST:PORT/DATABASE") from None
 
 
 def _alone(prepared: Prepared) -> Store:
@@ -72,11 +77,10 @@ async def _open_alone(store: Store, prepared: Prepared) -> OpenStore:
     return OpenStore(store, bot, Sealer(key))
 
 
-async def _wait_for_shared(store: Store, sealer: Sealer, vitals: Vitals, stop: asyncio.Event) -> OpenStore | None:
+async def _wait_for_shared(store: Store, sealer: Sealer, stop: asyncio.Event) -> OpenStore | None:
     attempt = 0
     while not stop.is_set():
         attempt += 1
-        vitals.beat()
         try:
             await wait_for_schema(store, SCHEMA_SECONDS)
             return OpenStore(store, await own_bot(store), sealer)
@@ -102,12 +106,8 @@ def _session_key(settings: Settings) -> bytes:
 def _installation_key(folder: Path) -> bytes:
     """Alone, the installation key is a file of mode 0600 beside the store; made at the first start."""
     path = folder / "installation-key"
-    with contextlib.suppress(FileExistsError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.urlsafe_b64encode(new_installation_key()))
-            file.flush()
-            os.fsync(file.fileno())
+    if not path.exists():
+        _write_whole(path, base64.urlsafe_b64encode(new_installation_key()))
     try:
         key = base64.urlsafe_b64decode(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -115,3 +115,22 @@ def _installation_key(folder: Path) -> bytes:
     if len(key) != KEY_BYTES:
         raise ConfigError(f"{path}: is damaged; restore it from your backup, or delete it and the bot logs in anew")
     return key
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """The file is there with all of its content or not at all, whenever the process is killed. An existing one stays."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)  # of a start that was killed; the folder's lock keeps others out
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(FileExistsError):
+        os.link(fresh, path)
+    fresh.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

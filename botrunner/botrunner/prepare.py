@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from botfleet.conditions import Reason
 from botfleet.digest import spec_digest
@@ -66,7 +67,11 @@ def prepare(settings: Settings) -> Prepared:
     """
     manifest = load(settings.manifest)
     bot = manifest.only_bot(settings.name)
-    spec = effective(bot.spec, *_defaults(settings.defaults))
+    try:
+        spec = effective(bot.spec, *_defaults(settings.defaults))
+    except ValidationError as error:  # the manifest's own part has been checked: it is the defaults'
+        fields = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors(include_input=False))
+        raise ConfigError(f"BOTFLEET_BOT_DEFAULTS does not fit a TelegramBot's spec: {fields}") from None
     secrets: SecretSource = SecretFolder(settings.secrets_dir) if settings.secrets_dir else manifest.secrets
     return Prepared(settings, bot, spec, spec_digest(spec), secrets)
 
@@ -102,6 +107,9 @@ def read_credentials(prepared: Prepared) -> Credentials:
         ) from error
     except UnicodeDecodeError:
         raise CredentialsError("a secret is not text", Reason.NEVER_LOGGED_IN) from None
+    except OSError as error:
+        told = f"the folder of secrets cannot be read ({error.strerror})"
+        raise CredentialsError(told, Reason.NEVER_LOGGED_IN) from None
     if not (api_id.isascii() and api_id.isdigit() and len(api_id) < 12):
         told = f"Secret {app}: api-id must be a number, as my.telegram.org shows it"
         raise CredentialsError(told, Reason.API_CREDENTIALS_INVALID)

@@ -20,6 +20,7 @@ class Reporter:
         self._keeper, self._vitals, self._metrics = keeper, vitals, metrics
         self._health = Health(spec_digest=digest, version=__version__, reason=Reason.STARTING)
         self._last_reply: datetime | None = None
+        self._elsewhere = False
 
     def status(self, status: Status) -> None:
         """Telegram's side has changed."""
@@ -29,6 +30,12 @@ class Reporter:
     def refused(self, reason: Reason) -> None:
         """The account cannot be used until its secret changes."""
         self._tell(connected=False, authorized=False, reason=reason)
+
+    def lease_elsewhere(self, elsewhere: bool) -> None:
+        """Whether another runner holds the lease: for the probe only, since the lease's row is the other one's."""
+        if elsewhere != self._elsewhere:
+            self._elsewhere = elsewhere
+            self._show()
 
     def replied(self) -> None:
         """A reply was sent; told at most once a minute."""
@@ -44,7 +51,11 @@ class Reporter:
 
     def _tell(self, **changes: object) -> None:
         self._health = self._health.model_copy(update=changes)
-        self._vitals.ready = self._health.ready
-        self._vitals.why_not_ready = (self._health.reason or Reason.STARTING).value
-        self._metrics.connected.set(self._health.ready)
+        self._show()
         self._keeper.report(self._health)
+
+    def _show(self) -> None:
+        why = Reason.LEASE_HELD_ELSEWHERE if self._elsewhere else self._health.reason or Reason.STARTING
+        self._vitals.ready = self._health.ready
+        self._vitals.why_not_ready = why.value
+        self._metrics.connected.set(self._health.ready)

@@ -3,12 +3,14 @@ pending meanwhile), and never logs a prompt, an answer or a key.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from botfleet.effective import Model
+from botfleet.store.folding import clean
 
 if TYPE_CHECKING:
     import httpx2 as httpx
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
 CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 2.0
 
 
 class ChatMessage(TypedDict):
@@ -74,8 +77,10 @@ class ModelProvider:
         )
 
     async def close(self) -> None:
-        """Closes the connections."""
-        await self._client.close()
+        """Closes the connections; one that does not let itself be closed ends with the process."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._client.close()
 
     async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
         """One call of `POST /chat/completions`, with the model's time limit over all of it."""
@@ -97,7 +102,7 @@ class ModelProvider:
             return failure_of(error)
         except TimeoutError:
             return NoAnswer(Failure.TIMEOUT)
-        except ValueError:  # a body that is no JSON
+        except (ValueError, RecursionError):  # a body that is no JSON, or nested without an end
             return NoAnswer(Failure.BAD_ANSWER)
         return answer_of(completion)
 
@@ -107,16 +112,24 @@ def answer_of(completion: "ChatCompletion") -> Answer | NoAnswer:
     choices = getattr(completion, "choices", None)
     if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
         return NoAnswer(Failure.BAD_ANSWER)
-    text = (getattr(choices[0].message, "content", None) or "").strip()
+    content = getattr(choices[0].message, "content", None)
+    if not isinstance(content, str | None):
+        return NoAnswer(Failure.BAD_ANSWER)
+    # Cleaned as the store cleans it, before anything is decided: what is left may be nothing.
+    text = clean(content or "").strip()
     if not text:
         return NoAnswer(Failure.EMPTY_ANSWER)
     usage = getattr(completion, "usage", None)
     return Answer(
         text=text,
-        cut_off=choices[0].finish_reason == "length",
-        input_tokens=getattr(usage, "prompt_tokens", 0) or 0,
-        output_tokens=getattr(usage, "completion_tokens", 0) or 0,
+        cut_off=getattr(choices[0], "finish_reason", None) == "length",
+        input_tokens=_count(getattr(usage, "prompt_tokens", None)),
+        output_tokens=_count(getattr(usage, "completion_tokens", None)),
     )
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def failure_of(error: "OpenAIError") -> NoAnswer:

@@ -87,6 +87,8 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         self._on_pending = on_pending
         self._is_answered = is_answered
         self._channels_to_fetch: list[int] = []
+        self._channels_waiting: set[int] = set()
+        self._channels_not_before = 0.0
         self._background: set[asyncio.Task[None]] = set()
         self._storing: asyncio.Task[None] | None = None
         self._message_box = RecordingMessageBox(self._log["messagebox"])
@@ -197,16 +199,25 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
                 await asyncio.sleep(self._pause(error, attempt))
 
     async def _channel_difference(self, request: Any) -> Any:
-        """Of one channel: the others and the account's own updates do not wait for it."""
-        try:
-            return await self.ask(request, DIFFERENCE_SECONDS)
-        except (errors.RPCError, TimeoutError) as error:
-            if not (wait_seconds(error) or is_passing(error) or wire_name(error) in ACCOUNT_LOST):
-                raise  # Telethon knows: it forgets a channel that we are not in any more, and tries others at the next gap
-            pause = self._pause(error, 1)
-            self._start(self._fetch_later(request.channel.channel_id, pause))
-            # What Telethon takes for "not now": it ends this attempt and keeps the state.
-            raise errors.ServerError(request, "LATER") from error
+        """Of one channel: the account's own updates do not wait for it."""
+        channel_id = request.channel.channel_id
+        clock = asyncio.get_running_loop().time
+        pause = self._channels_not_before - clock()
+        if pause <= 0:
+            try:
+                return await self.ask(request, DIFFERENCE_SECONDS)
+            except (errors.RPCError, TimeoutError) as error:
+                seconds = wait_seconds(error)
+                if not (seconds or is_passing(error) or wire_name(error) in ACCOUNT_LOST):
+                    raise  # Telethon knows: it forgets a channel that we are not in any more, and tries others later
+                pause = self._pause(error, 1)
+                if seconds:  # of this kind of request, whatever the channel
+                    self._channels_not_before = clock() + pause
+        if channel_id not in self._channels_waiting:
+            self._channels_waiting.add(channel_id)
+            self._start(self._fetch_later(channel_id, pause))
+        # What Telethon takes for "not now": it ends this attempt and keeps the state.
+        raise errors.ServerError(request, "LATER")
 
     def _pause(self, error: BaseException, attempt: int) -> float:
         """How long to wait before the same again.
@@ -229,6 +240,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
 
     async def _fetch_later(self, channel_id: int, pause: float) -> None:
         await asyncio.sleep(pause)
+        self._channels_waiting.discard(channel_id)
         self._fetch_soon([channel_id])
 
     # -- requests of ours

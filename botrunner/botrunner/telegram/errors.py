@@ -28,7 +28,7 @@ class SendReason(StrEnum):
     PEER_FLOOD = "PeerFlood"
     TOO_LONG = "TooLong"
     EMPTY = "Empty"
-    NOT_ACCEPTED = "NotAccepted"
+    REFUSED = "Refused"
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ class Sender:
             return self._outcome(client, me, error)
         except (UnicodeEncodeError, struct.error) as error:
             _log.error("telegram.row_cannot_be_sent", error=type(error).__name__)  # not of a form that can be written
-            return Refused(SendReason.NOT_ACCEPTED, closes_chat=False)
+            return Refused(SendReason.REFUSED, closes_chat=False)
 
     async def typing(self, peer_id: int, access_hash: int | None) -> None:
         """Show that an answer is being written, for about five seconds. Best effort: nothing depends on it."""
@@ -199,7 +199,7 @@ class Sender:
         if is_passing(error):
             return Unknown()
         _log.warning("telegram.send_refused", error=name)
-        return Refused(SendReason.NOT_ACCEPTED, closes_chat=False)
+        return Refused(SendReason.REFUSED, closes_chat=False)
 
     def _known_peer(self, client: InboxClient | None, peer_id: int, access_hash: int | None) -> Any | None:
         if client is None or self._me is None:

@@ -38,8 +38,20 @@ def test_without_a_database_the_bot_is_alone_and_keeps_its_data_at_home() -> Non
     assert default_data_dir("ns", "b", {"XDG_DATA_HOME": "/d"}) == Path("/d/botfleet/ns-b")
 
 
-def test_two_runners_never_have_the_same_holder_by_default() -> None:
-    assert from_environment(HERE, {}).holder != from_environment(HERE, {}).holder
+def test_two_runners_of_one_database_never_have_the_same_holder_by_default() -> None:
+    shared = {"BOTFLEET_DATABASE_URL": "postgresql://a@h/d", "BOTFLEET_OWN_DIR": "/o"}
+    assert from_environment(HERE, shared).holder != from_environment(HERE, shared).holder
+    assert from_environment(HERE, {**shared, "BOTFLEET_HOLDER": "pod-1"}).holder == "pod-1"
+
+
+def test_a_bot_that_runs_alone_is_always_the_same_holder_and_takes_over_from_its_killed_self() -> None:
+    assert from_environment(HERE, {}).holder == from_environment(HERE, {"BOTFLEET_HOLDER": "pod-1"}).holder == "alone"
+
+
+@pytest.mark.parametrize("address", ["8080", ":8080", "localhost:", "localhost:http", "localhost:65536", "localhost:٣"])
+def test_a_health_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match="BOTFLEET_HEALTH_ADDRESS"):
+        from_environment(HERE, {"BOTFLEET_HEALTH_ADDRESS": address})
 
 
 def test_an_own_credential_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -72,8 +84,9 @@ def manifest(folder: Path) -> Path:
 def test_credentials_are_read_from_the_mounted_folder(tmp_path: Path) -> None:
     prepared = prepare(from_environment(manifest(tmp_path), {}, secrets_dir=secrets(tmp_path / "s")))
     credentials = read_credentials(prepared)
-    assert credentials.account == BotToken("5:AAplanted")
-    assert (credentials.api.api_id, credentials.model_key, credentials.server) == (12, "sk", None)
+    assert credentials.account.credential == BotToken("5:AAplanted")
+    assert (credentials.account.api.api_id, credentials.account.api.api_hash) == (12, "h")
+    assert (credentials.model_key, credentials.account.server) == ("sk", None)
     assert "planted" not in repr(credentials)
 
 
@@ -108,7 +121,7 @@ def test_defaults_of_the_environment_fill_the_manifest_of_a_bot_that_runs_alone(
     )
     prepared = prepare(settings)
     assert prepared.spec.model.base_url == "http://localhost/v1"
-    server = read_credentials(prepared).server
+    server = read_credentials(prepared).account.server
     assert server is not None
     assert (server.dc_id, server.address, server.port) == (2, "localhost", 8443)
     for wrong in ("[", "[1]"):

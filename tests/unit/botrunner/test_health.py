@@ -61,5 +61,5 @@ def test_readiness_tells_its_reason(server: HealthServer, vitals: Vitals) -> Non
 def test_metrics_have_the_products_names_and_anything_else_is_not_there(server: HealthServer) -> None:
     status, text = get(server, "/metrics")
     assert status == 200
-    assert "botfleet_runner_messages_received_total" in text
+    assert "botfleet_runner_messages_answered_total" in text
     assert get(server, "/")[0] == 404

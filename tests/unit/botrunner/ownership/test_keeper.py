@@ -9,6 +9,7 @@ from botfleet.health import Health
 from botfleet.store.errors import StoreError, StoreUnavailable
 from botfleet.store.lease import Lease
 from botrunner.ownership.keeper import LeaseKeeper
+from tests.waiting import until
 
 TERM = 0.3
 DEADLINE = 2.0
@@ -74,8 +75,7 @@ async def keeper(table: Table) -> AsyncIterator[LeaseKeeper]:
 async def test_a_free_lease_is_taken_and_kept_over_many_terms(keeper, table):
     async with asyncio.timeout(DEADLINE):
         tenure = await keeper.wait_held()
-        while table.renewals < 5:
-            await asyncio.sleep(0.01)
+        await until(lambda: table.renewals >= 5)
     assert not tenure.lost.is_set()
     assert keeper.held() is tenure
 
@@ -85,8 +85,7 @@ async def test_another_holders_lease_is_waited_for_and_said_to_be_held_elsewhere
     keeper = LeaseKeeper(table, "me", TERM, try_every=0.02)
     running = asyncio.create_task(keeper.run())
     async with asyncio.timeout(DEADLINE):
-        while not keeper.held_elsewhere:
-            await asyncio.sleep(0.005)
+        await until(lambda: keeper.held_elsewhere)
         assert keeper.held() is None
         table.holder = None
         await keeper.wait_held()
@@ -128,8 +127,7 @@ async def test_a_short_outage_does_not_cost_the_lease(keeper, table):
         table.down = True
         await asyncio.sleep(TERM / 4)
         table.down = False
-        while table.renewals < renewals + 3:
-            await asyncio.sleep(0.005)
+        await until(lambda: table.renewals >= renewals + 3)
     assert keeper.held() is tenure
 
 
@@ -178,8 +176,7 @@ async def test_of_many_changes_in_a_moment_the_last_is_written_and_few_of_the_ot
         for number in range(100):
             keeper.report(Health(spec_digest=str(number)))
             await asyncio.sleep(0)
-        while not table.reports or table.reports[-1][1].spec_digest != "99":
-            await asyncio.sleep(0.01)
+        await until(lambda: bool(table.reports) and table.reports[-1][1].spec_digest == "99")
     assert len(table.reports) <= 3
 
 

@@ -16,13 +16,13 @@ from botrunner.telegram.entities import (
 CHANNEL = -1000000002001
 
 
-def user(number: int, access_hash: int | None = 7, *, min: bool = False) -> types.User:
-    return types.User(id=number, access_hash=access_hash, min=min)
+def user(number: int, access_hash: int | None = 7, *, minimal: bool = False) -> types.User:
+    return types.User(id=number, access_hash=access_hash, min=minimal)
 
 
-def channel(number: int, access_hash: int | None = 7, *, min: bool = False) -> types.Channel:
+def channel(number: int, access_hash: int | None = 7, *, minimal: bool = False) -> types.Channel:
     return types.Channel(
-        id=number, title="t", photo=types.ChatPhotoEmpty(), date=None, access_hash=access_hash, min=min
+        id=number, title="t", photo=types.ChatPhotoEmpty(), date=None, access_hash=access_hash, min=minimal
     )
 
 
@@ -38,8 +38,8 @@ def test_marked_ids_are_telegrams():
 def test_users_and_channels_have_a_hash_min_ones_and_basic_groups_have_none():
     assert hash_of(user(5)) == PeerRow(5, 7)
     assert hash_of(channel(2001)) == PeerRow(CHANNEL, 7)
-    assert hash_of(user(5, min=True)) is None
-    assert hash_of(channel(2001, min=True)) is None
+    assert hash_of(user(5, minimal=True)) is None
+    assert hash_of(channel(2001, minimal=True)) is None
     assert hash_of(user(5, None)) is None
     assert hash_of(types.UserEmpty(5)) is None
     assert hash_of(types.ChatForbidden(5, "t")) is None

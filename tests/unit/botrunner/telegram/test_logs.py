@@ -10,7 +10,7 @@ def test_arguments_texts_and_tracebacks_stay_out():
     with capture_logs() as logs:
         logger.warning("Note: %s is not an update, not dispatching it %s", "Message", "my secret message")
         try:
-            raise ValueError("my secret message")
+            int("my secret message")
         except ValueError:
             logger.exception("Unhandled error while processing msgs")
     assert [line["phrase"] for line in logs] == [

@@ -26,6 +26,7 @@ from botrunner.telegram.sender import (
     show_typing,
 )
 from botrunner.telegram.types import Me
+from tests.waiting import until
 
 DATE = datetime(2026, 1, 2, tzinfo=UTC)
 BOT, PERSON = Me(777, "bot", bot=True), Me(777, "me", bot=False)
@@ -119,7 +120,7 @@ async def test_a_repeated_id_was_sent():
         (says("PEER_ID_INVALID"), Refused("PeerUnknown", closes_chat=True)),
         (says("MESSAGE_TOO_LONG"), Refused("TooLong", closes_chat=False)),
         (says("PEER_FLOOD"), Refused("PeerFlood", closes_chat=False)),
-        (says("NEVER_SEEN_BEFORE"), Refused("NotAccepted", closes_chat=False)),
+        (says("NEVER_SEEN_BEFORE"), Refused("Refused", closes_chat=False)),
         (says("RPC_CALL_FAIL", 500), Unknown()),
         (says("Timeout", -503), Unknown()),
         (TimeoutError(), Unknown()),
@@ -235,8 +236,6 @@ async def test_bots_cannot_mark_as_read_and_nobody_can_without_a_connection():
 async def test_typing_is_shown_again_until_it_is_cancelled():
     client = Client(*[True] * 50)
     showing = asyncio.create_task(show_typing(attached(client), 5, 9, every=0.01))
-    async with asyncio.timeout(2):
-        while len(client.requests) < 3:
-            await asyncio.sleep(0.005)
+    await until(lambda: len(client.requests) >= 3)
     showing.cancel()
     await asyncio.gather(showing, return_exceptions=True)
