@@ -22,7 +22,7 @@ from botfleet_simulator.client.telegram import TelegramAdmin
 if TYPE_CHECKING:
     from botfleet_simulator.person import Person
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 
