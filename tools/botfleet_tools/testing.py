@@ -66,7 +66,8 @@ def tests(tier: str) -> Result:
     result, started = Result(tier), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "junit.xml"
-        pytest = ["-m", "pytest", f"tests/{tier}", f"--junit-xml={report}", "-q", "--durations=5"]
+        side_by_side = ["-n", "auto"] if tier == "unit" else []  # the others have the machine's servers
+        pytest = ["-m", "pytest", f"tests/{tier}", f"--junit-xml={report}", "-q", "--durations=5", *side_by_side]
         measured = [] if tier == "e2e" else ["-m", "coverage", "run"]
         code = _run([str(_bin("python")), *measured, *pytest])
         result.seconds = time.monotonic() - started

@@ -1,10 +1,9 @@
 """One Telegram side of a runner in this process, on SQLite, with a lease of its own; and the smallest bot that can use it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -25,25 +24,9 @@ from botrunner.telegram.connection import Account, Ended, Status, Telegram
 from botrunner.telegram.ids import random_id
 from botrunner.telegram.sender import Outcome, Sent
 from botrunner.telegram.types import ApiCredentials, BotToken, Credential, Server
+from tests.waiting import DEADLINE, until
 
 API = ApiCredentials(12345, "0123456789abcdef0123456789abcdef")
-DEADLINE = 15.0
-
-
-async def until(condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
-    """Wait until a condition holds; returns what it gave."""
-    async with asyncio.timeout(seconds):
-        while not (found := condition()):
-            await asyncio.sleep(0.01)
-        return found
-
-
-async def until_async(condition: Callable[[], Awaitable[Any]], seconds: float = DEADLINE) -> Any:
-    """The same with a condition that has to be asked for."""
-    async with asyncio.timeout(seconds):
-        while not (found := await condition()):
-            await asyncio.sleep(0.02)
-        return found
 
 
 class FaultyPath(MessagePath):
@@ -215,10 +198,10 @@ class World:
         found: list[str] = []
         try:
             async with asyncio.timeout(DEADLINE):
-                while (found := await self.texts(peer_id)) != texts:
+                while (found := await self.texts(peer_id)) != texts:  # noqa: ASYNC110 -- of the database
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            assert found == texts  # noqa: PT017 -- shows what there is
+            assert found == texts
 
     async def queue(
         self, peer_id: int, text: str, *, cause: str = "reply:1", access_hash: int | None = None

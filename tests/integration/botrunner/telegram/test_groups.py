@@ -5,7 +5,8 @@ import pytest
 from botfleet.store.tables import inbox
 from botfleet_simulator.client.views import Chat
 from botrunner.telegram.entities import bare_channel_id
-from tests.integration.botrunner.telegram.harness import Life, World, until_async
+from tests.integration.botrunner.telegram.harness import Life, World
+from tests.waiting import until_async
 
 
 @pytest.fixture

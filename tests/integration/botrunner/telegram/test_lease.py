@@ -10,7 +10,8 @@ from botfleet.store.errors import StoreUnavailable
 from botfleet.store.lease import LeaseRepository
 from botrunner.ownership.clock import now
 from botrunner.telegram.connection import End
-from tests.integration.botrunner.telegram.harness import World, until
+from tests.integration.botrunner.telegram.harness import World
+from tests.waiting import until
 
 TERM = 1.5
 

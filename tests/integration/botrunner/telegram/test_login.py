@@ -14,7 +14,8 @@ from botrunner.ownership.binding import OperatorBindings
 from botrunner.telegram import connection, login
 from botrunner.telegram.connection import End, Ended
 from botrunner.telegram.types import BotToken, Server, UserSession
-from tests.integration.botrunner.telegram.harness import Life, World, until, until_async
+from tests.integration.botrunner.telegram.harness import Life, World
+from tests.waiting import until, until_async
 
 IMPORT = "auth.importBotAuthorization"
 
@@ -53,10 +54,8 @@ async def test_the_whole_session_is_stored_sealed_before_the_token_is_shown(worl
     assert stored.username == world.name
 
 
-@pytest.mark.parametrize("before", [True, False])
-async def test_a_runner_that_ends_in_mid_login_goes_on_with_the_same_key(world: World, before: bool):
-    """Killed between storing the key and the import, or between the import and its answer."""
-    held = await world.tg.admin.add_fault("hold", method=IMPORT, before=before)
+async def test_a_runner_that_ends_between_the_import_and_its_answer_goes_on_with_the_same_key(world: World):
+    held = await world.tg.admin.add_fault("hold", method=IMPORT)
     life = await world.live()
     await world.tg.admin.wait_fault(held.id)
     await life.stop()
@@ -64,7 +63,16 @@ async def test_a_runner_that_ends_in_mid_login_goes_on_with_the_same_key(world: 
     again = await world.live()
     await again.connected()
     assert len(await world.tg.admin.sessions(world.bot.id)) == 1
-    assert await world.calls(IMPORT) == (2 if before else 1)
+    assert await world.calls(IMPORT) == 1
+
+
+async def test_a_key_that_was_stored_and_never_authorized_is_imported_not_replaced(world: World):
+    await world.tg.admin.add_fault("cut", method=IMPORT)
+    life = await world.live()
+    await life.connected()
+    imports = await world.tg.admin.calls(IMPORT, after=world.since)
+    assert len(imports) == 2
+    assert len({call.key_id for call in imports}) == 1
 
 
 async def test_the_first_state_is_stored_at_once_and_later_ones_do_not_replace_it(world: World):

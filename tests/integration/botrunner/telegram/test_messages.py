@@ -9,7 +9,8 @@ from botfleet_simulator.launch import telegram_server
 from botfleet_simulator.person import Person
 from botrunner.telegram import connection
 from botrunner.telegram.sender import Refused, Sent, Unknown, Wait
-from tests.integration.botrunner.telegram.harness import Echo, FaultyPath, World, until, until_async
+from tests.integration.botrunner.telegram.harness import Echo, FaultyPath, World
+from tests.waiting import until, until_async
 
 
 async def answered_once(world: World, alice: Person, texts: list[str], seconds: float = 30) -> None:

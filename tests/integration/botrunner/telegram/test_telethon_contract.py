@@ -24,7 +24,8 @@ from telethon.tl import functions, types
 
 from botrunner.ownership.clock import LeaseClock, now
 from botrunner.ownership.cutoff import CutOff
-from tests.integration.botrunner.telegram.harness import World, until
+from tests.integration.botrunner.telegram.harness import World
+from tests.waiting import until
 
 
 def memory_of(text: str) -> MemorySession:
