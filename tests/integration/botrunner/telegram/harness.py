@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import sqlalchemy as sa
-
 from botfleet.keys import Sealer
 from botfleet.store.binding import BindingRepository
 from botfleet.store.engine import Store, create_store
@@ -14,7 +12,7 @@ from botfleet.store.errors import StoreUnavailable
 from botfleet.store.identity import ensure_standalone_bot
 from botfleet.store.lease import LeaseRepository
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import Draft, Intake, OutboxRow
+from botfleet.store.rows import Draft, InboxRow, Intake, OutboxRow
 from botfleet.store.schema import create_all_sqlite
 from botfleet_simulator.client.telegram import TelegramAdmin
 from botfleet_simulator.client.views import Account as SimulatedAccount
@@ -106,8 +104,6 @@ class World:
     @classmethod
     async def make(cls, tg: Telegrams, folder: Path, number: int) -> "World":
         store = create_store(f"sqlite:///{folder}/bot.sqlite3")
-        # Until the store does it: a cancelled statement's cursor keeps the file locked.
-        sa.event.listen(store.engine.sync_engine, "invalidate", lambda raw, _record, _error: raw.rollback())
         await create_all_sqlite(store)
         row = await ensure_standalone_bot(store, "hotel", "concierge")
         bot = await tg.admin.create_bot(f"concierge{number}_bot", privacy_mode=False)
@@ -191,7 +187,11 @@ class World:
 
     async def texts(self, peer_id: int) -> list[str]:
         """What waits for an answer in a chat."""
-        return [row.text for row in await (await self.path()).pending(peer_id)]
+        return [row.text for row in await self.pending(peer_id)]
+
+    async def pending(self, peer_id: int) -> list[InboxRow]:
+        """The rows that wait for an answer in a chat."""
+        return list(await (await self.path()).pending(peer_id))
 
     async def wait_texts(self, peer_id: int, texts: list[str]) -> None:
         """Until just these messages wait in a chat, in this order."""

@@ -149,7 +149,27 @@ async def test_a_stored_state_and_catch_up_fetch_what_was_missed_and_the_servers
     client = await bot.client(Hooked, state=state)
     await until(lambda: [text for text, _ in client.seen] == ["while away"])
     assert await bot.world.calls("updates.getState") == 0
-    assert await bot.world.calls("users.getUsers") <= 1  # asked for by the dispatch of events, which we have none of
+
+
+class Keeping(Hooked):
+    """As the runner's: it hands nothing on."""
+
+    async def _preprocess_updates(self, found: Any, users: Any, chats: Any) -> Any:
+        await super()._preprocess_updates(found, users, chats)
+        return []
+
+
+async def test_what_the_hook_does_not_hand_on_is_not_dispatched_and_costs_no_question_who_we_are(bot: Bot):
+    """Telethon asks before it dispatches, once for each update that comes before the answer."""
+    client = await bot.client(Keeping, state=await bot.pts())
+    handled: list[int] = []
+    client.add_event_handler(lambda event: _note(handled, 1), events.NewMessage)
+    for text in ("one", "two"):
+        await bot.hear(text)
+    await until(lambda: [text for text, _ in client.seen] == ["one", "two"])
+    await client(functions.updates.GetStateRequest())  # its answer comes after whatever was asked before it
+    assert handled == []
+    assert await bot.world.calls("users.getUsers") == 0
 
 
 async def test_without_a_stored_state_what_was_missed_is_skipped(bot: Bot):

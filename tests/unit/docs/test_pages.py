@@ -1,0 +1,107 @@
+"""Promises of the pages for people: what they link, name and show is there."""
+
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+README = (ROOT / "README.md").read_text()
+LINK = re.compile(r"\]\(((?!https?:|mailto:)[^)\s]+)\)")
+
+
+def ids(pages: list[Path]) -> list[str]:
+    return [str(page.relative_to(ROOT)) for page in pages]
+
+
+def anchors(page: Path) -> set[str]:
+    """Of its headings, as they are made where the repository is read."""
+    found = set()
+    for heading in re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE):
+        plain = re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower())
+        found.add(plain.strip().replace(" ", "-"))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids(PAGES))
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids(PAGES))
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    there = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        there |= set(re.findall(r"def (test_\w+)\(", path.read_text()))
+    named = set(re.findall(r"`(test_\w+)`", page.read_text()))
+    assert named <= there
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids(PAGES))
+def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = page.read_text()
+    lines = re.findall(r"^(?:    )?make ((?:[a-z-]+(?: |$))+)", text, re.MULTILINE)
+    named = {target for line in lines for target in line.split()} | set(re.findall(r"`make ([a-z-]+)", text))
+    assert named <= targets
+
+
+def test_every_page_is_in_the_list_of_pages() -> None:
+    listed = set(LINK.findall((ROOT / "docs/README.md").read_text()))
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = str(page.relative_to(ROOT / "docs"))
+        assert name in listed or name == "README.md", name
+
+
+def test_every_claim_names_a_test() -> None:
+    rows = [line for line in (ROOT / "docs/claims.md").read_text().splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 15
+    for row in rows:
+        assert re.search(r"`test_\w+`", row), row
+
+
+def test_the_manifest_of_the_readme_is_the_example() -> None:
+    (shown,) = re.findall(r"```yaml\n(apiVersion.*?)```", README, re.DOTALL)
+    assert yaml.safe_load(shown) == yaml.safe_load((ROOT / "examples/concierge.yaml").read_text())
+
+
+def test_the_values_of_the_readme_are_valid() -> None:
+    schema = yaml.safe_load((ROOT / "charts/botfleet/values.schema.json").read_text())
+    blocks = re.findall(r"```yaml values\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        jsonschema.validate(yaml.safe_load(block), schema, jsonschema.Draft7Validator)
+
+
+def test_the_secrets_of_the_readme_are_those_that_the_example_names() -> None:
+    spec = yaml.safe_load((ROOT / "examples/concierge.yaml").read_text())["spec"]
+    account, model = spec["account"], spec["model"]
+    token, key = account["botTokenSecretRef"], model["apiKeySecretRef"]
+    app = account["apiCredentialsSecretRef"]["name"]
+    wanted = {f"{app}/api-id", f"{app}/api-hash", f"{token['name']}/{token['key']}", f"{key['name']}/{key['key']}"}
+    assert set(re.findall(r"^nano ~/secrets/(\S+)$", README, re.MULTILINE)) == wanted
+    made = set(re.findall(r"create secret generic (\S+) --from-file=\$HOME/secrets/(\S+)", README))
+    assert made == {(name, name) for name in (app, token["name"], key["name"])}
+
+
+def test_the_programs_that_the_readme_calls_are_installed_by_make_venv() -> None:
+    called = set(re.findall(r"^\.venv/bin/([\w-]+)", README, re.MULTILINE))
+    assert called
+    scripts = "".join((ROOT / part / "pyproject.toml").read_text() for part in ("botrunner", "operator", "tools"))
+    for program in called:
+        assert re.search(rf"^{re.escape(program)} = ", scripts, re.MULTILINE), program
+
+
+def test_the_columns_of_the_readme_are_those_of_the_crd() -> None:
+    crd = yaml.safe_load((ROOT / "crds/telegrambots.yaml").read_text())
+    columns = [c["name"] for c in crd["spec"]["versions"][0]["additionalPrinterColumns"] if not c.get("priority")]
+    (shown,) = re.findall(r"^ +NAMESPACE +NAME +(.*)$", README, re.MULTILINE)
+    assert [column.upper() for column in columns] == re.split(r" {2,}", shown.strip())
