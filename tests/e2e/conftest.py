@@ -23,6 +23,7 @@ from botfleet_tools.platform.simulated import MTPROTO_PORT, NAMESPACE, Simulated
 from botfleet_tools.progress import Progress
 
 NAME = "botfleet-e2e"
+FIRST_SECONDS = 600.0
 EXAMPLES = Path(__file__).parents[2] / "examples"
 READY_SECONDS = 90.0
 NUMBER = re.compile(r"\b\d+\b")
@@ -96,6 +97,13 @@ class Fleet:
                 with contextlib.suppress(Exception):
                     text = self.kubectl("-n", namespace, "logs", name, "--all-containers", *option)
                     (self.log_folder / f"{self._snapshots}-{namespace}-{name}{''.join(option)}.log").write_text(text)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test that asks for the fleet starts the node and the platform on its own time."""
+    for item in items:
+        if "fleet" in getattr(item, "fixturenames", ()) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(FIRST_SECONDS))
 
 
 T = TypeVar("T")

@@ -9,8 +9,13 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from botfleet_tools.errors import ToolError
+from botfleet_tools.progress import Progress
+from botfleet_tools.standing import make_ready
 
 ROOT = Path(__file__).parents[2]
 UNIT_TIER_SECONDS = 60.0
@@ -57,6 +62,17 @@ def lint() -> Result:
         else:
             result.failed += 1
             result.problems.append(f"{name} failed")
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def set_up(tiers: Sequence[str]) -> Result:
+    """What these tiers stand on: packages, programs, images. A build must not run on a test's time."""
+    result, started = Result("set-up"), time.monotonic()
+    try:
+        make_ready(tiers, Progress())
+    except ToolError as error:
+        result.problems.append(str(error))
     result.seconds = time.monotonic() - started
     return result
 
@@ -137,10 +153,15 @@ def main(argv: list[str]) -> int:
     if unknown := [tier for tier in argv if tier not in known]:
         print(f"no such tier: {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
-    results = []
+    results: list[Result] = []
     for old in ROOT.glob(".coverage.*"):
         old.unlink()
     for tier in argv or known:
+        if tier in ("integration", "e2e") and not any(result.tier == "set-up" for result in results):
+            print(f"\n━━ set-up {'━' * 68}", flush=True)
+            results.append(set_up(argv or known))
+            if not results[-1].good:
+                break
         print(f"\n━━ {tier} " + "━" * (74 - len(tier)), flush=True)
         results.append(lint() if tier == "lint" else tests(tier))
         if not argv and tier == "integration":

@@ -18,7 +18,9 @@ from botfleet_tools.progress import Progress
 from botfleet_tools.run import Argv, capture
 from botfleet_tools.servers.base import LOOPBACK, Server, ServerError, free_port
 
-PROGRAMS = {"1.34": Program.KUBE_APISERVER, "1.36": Program.KUBE_APISERVER_NEXT}
+ApiVersion = Literal["1.34", "1.36"]
+
+PROGRAMS: dict[ApiVersion, Program] = {"1.34": Program.KUBE_APISERVER, "1.36": Program.KUBE_APISERVER_NEXT}
 ANSWER_SECONDS = 2.0
 KUBECTL_SECONDS = 30.0
 AUDIT_POLICY = """\
@@ -27,8 +29,6 @@ kind: Policy
 omitStages: [RequestReceived]
 rules: [{level: Metadata}]
 """
-
-ApiVersion = Literal["1.34", "1.36"]
 
 
 class ApiServer(Server):
@@ -52,6 +52,11 @@ class ApiServer(Server):
             return None
         problem = go_problem(go_version(), PINS[program].module.go, f"builds kube-apiserver {PINS[program].version}")
         return None if problem is None else problem.what
+
+    @staticmethod
+    def obtain(progress: Progress) -> None:
+        """Install the etcd that every version starts with. The API server itself is built or downloaded on first use."""
+        debian.ensure(["etcd-server"], progress)
 
     @property
     def url(self) -> str:
@@ -89,7 +94,7 @@ class ApiServer(Server):
         return capture(command, stdin=None if stdin is None else stdin.encode(), deadline_seconds=KUBECTL_SECONDS)
 
     def _prepare(self) -> None:
-        debian.ensure(["etcd-server"], self._progress)
+        self.obtain(self._progress)
         self._program = resolve(PROGRAMS[self.version], self._progress)
         self.port, self._etcd_port = free_port(), free_port()
         authority = pki.Authority("botfleet-test")

@@ -52,6 +52,14 @@ class Postgres(Server):
         }
         self._programs: Path | None = None
 
+    @staticmethod
+    def obtain(version: Literal["15", "18"], progress: Progress) -> Path:
+        """The folder of its programs; Debian's are installed when they are missing.
+
+        Raises ToolError when they cannot be had.
+        """
+        return _programs(version, progress)
+
     @property
     def dsn(self) -> str:
         """The superuser's address of the database ``postgres``, with its password."""
@@ -78,7 +86,7 @@ class Postgres(Server):
 
     def _prepare(self) -> None:
         self.port = free_port()
-        self._programs = _programs(self.version, self._progress)
+        self._programs = self.obtain(self.version, self._progress)
         (self.folder / "run").mkdir()
         password = self.folder / "password"
         write_secret(password, self.password.encode())

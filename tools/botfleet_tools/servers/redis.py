@@ -31,6 +31,12 @@ class Redis(Server):
         self.password = secrets.token_urlsafe(18)
         self._append_only = append_only
 
+    @staticmethod
+    def obtain(progress: Progress) -> None:
+        """Install Debian's when there is none on PATH."""
+        if shutil.which("redis-server") is None:
+            debian.ensure(["redis-server"], progress)
+
     @property
     def url(self) -> str:
         """Its address for the user that may do everything."""
@@ -46,8 +52,7 @@ class Redis(Server):
         return f"redis://{quote(user)}:{quote(password)}@{self.host}:{self.port}/{database}"
 
     def _prepare(self) -> None:
-        if shutil.which("redis-server") is None:
-            debian.ensure(["redis-server"], self._progress)
+        self.obtain(self._progress)
         self.port = free_port()
         digest = hashlib.sha256(self.password.encode()).hexdigest()
         (self.folder / "users.acl").write_text(f"user default off\nuser {self.user} on #{digest} ~* &* +@all\n")

@@ -97,7 +97,7 @@ class Hooked(TelegramClient):
             text = message if isinstance(message, str) else getattr(message, "message", None)
             if text is not None:
                 self.seen.append((text, self._message_box.session_state()[0]["pts"]))
-        if self.fails:
+        if self.fails and self.seen:  # not at the empty difference of the start
             raise RuntimeError("on purpose")
         return await super()._preprocess_updates(found, users, chats)
 
@@ -300,8 +300,12 @@ async def test_past_the_limit_nothing_is_sent_on_a_socket_that_is_still_open(bot
     client = await bot.client(connection=guard.connection_class(), auto_reconnect=False)
     calls = await bot.tg.admin.last_call()
     guard.clock.end()  # the thread has not woken yet
-    with pytest.raises(ConnectionError):
-        await asyncio.wait_for(client(functions.help.GetConfigRequest()), 5)
+    # If Telethon has sent an acknowledgement first, it never ends the request (and the runner's have deadlines).
+    asking = asyncio.ensure_future(client(functions.help.GetConfigRequest()))
+    with pytest.raises((OSError, EOFError)):
+        await asyncio.wait_for(client.disconnected, 10)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
     assert await bot.tg.admin.last_call() == calls
     guard.close()
 
