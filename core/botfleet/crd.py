@@ -92,7 +92,7 @@ def _structural(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
 def _described(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     """What is written beside a reference (a field's own description, list markers) goes over what it refers to."""
     own = {
-        k: v for k, v in node.items() if k == "description" or k.startswith("x-kubernetes-list") or k in {"maxItems"}
+        k: v for k, v in node.items() if k in {"description", "enum", "maxItems"} or k.startswith("x-kubernetes-list")
     }
     return {**schema, **own}
 

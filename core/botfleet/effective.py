@@ -117,11 +117,33 @@ def effective(spec: TelegramBotSpec, *defaults: dict[str, Any]) -> EffectiveSpec
         IncompleteError: a needed field is said nowhere.
     """
     merged = _merge([spec.to_wire(), *defaults, BUILT_IN])
-    missing = [f"spec.{part}.{field}" for part, field in REQUIRED if merged.get(part, {}).get(field) is None]
+    missing = [f"spec.{part}.{field}" for part, field in REQUIRED if _is_unsaid(merged.get(part), field)]
     if missing:
         raise IncompleteError(missing)
     whole = TelegramBotSpec.model_validate(merged)
     return _effective_of(whole)
+
+
+def check_defaults(layer: dict[str, Any]) -> None:
+    """Whether a layer of defaults is a part of a spec.
+
+    Raises:
+        pydantic.ValidationError: it has a field that no spec has, or a value that it cannot have there.
+    """
+    TelegramBotSpec.model_validate(_merge([layer, _SOME_ACCOUNT]))
+
+
+_SOME_ACCOUNT = {
+    "account": {
+        "type": "Bot",
+        "apiCredentialsSecretRef": {"name": "app"},
+        "botTokenSecretRef": {"name": "bot", "key": "token"},
+    }
+}
+
+
+def _is_unsaid(part: Any, field: str) -> bool:
+    return part is None or (isinstance(part, dict) and part.get(field) is None)  # what is no part is said so later
 
 
 def _effective_of(whole: TelegramBotSpec) -> EffectiveSpec:

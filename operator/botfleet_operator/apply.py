@@ -5,7 +5,7 @@ Never: decide. Each kind of step has one executor here; trouble is told as a typ
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from botfleet_operator.model import BotRecord, ChildRecord, child_record
 from botfleet_operator.names import LABEL_CREDENTIALS
 from botfleet_operator.observe import Scratch
 from botfleet_operator.plan import (
+    REPLICAS,
     Absence,
     Apply,
     Bind,
@@ -165,17 +166,20 @@ class Applier:
         except InvalidError as error:
             # A test of the patch did not hold: the object has changed, and its news is on its way.
             raise ConflictError(str(error), status=error.status) from error
-        self._remember(child.kind, answered, patched=True)
-        log.info("foreign_additions_removed", namespace=bot.namespace, bot=bot.name, kind=child.kind, name=child.name)
+        self._remember(child.kind, answered, step.operations)
+        log.info("patched", namespace=bot.namespace, bot=bot.name, kind=child.kind, name=child.name)
 
-    def _remember(self, kind: str, metadata: dict[str, Any], *, patched: bool = False) -> None:
+    def _remember(self, kind: str, metadata: dict[str, Any], operations: Sequence[Mapping[str, Any]] = ()) -> None:
         """The answer to an own write is news at once; the watch would bring it some milliseconds later."""
         informer = self._world.children[kind]
         record = child_record(kind, {"metadata": metadata})
         old = informer.get(record.namespace, record.name)
         if old is not None and old.uid == record.uid and old.deployment is not None:
             # What was patched away is not looked at again until the watch shows the pod template as it is now.
-            state = replace(old.deployment, lists=()) if patched else old.deployment
+            state = replace(old.deployment, lists=()) if operations else old.deployment
+            for operation in operations:
+                if operation["path"] == REPLICAS:
+                    state = replace(state, wanted=operation["value"])
             record = replace(record, deployment=state)
         informer.put(record)
 

@@ -16,6 +16,7 @@ from botfleet_operator.fields import covers
 from botfleet_operator.model import ChildRecord, named_lists
 from botfleet_operator.names import ANNOTATION_APPLIED
 from botfleet_operator.plan import (
+    REPLICAS,
     Apply,
     Bind,
     Delete,
@@ -48,17 +49,17 @@ def decide(observed: Observed) -> Plan:
         return judgement.undecided(observed, steps, None if steps else _SOON_SECONDS)
     if isinstance(acceptance, Refused):
         refusal = Verdict(ConditionType.ACCEPTED, "False", acceptance.reason, acceptance.values)
-        return judgement.plan(observed, None, _stop_if_suspended(observed, acceptance), (refusal,))
+        return judgement.plan(observed, None, _stop(observed) if acceptance.suspend else (), (refusal,))
     return _decide_accepted(observed, acceptance)
 
 
 def _decide_accepted(observed: Observed, accepted: Accepted) -> Plan:
+    stop = _stop(observed) if accepted.spec.suspend else ()
     if observed.in_use_by is not None:
         other = observed.in_use_by
         here = f" (TelegramBot {other.name})" if other.namespace == observed.bot.namespace else ""
         refusal = Verdict(ConditionType.ACCEPTED, "False", Reason.ACCOUNT_IN_USE, {"other": here})
-        steps = _stop_if_suspended(observed, Refused(Reason.ACCOUNT_IN_USE, suspend=accepted.spec.suspend))
-        return judgement.plan(observed, accepted, steps, (refusal,))
+        return judgement.plan(observed, accepted, stop, (refusal,))
     unseen = tuple(kind for kind in KINDS if kind not in observed.children)
     if unseen and not observed.looked_up:
         return judgement.undecided(observed, (LookUpChildren(unseen),), None)
@@ -67,23 +68,23 @@ def _decide_accepted(observed: Observed, accepted: Accepted) -> Plan:
         refusal = Verdict(
             ConditionType.ACCEPTED, "False", Reason.NAME_CONFLICT, {"kind": conflict.kind, "name": conflict.name}
         )
-        return judgement.plan(observed, accepted, (), (refusal,))
+        return judgement.plan(observed, accepted, stop, (refusal,))
     fine = Verdict(ConditionType.ACCEPTED, "True", Reason.ACCEPTED)
-    steps = _database_steps(observed, accepted)
-    if not steps:
-        steps = _child_steps(observed, accepted)
+    database = _database_steps(observed, accepted)
+    # With the stop before them: a database that is away keeps nothing running.
+    steps = (*stop, *database) if database else _child_steps(observed, accepted)
     steps = tuple(step for step in steps if type(step) not in observed.failures)
     return judgement.plan(observed, accepted, steps, (fine,))
 
 
-def _stop_if_suspended(observed: Observed, refused: Refused) -> tuple[Step, ...]:
+def _stop(observed: Observed) -> tuple[Step, ...]:
     """Suspending works from any state: what runs is stopped although nothing else may be changed."""
     child = observed.children.get("Deployment")
-    if not refused.suspend or child is None or not _ours(observed, child) or not _wants_pods(child):
+    if child is None or not _ours(observed, child) or not _wants_pods(child):
         return ()
     if Patch in observed.failures:
         return ()
-    return (Patch(child, ({"op": "replace", "path": "/spec/replicas", "value": 0},)),)
+    return (Patch(child, ({"op": "replace", "path": REPLICAS, "value": 0},)),)
 
 
 def _wants_pods(child: ChildRecord) -> bool:
@@ -100,14 +101,14 @@ def _database_steps(observed: Observed, accepted: Accepted) -> tuple[Step, ...]:
     if health is not None and health.account_id is not None and accepted.account_key.startswith("session:"):
         # Two sessions of one person have different digests; only the id finds them.
         key = f"user:{health.account_id}"
-        if judgement.speaks_for(observed, accepted) and not _is_bound(observed, key, accepted.credential_digest):
+        if judgement.proves(observed, accepted) and not _is_bound(observed, key, accepted.credential_digest):
             return (Bind(key, accepted.credential_digest),)
     steps: list[Step] = []
     if not observed.role_ready:
         steps.append(EnsureRole())
     if not observed.user_ready and EnsureUser not in observed.failures:
         steps.append(EnsureUser())
-    if health is not None and health.authorized and judgement.speaks_for(observed, accepted):
+    if health is not None and health.authorized and judgement.proves(observed, accepted):
         steps.extend(
             Prove(account.account_key)
             for account in observed.bound

@@ -120,18 +120,21 @@ class Reassert:
                 if not failing:
                     log.warning("users_not_checked", error=str(error))
                 failing = True
-                self._run_id = ""
             await asyncio.sleep(_BUS_EVERY_SECONDS)
 
     async def once(self) -> None:
-        """Redis: when it was started anew. Roles: once a minute."""
-        run_id = await self._ledger.bus_run_id()
-        if run_id != self._run_id:
-            self._tell(await self._ledger.check_users(), "redis_users_missing")
-            self._run_id = run_id
+        """Roles: once a minute, whether or not Redis answers. Redis: when it was started anew."""
         if time.monotonic() - self._roles_at > _ROLES_EVERY_SECONDS:
-            self._roles_at = time.monotonic()
             self._tell(await self._ledger.check_roles(), "database_roles_missing")
+            self._roles_at = time.monotonic()
+        try:
+            run_id = await self._ledger.bus_run_id()
+            if run_id != self._run_id:
+                self._tell(await self._ledger.check_users(), "redis_users_missing")
+                self._run_id = run_id
+        except BusUnavailableError:
+            self._run_id = ""  # whatever it is when it is back
+            raise
 
     def _tell(self, keys: list[BotKey], event: str) -> None:
         if keys:

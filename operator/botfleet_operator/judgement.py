@@ -151,6 +151,14 @@ def speaks_for(observed: Observed, accepted: Accepted) -> bool:
     return pod.credentials == credentials_mark(accepted, observed.identity)
 
 
+def proves(observed: Observed, accepted: Accepted) -> bool:
+    """Whether the heartbeat can show that Telegram took the credential as it is now: it must be that of a pod which is
+    there and was made with it. The word of a runner that is gone was about another one."""
+    beat = observed.heartbeat
+    pod = _pod(observed, beat.holder) if beat is not None and beat.holder else None
+    return beat is not None and beat.alive and pod is not None and not pod.ended and speaks_for(observed, accepted)
+
+
 def _serving(observed: Observed, accepted: Accepted) -> Health | None:
     """The health of a runner that holds the lease, runs what it should, and whose pod is there, as far as is seen."""
     beat = observed.heartbeat

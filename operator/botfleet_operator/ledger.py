@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -153,7 +153,8 @@ class Ledger:
     # Health
 
     async def changed_health(self, since: datetime) -> list[HealthRow]:
-        return await self._feed.changed_since(since)
+        # A runner that has died stamps nothing: its rows are read until it has been called silent.
+        return await self._feed.changed_since(since, ended_within=timedelta(seconds=self._heartbeat_seconds + 10))
 
     async def all_health(self) -> list[HealthRow]:
         return await self._feed.all()
@@ -288,20 +289,32 @@ class Ledger:
         for account_key in freed:
             self.freed(account_key)
 
-    async def leftovers(self) -> tuple[list[str], list[str]]:
-        """Roles and Redis users of this installation that belong to no living bot."""
-        roles = {identity.role for identity in self._identities.values()}
-        users = {identity.redis_user for identity in self._identities.values()}
-        return (
-            [role for role in await self._roles.present() if role not in roles],
-            [user for user in await self._users.present() if user not in users],
-        )
+    async def leftover_roles(self) -> list[str]:
+        """Roles of this installation that belong to no living bot."""
+        return [role for role in await self._roles.present() if not self._lives_with(role=role)]
 
-    async def remove_leftover(self, *, role: str | None = None, user: str | None = None) -> None:
-        if role is not None:
-            await self._roles.remove(role)
-        if user is not None:
-            await self._users.remove(user)
+    async def leftover_users(self) -> list[str]:
+        """Redis users of this installation that belong to no living bot."""
+        return [user for user in await self._users.present() if not self._lives_with(user=user)]
+
+    async def remove_leftover_role(self, role: str) -> bool:
+        """False: a bot got it back since it was found."""
+        if self._lives_with(role=role):
+            return False
+        self._role_generations.pop(role, None)
+        await self._roles.remove(role)
+        return True
+
+    async def remove_leftover_user(self, user: str) -> bool:
+        """False: a bot got it back since it was found."""
+        if self._lives_with(user=user):
+            return False
+        self._users_ready.discard(user)
+        await self._users.remove(user)
+        return True
+
+    def _lives_with(self, *, role: str = "", user: str = "") -> bool:
+        return any(role == identity.role or user == identity.redis_user for identity in self._identities.values())
 
     def _remember(self, bot: Bot) -> Identity:
         if bot.uid is None or bot.role_name is None or bot.redis_user is None:

@@ -166,6 +166,9 @@ class Delete(Step):
     child: ChildRecord
 
 
+REPLICAS = "/spec/replicas"  # of a Deployment, as a JSON pointer
+
+
 @dataclass(frozen=True, slots=True)
 class Patch(Step):
     """A JSON patch: foreign additions that server-side apply leaves, or a stop of the pods."""

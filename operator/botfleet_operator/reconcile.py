@@ -6,9 +6,11 @@ Never: more than one reconcile of a bot at a time (the queue sees to it), or a w
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
@@ -85,7 +87,7 @@ class Reconciler:
             self._queue.add(key)
 
     async def handle(self, key: BotKey) -> None:
-        """One reconcile, with its result in queue and metrics. Unexpected errors are raised and end the worker."""
+        """One reconcile, with its result in queue and metrics. What nobody foresaw in one bot delays that bot alone."""
         began = time.monotonic()
         try:
             result = await self._reconcile(key)
@@ -96,6 +98,19 @@ class Reconciler:
             delay = self._queue.failed(key)
             log.warning(
                 "reconcile_failed", namespace=key.namespace, bot=key.name, error=str(error), retry_seconds=delay
+            )
+        except Exception as error:  # noqa: BLE001 -- a mistake of ours; a person reads of it, and the other bots go on
+            result = "broken"
+            delay = self._queue.failed(key)
+            # Without the error's text, which may quote a value.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            log.error(
+                "reconcile_broken",
+                namespace=key.namespace,
+                bot=key.name,
+                error=type(error).__name__,
+                where=f"{Path(where.filename).name}:{where.lineno}",
+                retry_seconds=delay,
             )
         self._metrics.reconciles.labels(result).inc()
         self._metrics.reconcile_seconds.observe(time.monotonic() - began)
@@ -117,7 +132,8 @@ class Reconciler:
         plan = await self._rounds(bot, scratch)
         waits = await self._remover.clean_up(key, successor=bot.uid)
         if scratch.wait_seconds is not None and waits is None:
-            waits = 0.0  # the predecessor is gone now
+            retired = self._ledger.identity_at(key) is None
+            waits = 0.0 if retired else scratch.wait_seconds
         await self._write_status(bot, plan)
         if plan.wanted_account:
             self._world.wait_for(plan.wanted_account, key)

@@ -20,6 +20,7 @@ from botfleet_operator.metrics import Metrics
 from botfleet_operator.model import BotKey
 from botfleet_operator.plan import Identity
 from botfleet_operator.provision.bus import BusUnavailableError
+from botfleet_operator.settings import LONGEST_LEASE_SECONDS
 from botfleet_operator.world import World
 
 log = structlog.get_logger("botfleet.operator.removal")
@@ -32,6 +33,7 @@ class Remover:
 
     def __init__(self, world: World, ledger: Ledger, guard: Callable[[], None]) -> None:
         self._world, self._ledger, self._guard = world, ledger, guard
+        self._locked_out: dict[str, float] = {}  # bot ids whose role is gone, and since when
 
     async def clean_up(self, key: BotKey, successor: str | None = None) -> float | None:
         """Removes what a deleted bot of this name had, unless the object `successor` has taken it over.
@@ -40,20 +42,26 @@ class Remover:
         bound so long. None: all done. Raises StoreError.
         """
         identity = self._ledger.identity_at(key)
-        if identity is None or identity.uid == successor or identity.uid not in self._world.gone:
+        # Two objects cannot have one name: where there is a successor, the object of the row is gone.
+        gone = identity is not None and (successor is not None or identity.uid in self._world.gone)
+        if identity is None or identity.uid == successor or not gone:
             self._forget(key, successor)
             return None
         self._guard()
         await self._ledger.remove_role(identity)
+        since = self._locked_out.setdefault(identity.bot_id, time.monotonic())
         try:
             await self._ledger.remove_user(identity)
         except BusUnavailableError as error:
             # The next comparison takes it away; nothing else has to wait for Redis.
             log.warning("redis_user_left", namespace=key.namespace, bot=key.name, error=str(error))
-        seconds = await self._ledger.lease_seconds(identity)
+        # Its role could have written any time there; without it nothing is renewed, so a term is the most that is left.
+        most = since + LONGEST_LEASE_SECONDS - time.monotonic()
+        seconds = min(await self._ledger.lease_seconds(identity), most)
         if seconds > 0:
             return seconds + _LEASE_MARGIN_SECONDS
         await self._ledger.retire(identity)
+        self._locked_out.pop(identity.bot_id, None)
         self._forget(key, successor)
         log.info("bot_removed", namespace=key.namespace, bot=key.name)
         return None
@@ -168,12 +176,11 @@ class Sweeper:
         return True
 
     async def _leftovers(self) -> None:
-        roles, users = await self._ledger.leftovers()
-        for role in roles:
+        for role in await self._ledger.leftover_roles():
             self._guard()
-            await self._ledger.remove_leftover(role=role)
-            log.info("leftover_role_removed", role=role)
-        for user in users:
+            if await self._ledger.remove_leftover_role(role):
+                log.info("leftover_role_removed", role=role)
+        for user in await self._ledger.leftover_users():
             self._guard()
-            await self._ledger.remove_leftover(user=user)
-            log.info("leftover_user_removed", user=user)
+            if await self._ledger.remove_leftover_user(user):
+                log.info("leftover_user_removed", user=user)

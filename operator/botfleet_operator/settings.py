@@ -14,7 +14,10 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from botfleet.effective import check_defaults
+
 PREFIX = "BOTFLEET_"
+LONGEST_LEASE_SECONDS = 120.0
 
 
 class SettingsError(Exception):
@@ -65,7 +68,7 @@ class Settings(BaseModel):
         tuple[str, ...], Field(description="Names of imagePullSecrets, which exist in the bots' namespaces.")
     ] = ()
     runner_lease_term_seconds: Annotated[
-        float, Field(ge=1, le=120, description="Term of a runner's lease on its account.")
+        float, Field(ge=1, le=LONGEST_LEASE_SECONDS, description="Term of a runner's lease on its account.")
     ] = 15.0
     runner_log_level: Annotated[str, Field(description="BOTFLEET_LOG_LEVEL of the runners.")] = "info"
     bot_defaults: Annotated[
@@ -114,6 +117,17 @@ class Settings(BaseModel):
     @classmethod
     def _parse(cls, value: Any) -> Any:
         return (yaml.safe_load(value) or {}) if isinstance(value, str) else value
+
+    @field_validator("bot_defaults")
+    @classmethod
+    def _check(cls, value: dict[str, Any]) -> dict[str, Any]:
+        # Here, and not in every bot: with wrong defaults no bot could be accepted.
+        try:
+            check_defaults(value)
+        except ValidationError as error:
+            said = (f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+            raise ValueError(f"no part of a TelegramBot's spec: {'; '.join(said)}") from None
+        return value
 
     @property
     def identity(self) -> str:

@@ -172,6 +172,9 @@ class World:
         record = new or old
         if record is None:
             return
+        if old is not None and new is not None and old.bot != new.bot:
+            self._pod_changed(old, None)  # its label was changed: it belongs to another bot now, or to none
+            old = None
         key = BotKey(record.namespace, record.bot)
         pods = self._pods_of.setdefault(key, {})
         if new is None:

@@ -58,7 +58,7 @@ _RUNNER_WORDS: dict[str, Iterable[str]] = {
     "botfleet_runner_model_tokens_total": ("input", "output"),
 }
 _OPERATOR_WORDS: dict[str, Iterable[str]] = {
-    "botfleet_operator_reconciles_total": ("ok", "failed", "removed", "error", "not_leading"),
+    "botfleet_operator_reconciles_total": ("ok", "failed", "removed", "error", "broken", "not_leading"),
     "botfleet_operator_bots": Phase,
     "botfleet_operator_store_failures_total": ("database", "redis"),
 }

@@ -1,7 +1,7 @@
 """Why: the operator reads the health of all bots with one query a second, and never by asking a bot."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,12 +35,18 @@ class HealthFeed:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def changed_since(self, moment: datetime) -> list[HealthRow]:
+    async def changed_since(self, moment: datetime, *, ended_within: timedelta = timedelta(0)) -> list[HealthRow]:
         """Leases whose health was stamped later, by the database's clock: ask from the newest `changed_at` that was seen.
 
-        Let the moment overlap: a row may commit after a newer stamp.
+        Let the moment overlap: a row may commit after a newer stamp. Also those that are held and ran out no longer ago
+        than `ended_within`: a runner that stops renewing stamps nothing.
         """
-        return await self._read(leases.c.health_changed_at > moment)
+        ran_out = sa.and_(
+            leases.c.holder.is_not(None),
+            leases.c.expires_at <= database_now(self._store),
+            leases.c.expires_at > database_now(self._store, before=ended_within),
+        )
+        return await self._read(sa.or_(leases.c.health_changed_at > moment, ran_out))
 
     async def all(self) -> list[HealthRow]:
         """Every lease."""

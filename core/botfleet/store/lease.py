@@ -42,11 +42,13 @@ def new_token() -> int:
     return (secrets.randbits(64) - (1 << 63)) or 1
 
 
-def database_now(store: Store) -> sa.ColumnElement[datetime]:
-    """The database's clock at this very moment, not at the transaction's start; on SQLite they are the machine's."""
-    if store.is_postgresql:
-        return sa.func.clock_timestamp(type_=UtcDateTime)
-    return sa.literal(datetime.now(UTC), UtcDateTime)
+def database_now(store: Store, *, before: timedelta = timedelta(0)) -> sa.ColumnElement[datetime]:
+    """The database's clock at this very moment, not at the transaction's start, or so long before it; on SQLite it is
+    the machine's."""
+    if not store.is_postgresql:
+        return sa.literal(datetime.now(UTC) - before, UtcDateTime)
+    now: sa.ColumnElement[datetime] = sa.func.clock_timestamp(type_=UtcDateTime)
+    return now - sa.literal(before, sa.Interval()) if before else now
 
 
 class LeaseRepository:

@@ -82,7 +82,7 @@ def metadata(blueprint: Blueprint, name: str) -> dict[str, Any]:
                 "name": blueprint.name,
                 "uid": blueprint.uid,
                 "controller": True,
-                "blockOwnerDeletion": True,
+                "blockOwnerDeletion": False,
             }
         ],
     }

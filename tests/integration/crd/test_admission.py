@@ -45,6 +45,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"spec__conversation": {"debounceSeconds": -1}}, "spec.conversation.debounceSeconds"),
     ({"spec__deletionPolicy": "Burn"}, "spec.deletionPolicy"),
     ({"spec__workload": {"resources": {"limits": {"memory": "lots"}}}}, "spec.workload.resources.limits"),
+    ({"spec__workload": {"tolerations": [{"key": "k", "operator": "Exist"}]}}, "spec.workload.tolerations[0].operator"),
     ({"metadata__name": "x" * 51}, "at most 50 characters"),
     ({"metadata__name": "a.b"}, "DNS label"),
     ({"spec": None}, "spec"),

@@ -325,6 +325,7 @@ class Runner:
     """Plays a bot's runner: its own role, its own lease, its own health. No kubelet is needed for that."""
 
     def __init__(self, place: Place, name: str) -> None:
+        self._place, self._name = place, name
         secret = place.get("secret", f"{name}-botfleet")["data"]
         environment = container_of(place.get("deployment", name))["env"]
         self.environment = {entry["name"]: entry.get("value", "") for entry in environment}
@@ -338,11 +339,20 @@ class Runner:
         self.leases = LeaseRepository(self.store, self.bot_id)
         self.lease: Lease | None = None
 
-    async def acquire(self, holder: str = "pod-1", term: float = 2.0) -> Lease:
-        lease = await self.leases.acquire(holder, term)
+    async def acquire(self, term: float = 2.0) -> Lease:
+        """As the runner of a pod that the Deployment has made as it is now."""
+        lease = await self.leases.acquire(self._pod(), term)
         assert lease is not None
         self.lease = lease
         return lease
+
+    def _pod(self) -> str:
+        """Plays the Deployment's controller; returns the pod's UID. Nothing runs in it."""
+        template = self._place.get("deployment", self._name)["spec"]["template"]
+        name = f"{self._name}-{secrets.token_hex(4)}"
+        body = {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {**template["metadata"], "name": name}}
+        self._place.apply(body)
+        return str(self._place.get("pod", name)["metadata"]["uid"])
 
     async def report(self, **health: Any) -> None:
         """Health of a runner that is connected and authorized, but for what is said otherwise."""

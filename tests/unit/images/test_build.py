@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ class FakeBuilder:
     def __init__(self, _log: Path) -> None:
         self.calls: list[str] = []
         self.fails = False
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def environment(self, _image: Image) -> list[str]:
         return [self.name]
@@ -42,6 +44,7 @@ class FakeBuilder:
             raise ToolError("the build failed")
         assert (context.folder / image.dockerfile).is_file()
         self.calls.append(image.name)
+        self.meanwhile()
         config = f"{image.name}{len(self.calls)}.json"
         manifest = [{"Config": config, "RepoTags": [image.reference], "Layers": []}]
         with tarfile.open(archive, "w") as tar:
@@ -122,6 +125,18 @@ def test_a_failed_build_leaves_nothing_that_counts_as_built(root: Path, builder:
         made(root, "redis")
     assert list((cache.cache_dir() / "images").glob("context-*")) == []
     builder.fails = False
+    assert not made(root, "redis")["redis"].cached
+
+
+def test_an_edit_during_a_build_is_not_kept_under_the_key_of_what_was_there_before(
+    root: Path, builder: FakeBuilder
+) -> None:
+    file = root / "images/redis-entrypoint.sh"
+    builder.meanwhile = lambda: file.write_text("edited") and None
+    with pytest.raises(ToolError, match="run it again"):
+        made(root, "redis")
+    builder.meanwhile = lambda: None
+    file.write_text("images/redis-entrypoint.sh")
     assert not made(root, "redis")["redis"].cached
 
 

@@ -17,6 +17,7 @@ from botfleet_operator.acceptance import Accepted, accept
 from botfleet_operator.builders import Platform
 from botfleet_operator.decide import build_all
 from botfleet_operator.fields import Fields
+from botfleet_operator.judgement import credentials_mark
 from botfleet_operator.model import (
     BotRecord,
     ChildRecord,
@@ -177,6 +178,22 @@ def heartbeat(record: BotRecord, *, holder: str | None = "pod-1", alive: bool = 
 def pod(uid: str = "pod-1", **changes: Any) -> PodRecord:
     base = PodRecord("hotel", f"concierge-{uid}", uid, 3, "concierge", False, True, False, None, None)
     return replace(base, **changes)
+
+
+def fresh_pod(record: BotRecord | None = None, **changes: Any) -> PodRecord:
+    """A pod that was made with the credentials as they are now."""
+    record = record or bot()
+    identity = provisioned(record).identity
+    assert identity is not None
+    return pod(**{"credentials": credentials_mark(accepted(record), identity), **changes})
+
+
+def account(name: str) -> dict[str, Any]:
+    return {
+        "type": "Bot",
+        "apiCredentialsSecretRef": {"name": "telegram-app"},
+        "botTokenSecretRef": {"name": name, "key": "token"},
+    }
 
 
 DIGEST = credential_digest(TOKEN)

@@ -33,6 +33,7 @@ from tests.unit.operator.samples import (
     IDENTITY,
     OWN,
     bot,
+    fresh_pod,
     heartbeat,
     observed,
     pod,
@@ -203,13 +204,36 @@ def test_a_running_bot_that_is_no_longer_accepted_goes_on_but_can_be_suspended()
     assert step.operations == ({"op": "replace", "path": "/spec/replicas", "value": 0},)
 
 
+def test_a_bot_can_be_suspended_while_a_foreign_object_has_a_name_that_it_needs() -> None:
+    whole = settled()
+    foreign = replace(whole.children["ServiceAccount"], fields=None, applied_hash=None, controller_uid=None, bot=None)
+    plan = decide(replace(whole, bot=bot(suspend=True), children={**whole.children, "ServiceAccount": foreign}))
+    (step,) = plan.steps
+    assert isinstance(step, Patch)
+    assert step.operations == ({"op": "replace", "path": "/spec/replicas", "value": 0},)
+    assert verdict(plan, ConditionType.ACCEPTED) == ("False", Reason.NAME_CONFLICT)
+
+
+def test_a_bot_can_be_suspended_while_the_database_is_away() -> None:
+    whole = replace(settled(), bot=bot(suspend=True), role_ready=False)
+    assert names(decide(whole)) == ["Patch", "EnsureRole"]
+    away = replace(whole, failures={EnsureRole: Failure(Reason.DATABASE_UNAVAILABLE)})
+    assert names(decide(away)) == ["Patch"]
+
+
 def test_only_the_runner_of_this_very_credential_proves_it() -> None:
     record = bot()
     provisional = settled(record, bound=(BoundAccount("bot:4242", DIGEST, False),))
-    told = replace(provisional, heartbeat=heartbeat(record))
+    told = replace(provisional, heartbeat=heartbeat(record), pods=(fresh_pod(record),))
     assert decide(told).steps == (Prove("bot:4242"),)
-    old = replace(told, pods=(pod(credentials="an older one"),))
-    assert decide(old).steps == ()
+    for wrong in (
+        replace(told, pods=(pod(credentials="an older one"),)),
+        replace(told, pods=()),  # a word that outlived its pod may have been about another token
+        replace(told, pods=(fresh_pod(record, ended=True),)),
+        replace(told, pods=(fresh_pod(record, uid="pod-2"),)),
+        replace(told, heartbeat=heartbeat(record, alive=False)),
+    ):
+        assert decide(wrong).steps == ()
     refused = replace(provisional, heartbeat=heartbeat(record, authorized=False))
     assert decide(refused).steps == ()
 
@@ -217,7 +241,7 @@ def test_only_the_runner_of_this_very_credential_proves_it() -> None:
 def test_a_persons_account_is_bound_by_its_id_too() -> None:
     record = bot("maximal", suspend=False)
     whole = settled(record)
-    told = replace(whole, heartbeat=heartbeat(record, authorized=None, account_id=99))
+    told = replace(whole, heartbeat=heartbeat(record, authorized=None, account_id=99), pods=(fresh_pod(record),))
     (step,) = decide(told).steps
     assert step == Bind("user:99", whole.bound[0].credential_digest)
 

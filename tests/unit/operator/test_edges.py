@@ -50,6 +50,9 @@ def test_settings_come_from_the_environment_and_have_words_for_what_is_wrong() -
         from_environment(missing)
     with pytest.raises(SettingsError, match="BOTFLEET_WORKERS"):
         from_environment({**ENVIRONMENT, "BOTFLEET_WORKERS": "none"})
+    for wrong in ("{model: x}", "{model: {nme: x}}", "{conversation: {debounceSeconds: soon}}", "[1]"):
+        with pytest.raises(SettingsError, match="BOTFLEET_BOT_DEFAULTS"):
+            from_environment({**ENVIRONMENT, "BOTFLEET_BOT_DEFAULTS": wrong})
     with pytest.raises(SettingsError, match="no YAML"):
         from_environment({**ENVIRONMENT, "BOTFLEET_BOT_DEFAULTS": "{"})
 

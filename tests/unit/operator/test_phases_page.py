@@ -13,10 +13,9 @@ import pytest
 
 from botfleet.conditions import Phase, Reason
 from botfleet_operator.decide import KINDS, decide
-from botfleet_operator.judgement import credentials_mark
-from botfleet_operator.model import BotKey, BotRecord, DeploymentState
+from botfleet_operator.model import BotKey, DeploymentState
 from botfleet_operator.plan import Absence, Observed
-from tests.unit.operator.samples import accepted, bot, heartbeat, observed, pod, provisioned, secrets, settled
+from tests.unit.operator.samples import bot, fresh_pod, heartbeat, observed, provisioned, secrets, settled
 
 PAGE = (Path(__file__).parents[3] / "docs/design/multibot-manager.md").read_text()
 NEW = "(none)"
@@ -36,12 +35,6 @@ BEFORE, ROWS = table()
 
 def with_missing_secret(state: Observed) -> Observed:
     return replace(state, secrets={**secrets(), "openai": Absence.MISSING})
-
-
-def fresh_pod(record: BotRecord, **changes: Any) -> Any:
-    identity = provisioned(record).identity
-    assert identity is not None
-    return pod(credentials=credentials_mark(accepted(record), identity), **changes)
 
 
 def foreign_deployment() -> Observed:

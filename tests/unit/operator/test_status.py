@@ -11,23 +11,15 @@ import pytest
 from botfleet.conditions import REASONS, ConditionType, Phase, Reason
 from botfleet_operator import status
 from botfleet_operator.decide import decide
-from botfleet_operator.judgement import credentials_mark
 from botfleet_operator.model import DeploymentState
 from botfleet_operator.plan import Absence, Observed, Plan
-from tests.unit.operator.samples import accepted, bot, heartbeat, observed, pod, provisioned, secrets, settled
+from tests.unit.operator.samples import bot, fresh_pod, heartbeat, observed, pod, provisioned, secrets, settled
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def said(state: Observed) -> dict[str, tuple[str, Reason]]:
     return {v.type.value: (v.status, v.reason) for v in decide(state).verdicts}
-
-
-def fresh_pod(**changes: Any) -> Any:
-    record = bot()
-    identity = provisioned(record).identity
-    assert identity is not None
-    return pod(credentials=credentials_mark(accepted(record), identity), **changes)
 
 
 def test_ready_is_only_who_holds_the_lease_runs_the_current_spec_and_is_connected() -> None:

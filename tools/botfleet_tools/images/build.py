@@ -19,7 +19,7 @@ from botfleet_tools.images.builder import Builder, BuilderName, choose
 from botfleet_tools.images.catalog import Image, chosen
 from botfleet_tools.images.context import Context, Ingredients, link, stage
 from botfleet_tools.images.docker import Docker
-from botfleet_tools.images.keys import hash_sources, image_key
+from botfleet_tools.images.keys import SourcesChangedError, hash_sources, image_key
 from botfleet_tools.images.target import native
 from botfleet_tools.images.wheels import WheelMaker
 from botfleet_tools.progress import Progress
@@ -145,6 +145,8 @@ class _Work:
         archive = unfinished / "image.tar"
         with tempfile.TemporaryDirectory(prefix=f"context-{image.name}-", dir=cache_dir() / "images") as temporary:
             self.builder.build(image, self._stage(image, Path(temporary)), archive)
+        if self._key(image) != key:
+            raise SourcesChangedError(f"image {image.name}")
         digest = archives.inspect(archive).digest
         built = BuiltImage(image.name, image.reference, digest, key, folder / "image.tar", cached=False)
         description = {name: value for name, value in asdict(built).items() if name not in {"archive", "cached"}}

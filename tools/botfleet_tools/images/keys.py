@@ -42,6 +42,13 @@ def source_files(root: Path, relative: str) -> list[Path]:
     return sorted(_walk(start))
 
 
+class SourcesChangedError(ToolError):
+    """Somebody edits while it builds: what was built must not be kept under the key of what was there before."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the sources of {what} have changed while it was built; run it again")
+
+
 def hash_sources(root: Path, paths: Iterable[str]) -> str:
     """A key over the names, contents and execute bits of files and folders below ``root``."""
     parts: list[str] = []

@@ -15,7 +15,7 @@ from botfleet_tools import debian
 from botfleet_tools.cache import cache_dir, exclusive
 from botfleet_tools.errors import ToolError
 from botfleet_tools.images.catalog import BUILD_REQUIREMENTS, Image
-from botfleet_tools.images.keys import digest, hash_sources
+from botfleet_tools.images.keys import SourcesChangedError, digest, hash_sources
 from botfleet_tools.images.locks import Wheel, parse_wheel
 from botfleet_tools.images.target import Target
 from botfleet_tools.progress import Progress
@@ -114,15 +114,20 @@ class WheelMaker:
 
     def _own(self, package: str) -> Path:
         """The wheel of one of our packages, built when its sources changed."""
-        key = digest([hash_sources(self.root, [package, BUILD_REQUIREMENTS])])
+        key = self._key_of(package)
         python = self._build_environment() / "bin" / "python"
 
         def make(folder: Path) -> None:
             build: list[str | Path] = [python, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
             self._run(build, BUILD_DEADLINE_SECONDS, cwd=self.root / package)
+            if self._key_of(package) != key:
+                raise SourcesChangedError(package)
 
         (wheel,) = _made_once(cache_dir() / "wheels" / "own" / f"{Path(package).name}-{key}", make).glob("*.whl")
         return wheel
+
+    def _key_of(self, package: str) -> str:
+        return digest([hash_sources(self.root, [package, BUILD_REQUIREMENTS])])
 
     def _run(self, argv: list[str | Path], deadline_seconds: float, *, cwd: Path | None = None) -> None:
         run(argv, log=self.log, deadline_seconds=deadline_seconds, cwd=cwd)

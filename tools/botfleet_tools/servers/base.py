@@ -51,9 +51,11 @@ def free_port() -> int:
 class Daemon:
     """One process with its log: started, ready within a deadline, ended by its id."""
 
-    def __init__(self, name: str, log: Path) -> None:
+    def __init__(self, name: str, log: Path, started: Callable[[], None] = lambda: None) -> None:
+        """``started`` is called as soon as there is a process: from then on somebody else could end it."""
         self.name = name
         self.log = log
+        self._started = started
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -73,6 +75,7 @@ class Daemon:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._started()
 
     def wait_ready(self, ready: Callable[[], bool], deadline_seconds: float = READY_SECONDS) -> None:
         """Return once ``ready()`` is true. Raises ServerError with the end of the log when it ends or lasts too long."""
@@ -179,7 +182,7 @@ class Server:
         raise NotImplementedError
 
     def _daemon(self, name: str) -> Daemon:
-        daemon = Daemon(name, self.folder / f"{name}.log")
+        daemon = Daemon(name, self.folder / f"{name}.log", self._record)
         self._daemons.append(daemon)
         return daemon
 

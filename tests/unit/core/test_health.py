@@ -1,0 +1,33 @@
+"""What a runner may say of itself: bounded, so that nothing of a bot's can stop whoever reads it."""
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from botfleet.health import Health
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"account_id": 10**30},
+        {"account_id": 0},
+        {"account_id": -5},
+        {"last_reply_at": "0001-01-01T00:00:00+14:00"},
+        {"last_reply_at": "9999-12-31T23:59:59-12:00"},
+        {"last_reply_at": "2026-01-01T00:00:00"},
+        {"username": "x" * 65},
+        {"spec_digest": "x" * 65},
+        {"reason": "words of its own"},
+    ],
+)
+def test_what_is_out_of_bounds_is_not_understood(told: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Health.model_validate({"spec_digest": "a", **told})
+
+
+def test_the_time_of_a_reply_is_in_utc() -> None:
+    told = Health.model_validate({"spec_digest": "a", "last_reply_at": "2026-01-01T02:00:00+02:00"})
+    assert told.last_reply_at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert told.last_reply_at.tzinfo is UTC

@@ -1,0 +1,77 @@
+"""An operator without its process, over a real store (SQLite) and stand-ins for everything else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from botfleet.store.engine import Store
+from botfleet_operator.kubeapi import NotLeadingError
+from botfleet_operator.ledger import Ledger
+from botfleet_operator.metrics import Metrics
+from botfleet_operator.model import BotKey, BotRecord
+from botfleet_operator.observe import Setting
+from botfleet_operator.queue import KeyedQueue
+from botfleet_operator.reconcile import TELEGRAM_BOTS, Reconciler
+from botfleet_operator.removal import Remover, Sweeper
+from botfleet_operator.world import World
+from tests.unit.operator import samples
+from tests.unit.operator.fakes import FakeApi, FakeRoles, FakeUsers
+from tests.unit.operator.samples import KEY, PLATFORM
+
+KEY_OF = BotKey("hotel", "concierge")
+
+
+class Rig:
+    """An operator without its process."""
+
+    def __init__(self, store: Store, installation_id: str) -> None:
+        self.store, self.api, self.roles, self.users = store, FakeApi(), FakeRoles(), FakeUsers()
+        self.metrics = Metrics()
+        self.leading = True
+        self.queue: KeyedQueue[BotKey] = KeyedQueue()
+        api: Any = self.api
+        self.world = World(api, namespaces=(), installation_key=KEY, enqueue=self.queue.add, defaults={})
+        self.ledger = Ledger(
+            store, self.roles, self.users,  # type: ignore[arg-type]
+            installation_id=installation_id, installation_key=KEY,
+        )  # fmt: skip
+        self.ledger.freed, self.ledger.lost = self.world.freed, self.queue.add
+        self.remover = Remover(self.world, self.ledger, self.guard)
+        self.reconciler = Reconciler(
+            api, self.world, self.ledger, Setting(PLATFORM, {}), self.queue, self.remover, self.metrics,
+            guard=self.guard, now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        )  # fmt: skip
+        self.sweeper = Sweeper(
+            api, TELEGRAM_BOTS, self.world, self.ledger, self.metrics, namespaces=(), seconds=0, same_cluster=True,
+            guard=self.guard,
+        )  # fmt: skip
+
+    def guard(self) -> None:
+        if not self.leading:
+            raise NotLeadingError("no")
+
+    def show(self, name: str = "concierge", uid: str = "uid-1", **spec: Any) -> BotRecord:
+        """The bot and all Secrets appear in the watches."""
+        for record in samples.secrets().values():
+            self.world.secrets._store(record)
+        base = samples.bot(**spec)
+        record = replace(base, name=name, uid=uid, version=self.api.version)
+        metadata = {"namespace": "hotel", "name": name, "uid": uid}
+        self.api.store("TelegramBot", {"metadata": metadata, "spec": record.spec})
+        self.world.bot_seen(record)
+        return record
+
+    def hide(self, name: str = "concierge", uid: str = "uid-1") -> None:
+        """The bot's deletion is shown by the watch."""
+        self.api.objects.pop(("TelegramBot", "hotel", name), None)
+        self.world.bot_deleted(BotKey("hotel", name), uid)
+
+    async def reconcile(self, name: str = "concierge") -> dict[str, Any]:
+        await self.reconciler.handle(BotKey("hotel", name))
+        found = self.api.objects.get(("TelegramBot", "hotel", name), {})
+        return dict(found.get("status", {}))
+
+    def reason(self, status: dict[str, Any], kind: str) -> str:
+        return str(next(c["reason"] for c in status["conditions"] if c["type"] == kind))

@@ -1,0 +1,190 @@
+"""What wakes a bot: health of its runner, outages that end, Secrets and pods."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from botfleet.store.errors import StoreUnavailable
+from botfleet.store.health_feed import HealthRow
+from botfleet.store.lease import LeaseRepository
+from botfleet_operator.feed import HealthPoll, Reassert
+from botfleet_operator.judgement import credentials_mark
+from botfleet_operator.model import BotKey
+from botfleet_operator.provision.bus import BusUnavailableError
+from botfleet_operator.world import referenced_secrets
+from tests.unit.operator import samples
+from tests.unit.operator.rig import KEY_OF, Rig
+from tests.unit.operator.samples import account, health, pod
+
+
+def test_a_pod_that_was_given_to_another_bot_by_its_label_is_no_longer_the_first_ones(rig: Rig) -> None:
+    rig.world.pods._store(pod())
+    rig.world.pods._store(pod(bot="debug", version=4))
+    assert rig.world.pods_of(KEY_OF) == ()
+    assert [one.uid for one in rig.world.pods_of(BotKey("hotel", "debug"))] == ["pod-1"]
+    rig.world.pods._store(pod(version=5))
+    assert [one.uid for one in rig.world.pods_of(KEY_OF)] == ["pod-1"]
+    assert rig.world.pods_of(BotKey("hotel", "debug")) == ()
+
+
+async def test_health_becomes_status_and_only_news_wakes_a_bot(rig: Rig) -> None:
+    record = rig.show()
+    await rig.reconcile()
+    identity = rig.ledger.identity_of(KEY_OF, "uid-1")
+    assert identity is not None
+    told: list[tuple[BotKey, float]] = []
+    poll = HealthPoll(rig.ledger, rig.metrics, lambda k, s: told.append((k, s)), seconds=1, heartbeat_seconds=60)
+    leases = LeaseRepository(rig.store, identity.bot_id)
+    lease = await leases.acquire("pod-1", 60)
+    assert lease is not None
+    await leases.report(lease, health(record, username="a_bot"))
+    await poll.once()
+    await poll.once()
+    assert told == [(KEY_OF, 0.0)]
+    assert (await rig.reconcile())["phase"] == "Running"
+    assert not rig.ledger.bound_to(identity.bot_id)[0].proved
+    rig.world.pods._store(samples.fresh_pod(credentials=credentials_mark(samples.accepted(record), identity)))
+    assert (await rig.reconcile())["phase"] == "Running"
+    assert rig.ledger.bound_to(identity.bot_id)[0].proved
+    rig.world.pods_moved = poll.unsettle
+    rig.world.pods._store(pod())
+    await leases.report(lease, health(record, connected=False))
+    await poll.once()
+    assert len(told) == 2
+
+
+async def test_old_news_is_no_news(rig: Rig) -> None:
+    rig.show()
+    await rig.reconcile()
+    identity = rig.ledger.identity_of(KEY_OF, "uid-1")
+    assert identity is not None
+    now = datetime.now(UTC)
+    row = HealthRow(identity.bot_id, "pod-1", now + timedelta(seconds=10), now, 1.0, None, now)
+    assert rig.ledger.heard([row]) == [KEY_OF]
+    assert rig.ledger.heard([row]) == []
+    beat = rig.ledger.heartbeat(identity.bot_id)
+    assert beat is not None
+    assert (beat.alive, beat.silent) == (True, False)
+    assert rig.ledger.heard([replace(row, age_seconds=61.0)]) == [KEY_OF]
+    beat = rig.ledger.heartbeat(identity.bot_id)
+    assert beat is not None
+    assert (beat.alive, beat.silent) == (False, True)
+    rig.ledger.heard([row])
+    assert rig.ledger.silence() == [KEY_OF]
+    assert rig.ledger.silence() == []
+
+
+async def test_bots_that_failed_are_tried_again_when_the_database_is_back(rig: Rig) -> None:
+    rig.show()
+    rig.roles.away = True
+    await rig.reconcile()
+    while len(rig.queue):
+        rig.queue.done(await rig.queue.get())
+    rig.roles.away = False
+    rig.reconciler.try_again()
+    assert await rig.queue.get() == KEY_OF
+    await rig.reconcile()
+    rig.queue.done(KEY_OF)
+    rig.reconciler.try_again()
+    assert len(rig.queue) == 0
+
+
+@pytest.mark.looptime
+async def test_an_outage_of_the_database_is_survived_and_in_the_end_said(rig: Rig, monkeypatch: Any) -> None:
+    told: list[BotKey] = []
+
+    class Away:
+        silenced = 0
+
+        async def all_health(self) -> list[HealthRow]:
+            raise StoreUnavailable("away")
+
+        def silence(self) -> list[BotKey]:
+            self.silenced += 1
+            return [KEY_OF] * 20
+
+        async def check_roles(self) -> list[BotKey]:
+            raise StoreUnavailable("away")
+
+        async def bus_run_id(self) -> str:
+            raise BusUnavailableError("away")
+
+    ledger: Any = Away()
+    clock = asyncio.get_running_loop().time
+    monkeypatch.setattr("botfleet_operator.feed.time.monotonic", clock)
+    poll = HealthPoll(ledger, rig.metrics, lambda k, s: told.append(k), seconds=1, heartbeat_seconds=60)
+    for work in (poll.run(), Reassert(ledger, rig.metrics, lambda k, s: None).run()):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(work, 70)
+    assert ledger.silenced > 0
+    assert told
+
+
+async def test_lost_users_and_roles_are_noticed(rig: Rig) -> None:
+    rig.show()
+    await rig.reconcile()
+    told: list[BotKey] = []
+    reassert = Reassert(rig.ledger, rig.metrics, lambda k, s: told.append(k))
+    await reassert.once()
+    assert told == []
+    rig.users.users.clear()
+    await reassert.once()
+    assert told == []  # the same server still
+    rig.users.started = "run-2"
+    await reassert.once()
+    assert told == [KEY_OF]
+    await rig.reconcile()
+    assert len(rig.users.users) == 1
+    rig.roles.roles.clear()
+    reassert._roles_at = float("-inf")
+    rig.users.away = True
+    with pytest.raises(BusUnavailableError):
+        await reassert.once()
+    assert told == [KEY_OF, KEY_OF], "a Redis that is away hides no role that has gone"
+
+
+async def test_the_time_of_the_last_reply_is_written_once_a_minute_at_most(rig: Rig) -> None:
+    record = rig.show()
+    await rig.reconcile()
+    identity = rig.ledger.identity_of(KEY_OF, "uid-1")
+    assert identity is not None
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    now = datetime.now(UTC)
+
+    def replied(seconds: int) -> None:
+        words = health(record, last_reply_at=at + timedelta(seconds=seconds))
+        rig.ledger.heard([HealthRow(identity.bot_id, "p", now + timedelta(seconds=60), now, 0.0, words, now)])
+
+    replied(1)
+    assert (await rig.reconcile())["lastReplyTime"] == "2026-01-01T00:00:01Z"
+    replied(9)
+    writes = len(rig.api.writes())
+    assert (await rig.reconcile())["lastReplyTime"] == "2026-01-01T00:00:01Z"
+    assert [w for w in rig.api.writes()[writes:] if w[1] == "TelegramBot"] == []
+
+
+def test_secrets_are_found_in_any_spec() -> None:
+    spec = {"a": {"xSecretRef": {"name": "one"}, "b": [1]}, "ySecretRef": {"name": 5}, "zSecretRef": {"name": "two"}}
+    assert sorted(referenced_secrets(spec)) == ["one", "two"]
+
+
+async def test_only_bots_that_use_a_secret_are_woken_by_it(rig: Rig) -> None:
+    rig.show("first", "uid-1")
+    rig.show("second", "uid-2", account=account("other"))
+    while len(rig.queue):
+        rig.queue.done(await rig.queue.get())
+    rig.world.secrets._store(replace(samples.secret("other", token="5:x"), version=50))
+    assert await rig.queue.get() == BotKey("hotel", "second")
+    assert len(rig.queue) == 0
+    rig.queue.done(BotKey("hotel", "second"))
+    rig.world.secrets._store(replace(samples.secret("other", token="5:x"), version=60))  # touched, not changed
+    assert len(rig.queue) == 0
+    rig.hide("second", "uid-2")
+    rig.queue.done(await rig.queue.get())
+    rig.world.secrets._store(replace(samples.secret("other", token="6:x"), version=70))
+    assert len(rig.queue) == 0
