@@ -71,6 +71,7 @@ class Person:
         self.id = 0
         self._replies: dict[int, dict[int, Reply]] = {}
         self._taken: dict[int, int] = {}
+        self._began: dict[int, int] = {}  # what was said first in a chat: nothing older answers it
         self._arrived = asyncio.Event()
 
     @property
@@ -98,7 +99,9 @@ class Person:
         async with asyncio.timeout(CALL_SECONDS):
             entity = await self.client.get_input_entity(peer)
             sent = await self.client.send_message(entity, text, reply_to=reply_to, parse_mode=None)
-        return Said(sent.id, utils.get_peer_id(entity))
+        said = Said(sent.id, utils.get_peer_id(entity))
+        self._began.setdefault(said.peer_id, said.id)
+        return said
 
     def replies(self, peer: Peer) -> list[Reply]:
         """All that came in a chat so far, in order of arrival. The peer must have been written to or be an id."""
@@ -158,7 +161,7 @@ class Person:
         self._arrived.set()
 
     async def _look_back(self, peer_id: int, seconds: float) -> None:
-        newest = max(self._replies.get(peer_id, {0: None}))
+        newest = max(self._replies.get(peer_id, {}), default=self._began.get(peer_id, 0))
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(seconds):
                 missed = [message async for message in self.client.iter_messages(peer_id, min_id=newest, limit=200)]

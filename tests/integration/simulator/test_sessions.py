@@ -7,6 +7,7 @@ import pytest
 from telethon import TelegramClient, errors, functions
 from telethon.sessions import StringSession
 
+from botfleet_simulator import person as person_module
 from botfleet_simulator.person import Person
 
 from .conftest import Bench
@@ -150,6 +151,19 @@ async def test_a_person_gets_all_replies_in_order_over_a_cut(bench: Bench):
         got = await alice.wait_replies(bot.username, 4, timeout=20)
         assert [reply.text for reply in got] == [f"reply {number}" for number in range(4)]
         assert (await alice.wait_reply(bot.username)).text == "reply 1"
+
+
+async def test_what_came_in_a_former_session_is_no_reply_to_what_is_said_in_this_one(bench: Bench, monkeypatch):
+    monkeypatch.setattr(person_module, "LOOK_SECONDS", 0.05)
+    bot, person = await bench.pair()
+    server = bench.server
+    for number in (1, 2):
+        async with Person(server.host, server.port, server.public_key, phone=person.phone, admin=bench.admin) as alice:
+            await alice.say(bot.username, "hello")
+            with pytest.raises(TimeoutError):
+                await alice.wait_reply(bot.username, timeout=0.5)
+            await bench.admin.send_message(bot.id, person.id, f"reply {number}")
+            assert (await alice.wait_reply(bot.username)).text == f"reply {number}"
 
 
 async def _try_to_connect(bench: Bench) -> None:

@@ -42,6 +42,13 @@ def test_the_built_in_answers_show_what_was_understood(text: str, expected: str)
     assert expected in answer(load(None), question(SYSTEM, ("user", text)))
 
 
+def test_told_to_be_truthful_it_says_what_it_is():
+    asked = "Are you a robot?"
+    told = ("system", "You are Ada. Say truthfully that you are an AI.")
+    assert answer(load(None), question(told, ("user", asked))) == "Yes, I am an AI, not a person."
+    assert "Are you a robot?" in answer(load(None), question(SYSTEM, ("user", asked)))
+
+
 def test_the_first_rule_that_fits_wins():
     answers = load(
         {
