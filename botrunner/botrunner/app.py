@@ -24,7 +24,7 @@ from botrunner.life import Life
 from botrunner.metrics import Metrics
 from botrunner.opening import OpenStore, open_store
 from botrunner.ownership.binding import Bindings, LocalBindings, OperatorBindings
-from botrunner.ownership.flock import FileLock, HeldElsewhereError, credential_lock, folder_lock
+from botrunner.ownership.flock import HeldElsewhereError, credential_lock, folder_lock
 from botrunner.ownership.keeper import LeaseKeeper
 from botrunner.prepare import Credentials, CredentialsError, Prepared, read_credentials
 from botrunner.reporter import Reporter
@@ -89,10 +89,10 @@ def _first(error: BaseException) -> BaseException | None:
 
 
 def _lock(prepared: Prepared, locks: contextlib.ExitStack) -> None:
-    """Alone, two locks of this machine stand for the lease: of the data folder, and of the credential.
+    """Alone, two locks of this machine stand for the lease: of the data folder, here, and of the credential, with each life.
 
     Raises:
-        HeldElsewhereError: another process has one.
+        HeldElsewhereError: another process has it.
         CredentialsError: alone, unlike in a cluster, a missing secret will not appear by itself.
         ConfigError: the data folder cannot be made.
     """
@@ -100,12 +100,8 @@ def _lock(prepared: Prepared, locks: contextlib.ExitStack) -> None:
         prepared.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{prepared.data_dir} cannot be made a folder for the data: {error.strerror}") from error
-    wanted: list[FileLock] = [
-        folder_lock(prepared.data_dir),
-        credential_lock(read_credentials(prepared).account.credential.digest),
-    ]
-    for lock in wanted:
-        locks.enter_context(lock)
+    read_credentials(prepared)
+    locks.enter_context(folder_lock(prepared.data_dir))
 
 
 class _Bot:
@@ -155,11 +151,22 @@ class _Bot:
             life = Life(
                 self._prepared, self._opened, credentials, tenure, self._bindings, self._reporter, self._metrics
             )
-            ended = await life.run(self._stop, functools.partial(self._changed, credentials))
+            with self._locked(credentials):
+                ended = await life.run(self._stop, functools.partial(self._changed, credentials))
             log.info("life_ended", why=ended.end.value, reason=ended.reason)
             if ended.end is End.REFUSED:
                 self._reporter.refused(ended.reason or Reason.NEVER_LOGGED_IN)
                 await self._until_changed(credentials)
+
+    def _locked(self, credentials: Credentials) -> contextlib.AbstractContextManager[object]:
+        """Alone, the credential that is used now: another process may have had it before it was put here.
+
+        Raises:
+            HeldElsewhereError: another process has it.
+        """
+        if not self._prepared.settings.standalone:
+            return contextlib.nullcontext()
+        return credential_lock(credentials.account.credential.digest)
 
     async def _changed(self, known: Credentials | None) -> None:
         """Returns once the mounted secrets are others than those known: kubelet changes them under a running pod."""

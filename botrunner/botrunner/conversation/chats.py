@@ -3,8 +3,10 @@ side; within one chat everything is in order. A message never lives only here: t
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Protocol
@@ -161,8 +163,8 @@ class Conversations:
 
     async def _answer(self, peer_id: int) -> None:
         """Asks the model about all that is pending and stores the answer, generating again while newer messages come."""
-        given: tuple[AskModel, list[str], Answer] | None = None
-        for generation in range(1, GENERATIONS + 1):
+        given: _Given | None = None
+        for generation in itertools.count(1):
             rows = await self._path.pending(peer_id)
             step = await self._decide(peer_id, rows)
             while isinstance(step, SkipMessages):  # a picture that came meanwhile throws no answer away
@@ -170,19 +172,18 @@ class Conversations:
                 rows = await self._path.pending(peer_id)
                 step = await self._decide(peer_id, rows)
             if not isinstance(step, AskModel):
-                return  # what was asked is gone (deleted): the next step deals with what is there
+                return  # what was asked is gone (deleted, or stopped): the next step deals with what is there
             turn = [row for row in rows if row.message_id in step.message_ids]
             said = [row.text for row in turn]
-            final = generation == GENERATIONS
-            if given is not None and given[:2] == (step, said):
-                answer, final = given[2], True  # what is newer is no part of this turn (a command): paid for, and good
-            elif self._stop.is_set():
-                return
-            else:
+            # What is newer is no part of this turn (a command), or has come too often: paid for, and good.
+            final = given is not None and (generation > GENERATIONS or (given.step, given.said) == (step, said))
+            if given is None or not final:
+                if self._stop.is_set():
+                    return
                 history = await self._path.history(peer_id, self._spec.conversation.history_messages)
                 answer = await self._ask(assemble(self._spec.persona.prompt, history, said))
-                given = step, said, answer
-            if await self._store(peer_id, turn, answer, step.disclose, final):
+                given = _Given(step, said, turn, answer)
+            if await self._store(peer_id, given.turn, given.answer, given.step.disclose, final):
                 return
 
     async def _store(self, peer_id: int, turn: Sequence[InboxRow], answer: Answer, disclose: bool, final: bool) -> bool:
@@ -226,10 +227,12 @@ class Conversations:
             await self._path.opt_in(row.peer_id)
             text, discloses = texts.STARTED, True
         drafts = self._drafts(row, f"{COMMAND}{row.message_id}", text, in_history=False, discloses=discloses)
-        stored = await self._path.store_answer(row.peer_id, [row], drafts, replies_are_final=True)
+        try:
+            stored = await self._path.store_answer(row.peer_id, [row], drafts, replies_are_final=True)
+        finally:
+            self._stored(row.peer_id)  # also when the store's answer was lost: it may be there
         if isinstance(stored, Stored):
             self._note_answered([row], stored)
-        self._stored(row.peer_id)
 
     def _drafts(self, row: InboxRow, cause: str, text: str, *, in_history: bool, discloses: bool) -> list[Draft]:
         return [
@@ -268,6 +271,16 @@ async def _set_within(event: asyncio.Event, seconds: float) -> bool:
             return await event.wait()
     except TimeoutError:
         return False
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the model answered, and to what."""
+
+    step: AskModel
+    said: list[str]
+    turn: list[InboxRow]
+    answer: Answer
 
 
 class _Left(Enum):

@@ -94,7 +94,8 @@ def next_step(
 ) -> Step | None:
     """The first thing to do with the pending messages of a chat, in their order; None when there are none.
 
-    The caller does it and asks again, so a /stop between two questions takes effect between them.
+    The caller does it and asks again, so a command between two questions takes effect between them. What was asked before
+    a /stop gets no answer any more: whoever says it wants to hear nothing, and does not wait for a model to be told so.
     """
     if not pending:
         return None
@@ -105,7 +106,7 @@ def next_step(
     command = command_of(pending[0].text, username)
     if command is not None:
         return RunCommand(pending[0].message_id, command)
-    if chat.opted_out:
+    if chat.opted_out or any(command_of(m.text, username) is Command.STOP for m in pending):
         return _skip(_until_command(pending, username), Skip.OPTED_OUT)
     old = [m for m in pending if now - m.date > MAXIMUM_AGE and command_of(m.text, username) is None]
     if old:

@@ -41,6 +41,9 @@ class TakeIn(Protocol):
     async def take_in(self, intake: Intake) -> set[int]:
         """Store it all in one transaction; the peers with new pending messages."""
 
+    async def access_hash(self, peer_id: int) -> int | None:
+        """As it was stored; None: not known."""
+
 
 class BrokenClientError(RuntimeError):
     """The client has taken a state further than the store, or cannot go on: it and its session are to be thrown away."""
@@ -244,6 +247,14 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         self._fetch_soon([channel_id])
 
     # -- requests of ours
+
+    async def stored_hash(self, peer_id: int) -> int | None:
+        """The access hash of somebody whom the memory has let go; None: nobody has told us.
+
+        Raises:
+            StoreUnavailable: the store is away.
+        """
+        return await self._path.access_hash(peer_id)
 
     async def ask(self, request: Any, deadline: float) -> Any:
         """Send one request, once, without Telethon's retries: errors and flood waits come back at once.

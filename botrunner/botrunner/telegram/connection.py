@@ -14,7 +14,7 @@ from botfleet.conditions import Reason
 from botfleet.keys import Sealer
 from botfleet.store.account import AccountRepository
 from botfleet.store.engine import Store
-from botfleet.store.errors import LeaseLost, StoreUnavailable
+from botfleet.store.errors import LeaseLost, StoreError, StoreUnavailable
 from botfleet.store.messages import MessagePath
 from botrunner.backoff import backoff
 from botrunner.ownership.binding import Bindings
@@ -191,7 +191,7 @@ class Telegram:
         _log.info("telegram.connection_ended", cause=wire_name(cause) if cause is not None else "closed")
         if cause is None:
             return
-        if isinstance(cause, LeaseLost | StoreUnavailable):
+        if isinstance(cause, StoreError):
             raise cause
         if wire_name(cause) in ACCOUNT_LOST:
             self._logged_in = None
@@ -228,7 +228,7 @@ class Telegram:
         server = self._account.server
         key = parse_session(logged_in.session, server, await resolve(server) if server is not None else None)
         states = await path.states()
-        entities = Entities(await path.peers())
+        entities = Entities(await path.channel_hashes())
         client = InboxClient(
             InboxSession(key.save(), states, entities.channels()),
             self._account.api,

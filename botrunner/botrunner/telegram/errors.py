@@ -112,6 +112,7 @@ LOST_LINK: tuple[type[Exception], ...] = (
     OSError,  # time-outs too
     EOFError,
     BufferError,
+    telethon_errors.BadMessageError,  # the server did not like the frame (its time, its number), not the request
     telethon_errors.InvalidChecksumError,
     telethon_errors.SecurityError,
     telethon_errors.TypeNotFoundError,

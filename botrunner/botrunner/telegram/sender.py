@@ -119,7 +119,8 @@ class Sender:
         except TimeoutError:
             return Unknown()
         client, me = self._client, self._me
-        assert client is not None and me is not None  # noqa: S101 -- attached
+        if client is None or me is None:
+            return Unknown()  # lost again before it was our turn
         try:
             peer = await self._peer(client, row)
             if peer is None:
@@ -218,8 +219,11 @@ class Sender:
         """
         known = self._known_peer(client, row.peer_id, row.access_hash)
         message_id = row.reply_to_message_id or message_of(row.cause)
-        if known is not None or message_id is None:
+        if known is not None:
             return known
+        access_hash = await client.stored_hash(row.peer_id)
+        if access_hash is not None or message_id is None:
+            return self._known_peer(client, row.peer_id, access_hash)
         request = functions.messages.GetMessagesRequest([types.InputMessageID(message_id)])
         answer = await client.ask(request, SEND_SECONDS)
         client.entities.learn([*answer.users, *answer.chats])

@@ -62,7 +62,8 @@ def new_session(server: Server | None, address: str | None) -> StringSession:
 
 
 def parse_session(text: str, server: Server | None, address: str | None) -> StringSession:
-    """A stored StringSession, at the server that the manifest names, if it names one.
+    """A stored StringSession, at the server that the manifest names, if it is of that data center. (An account may live in
+    another one; then a login has moved there, and the session knows its address.)
 
     Raises:
         RefusedError: it is no StringSession, or one without a key.
@@ -73,6 +74,6 @@ def parse_session(text: str, server: Server | None, address: str | None) -> Stri
         raise RefusedError(Reason.SESSION_INVALID) from error
     if not session.auth_key:
         raise RefusedError(Reason.SESSION_INVALID)
-    if server is not None and address is not None:
+    if server is not None and address is not None and session.dc_id == server.dc_id:
         session.set_dc(server.dc_id, address, server.port)
     return session

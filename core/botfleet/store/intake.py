@@ -3,18 +3,22 @@
 This is the way of short transactions, for SQLite; statement_intake.py does the same in one statement on PostgreSQL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from botfleet.store import statement_intake
 from botfleet.store.events import EventType, new_event_id
-from botfleet.store.fence import Fenced, now
+from botfleet.store.fence import Fenced, now, of_account
 from botfleet.store.folding import DELETED, Folded, fold
 from botfleet.store.proof import record_sent
 from botfleet.store.rows import ACCOUNT_STATE, CHANNELS_BELOW, Deletion, Edit, Intake, PeerRow, UpdateState
 from botfleet.store.tables import InboxState, Role, events, inbox, messages, outbox, peers, update_states
+
+_HASH = sa.select(peers.c.access_hash).where(of_account(peers, "peer_id"))
+_ROWS_AT_ONCE = 500  # of one INSERT: SQLite bounds the parameters of a statement, and a difference may be long
 
 
 class IntakeRepository(Fenced):
@@ -36,9 +40,16 @@ class IntakeRepository(Fenced):
                 self.insert(update_states).values(**self._state_row(channel_id, state)).on_conflict_do_nothing()
             )
 
-    async def peers(self) -> list[PeerRow]:
-        """Every access hash that is known."""
-        statement = sa.select(peers.c.peer_id, peers.c.access_hash).where(self.mine(peers))
+    async def access_hash(self, peer_id: int) -> int | None:
+        """Of a peer, as Telegram told it last; None: it never did."""
+        rows = await self.fetch(_HASH, peer_id=peer_id)
+        return int(rows[0][0]) if rows else None
+
+    async def channel_hashes(self) -> list[PeerRow]:
+        """Of every channel: without them its updates cannot be fetched. People are too many to be read at once."""
+        statement = sa.select(peers.c.peer_id, peers.c.access_hash).where(
+            self.mine(peers), peers.c.peer_id < CHANNELS_BELOW
+        )
         async with self.store.read() as connection:
             return [PeerRow(*row) for row in (await connection.execute(statement)).all()]
 
@@ -74,13 +85,15 @@ class IntakeRepository(Fenced):
             {**self.keys, **row, "received_at": at, "closed_at": None if row["reason"] is None else at}
             for row in batch.message_rows()
         ]
-        statement = (
-            self.insert(inbox)
-            .values(values)
-            .on_conflict_do_nothing()
-            .returning(inbox.c.peer_id, inbox.c.message_id, inbox.c.state)
-        )
-        arrived = (await connection.execute(statement)).all()
+        arrived: list[Any] = []
+        for some in _parts(values):
+            statement = (
+                self.insert(inbox)
+                .values(some)
+                .on_conflict_do_nothing()
+                .returning(inbox.c.peer_id, inbox.c.message_id, inbox.c.state)
+            )
+            arrived += (await connection.execute(statement)).all()
         trace_ids = {(row.peer_id, row.message_id): row.trace_id for row in batch.messages}
         heard = [
             {
@@ -142,10 +155,10 @@ class IntakeRepository(Fenced):
                     where=update_states.c.pts <= new.pts,
                 )
             )
-        if batch.peers:
-            known = self.insert(peers).values(
-                [{**self.keys, "peer_id": peer.peer_id, "access_hash": peer.access_hash} for peer in batch.peers]
-            )
+        for some in _parts(
+            [{**self.keys, "peer_id": row.peer_id, "access_hash": row.access_hash} for row in batch.peers]
+        ):
+            known = self.insert(peers).values(some)
             await connection.execute(
                 known.on_conflict_do_update(
                     index_elements=[peers.c.bot_id, peers.c.account_id, peers.c.peer_id],
@@ -163,3 +176,8 @@ class IntakeRepository(Fenced):
             "date": state.date,
             "seq": state.seq,
         }
+
+
+def _parts(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        yield rows[start : start + _ROWS_AT_ONCE]

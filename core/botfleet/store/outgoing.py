@@ -13,7 +13,7 @@ from botfleet.store.answers import FIRST_PEER
 from botfleet.store.fence import Fenced, is_one_of, now, of_account
 from botfleet.store.proof import OPEN, record_sent
 from botfleet.store.rows import OutboxRow
-from botfleet.store.tables import OutboxState, outbox
+from botfleet.store.tables import OutboxState, chats, outbox
 
 _LIMIT = sa.bindparam("limit", type_=sa.Integer)
 _IS_OPEN = is_one_of(outbox.c.state, OPEN)
@@ -77,7 +77,7 @@ class OutgoingRepository(Fenced):
 
     async def mark_failed(self, row: OutboxRow, reason: str) -> bool:
         """It will never be sent."""
-        return await self._change(row, OPEN, state=OutboxState.FAILED.value, reason=reason, closed_at=now())
+        return await self._give_up(row, OPEN, OutboxState.FAILED, reason)
 
     async def defer(self, row: OutboxRow, until: datetime, *, never_reached: bool = False) -> bool:
         """Not before this time. `never_reached`: no attempt came to Telegram, so the row is pending again."""
@@ -86,15 +86,23 @@ class OutgoingRepository(Fenced):
 
     async def cancel(self, row: OutboxRow, reason: str) -> bool:
         """It will not be sent. False: it was attempted or closed; an attempted row is resolved, not cancelled."""
-        never_attempted = (OutboxState.PENDING.value,)
-        return await self._change(
-            row, never_attempted, state=OutboxState.CANCELLED.value, reason=reason, closed_at=now()
-        )
+        return await self._give_up(row, (OutboxState.PENDING.value,), OutboxState.CANCELLED, reason)
 
     def _at(self, row: OutboxRow) -> sa.ColumnElement[bool]:
         return sa.and_(outbox.c.peer_id == row.peer_id, outbox.c.position == row.position)
 
-    async def _change(self, row: OutboxRow, from_states: tuple[str, ...], **values: Any) -> bool:
+    async def _give_up(self, row: OutboxRow, from_states: tuple[str, ...], state: OutboxState, reason: str) -> bool:
+        """A disclosure that this row (or one stored with it or later) was to make does not count: it is made once more."""
+        undisclosed = (
+            sa.update(chats)
+            .where(self.mine(chats, peer_id=row.peer_id), chats.c.disclosed_at >= row.created_at)
+            .values(disclosed_at=None)
+        )
+        return await self._change(row, from_states, undisclosed, state=state.value, reason=reason, closed_at=now())
+
+    async def _change(
+        self, row: OutboxRow, from_states: tuple[str, ...], and_then: sa.Update | None = None, **values: Any
+    ) -> bool:
         statement = (
             sa.update(outbox)
             .where(self.mine(outbox), self._at(row), outbox.c.state.in_(from_states))
@@ -103,7 +111,10 @@ class OutgoingRepository(Fenced):
         )
         async with self.store.begin() as connection:
             await self.fence(connection)
-            return (await connection.execute(statement)).first() is not None
+            changed = (await connection.execute(statement)).first() is not None
+            if changed and and_then is not None:
+                await connection.execute(and_then)
+        return changed
 
     async def _one(self, statement: sa.Select[Any], **given: int) -> OutboxRow | None:
         rows = await self.fetch(statement, **given)

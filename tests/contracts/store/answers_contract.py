@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from botfleet.store.engine import Store
 from botfleet.store.events import EventRepository
 from botfleet.store.lease import Lease
@@ -137,6 +139,29 @@ async def test_a_disclosure_is_remembered_for_its_chat(path: MessagePath) -> Non
     assert chat.disclosed_at is not None
     assert chat.not_before == datetime(2030, 1, 1, tzinfo=UTC)
     assert (await path.chat(OTHER)).disclosed_at is None
+
+
+@pytest.mark.parametrize("how", ["failed", "cancelled"])
+async def test_a_disclosure_that_was_never_sent_does_not_count(path: MessagePath, how: str) -> None:
+    await path.store_answer(PERSON, await taken_in(path, 1), [draft(10, discloses=True)], replies_are_final=False)
+    await path.store_answer(OTHER, [], [draft(20, discloses=True)], replies_are_final=False)
+    row = await path.next_outgoing(PERSON)
+    assert row is not None
+    await (path.mark_failed(row, "PeerFlood") if how == "failed" else path.cancel(row, "OptedOut"))
+    assert (await path.chat(PERSON)).disclosed_at is None
+    assert (await path.chat(OTHER)).disclosed_at is not None
+
+
+async def test_a_failed_message_takes_back_no_disclosure_that_was_made_before_it(path: MessagePath) -> None:
+    await path.store_answer(PERSON, await taken_in(path, 1), [draft(10, discloses=True)], replies_are_final=False)
+    disclosed = await path.next_outgoing(PERSON)
+    assert disclosed is not None
+    await path.mark_sent(disclosed, 900)
+    await path.store_answer(PERSON, await taken_in(path, 2), [draft(11)], replies_are_final=False)
+    row = await path.next_outgoing(PERSON)
+    assert row is not None
+    await path.mark_failed(row, "TooLong")
+    assert (await path.chat(PERSON)).disclosed_at is not None
 
 
 async def test_answers_go_out_in_the_order_in_which_they_were_stored(path: MessagePath) -> None:

@@ -103,7 +103,17 @@ async def test_a_stale_token_writes_nothing_and_says_so(store: Store, stale: Sta
 
 
 def test_every_write_is_tried_with_a_stale_token() -> None:
-    reads = {"states", "peers", "pending_chats", "pending", "history", "chat", "outgoing_chats", "next_outgoing"}
+    reads = {
+        "states",
+        "access_hash",
+        "channel_hashes",
+        "pending_chats",
+        "pending",
+        "history",
+        "chat",
+        "outgoing_chats",
+        "next_outgoing",
+    }
     reads |= {
         "find_open_by_random_id",
         "opted_out",

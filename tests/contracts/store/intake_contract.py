@@ -160,7 +160,7 @@ async def test_a_deleted_message_leaves_the_history(path: MessagePath) -> None:
 async def test_access_hashes_are_kept_and_replaced(path: MessagePath) -> None:
     await path.take_in(Intake(peers=(PeerRow(PERSON, 1), PeerRow(OTHER, 2), PeerRow(PERSON, 3))))
     await path.take_in(Intake(peers=(PeerRow(OTHER, 4),)))
-    assert sorted((peer.peer_id, peer.access_hash) for peer in await path.peers()) == [(PERSON, 3), (OTHER, 4)]
+    assert [await path.access_hash(peer_id) for peer_id in (PERSON, OTHER, 12345)] == [3, 4, None]
 
 
 async def test_an_update_that_proves_a_send_closes_its_row_once(store: Store, path: MessagePath) -> None:
@@ -198,7 +198,12 @@ async def test_two_accounts_of_one_bot_do_not_mix(store: Store, lease: Lease, pa
     assert [row.text for row in await path.pending(PERSON)] == ["message 1"]
 
 
-@pytest.mark.parametrize("size", [300])
+async def test_only_channels_hashes_are_read_at_once(path: MessagePath) -> None:
+    await path.take_in(Intake(peers=(PeerRow(PERSON, 1), PeerRow(CHANNEL, 2), PeerRow(GROUP, 3))))
+    assert await path.channel_hashes() == [PeerRow(CHANNEL, 2)]
+
+
+@pytest.mark.parametrize("size", [300, 3000])
 async def test_a_long_backlog_is_one_intake(path: MessagePath, leases: LeaseRepository, size: int) -> None:
     await path.take_in(Intake(messages=tuple(incoming(number) for number in range(1, size + 1))))
     counts = await path.counts()

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 
 import pytest
 
@@ -111,6 +112,26 @@ async def test_two_runners_never_use_one_data_folder_or_one_credential(world: Wo
         assert second.process is not None
         assert await asyncio.wait_for(second.process.wait(), 20) == 2
         assert told in second.log.read_text()
+
+
+async def test_a_credential_that_another_runner_uses_is_not_used_when_it_is_put_here(
+    world: World, concierge: Runner
+) -> None:
+    second = world.runner(ROOT / "examples/concierge.yaml")
+    second.folder = world.folder / "second"
+    second.log = world.folder / "second.log"
+    shutil.copytree(world.folder / "secrets", second.folder / "secrets")
+    other = await world.telegram.admin.create_bot("other_bot")
+    assert other.token is not None
+    (second.folder / "secrets/concierge/token").write_text(other.token)
+    await second.start()
+    await second.wait_probe("/readyz", 200)
+    before = await world.telegram.admin.last_call()
+    (second.folder / "secrets/concierge/token").write_text(world.token)
+    assert second.process is not None
+    assert await asyncio.wait_for(second.process.wait(), 20) == 2
+    assert "the same Telegram credential" in second.log.read_text()
+    assert await world.telegram.admin.call_count("auth.importBotAuthorization", after=before) == 0
 
 
 async def test_a_persons_account_answers_by_its_stored_session(world: World) -> None:

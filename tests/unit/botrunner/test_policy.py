@@ -47,9 +47,9 @@ def test_nothing_pending_is_nothing_to_do() -> None:
     assert next_step([], chat(), FIRST, "bot", NOW) is None
 
 
-def test_a_stop_between_questions_takes_effect_between_them() -> None:
+def test_what_was_asked_before_a_stop_is_not_answered_any_more() -> None:
     messages = pending("a", "/stop", "b")
-    assert next_step(messages, chat(), FIRST, "bot", NOW) == AskModel((1,), disclose=False)
+    assert next_step(messages, chat(), FIRST, "bot", NOW) == SkipMessages((1,), Skip.OPTED_OUT)
     assert next_step(messages[1:], chat(), FIRST, "bot", NOW) == RunCommand(2, Command.STOP)
     assert next_step(messages[2:], chat(opted_out=True), FIRST, "bot", NOW) == SkipMessages((3,), Skip.OPTED_OUT)
 
@@ -99,7 +99,7 @@ def test_a_bot_says_that_it_is_an_ai_when_its_owner_chose(
 
 def test_what_is_too_old_gets_no_late_answer_but_a_stop_is_never_too_old() -> None:
     old = pending("a", "/stop", age=MAXIMUM_AGE * 2)
-    assert next_step(old, chat(), FIRST, "bot", NOW) == SkipMessages((1,), Skip.TOO_OLD)
+    assert next_step(old[:1], chat(), FIRST, "bot", NOW) == SkipMessages((1,), Skip.TOO_OLD)
     assert next_step(old[1:], chat(), FIRST, "bot", NOW) == RunCommand(2, Command.STOP)
 
 

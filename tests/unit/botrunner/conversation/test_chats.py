@@ -104,7 +104,7 @@ async def test_what_is_deleted_during_generation_is_not_answered(world: World) -
     assert bot.metrics.answered._value.get() == 0
 
 
-async def test_a_stop_during_generation_costs_no_second_call_and_is_confirmed_after_the_answer(world: World) -> None:
+async def test_a_stop_during_generation_throws_the_answer_away(world: World) -> None:
     bot = world.bot()
     world.model.go.clear()
     async with bot.live():
@@ -112,10 +112,30 @@ async def test_a_stop_during_generation_costs_no_second_call_and_is_confirmed_af
         await world.model.wait_asked(1)
         await world.says(bot, "/stop", first=2)
         world.model.go.set()
-        await world.telegram.wait(lambda: texts.STOPPED in world.telegram.delivered.get(5, []))
+        assert await world.wait_delivered(5, 1) == [texts.STOPPED]
+        await bot.outgoing.idle()
     assert len(world.model.turns) == 1
     assert await world.path.opted_out(5)
-    assert world.telegram.delivered[5][-1] == texts.STOPPED
+    assert await world.inbox() == [("skipped", "OptedOut"), ("answered", None)]
+
+
+async def test_a_stop_during_the_last_generation_throws_the_answer_away_too(world: World) -> None:
+    bot = world.bot()
+    world.model.go.clear()
+    async with bot.live():
+        await world.says(bot, "0", first=1)
+        for number in range(1, GENERATIONS):
+            await world.model.wait_asked(number)
+            await world.says(bot, str(number), first=number + 1)
+            world.model.go.set()
+            await asyncio.sleep(0)
+            world.model.go.clear()
+        await world.model.wait_asked(GENERATIONS)
+        await world.says(bot, "/stop", first=200)
+        world.model.go.set()
+        assert (await world.wait_delivered(5, 1))[-1] == texts.STOPPED
+        await bot.outgoing.idle()
+    assert world.telegram.delivered[5] == [texts.STOPPED]
 
 
 async def test_a_command_behind_a_question_does_not_make_the_model_answer_three_times(world: World) -> None:
@@ -172,9 +192,9 @@ async def test_while_the_model_is_to_be_left_alone_a_stop_takes_effect_at_once(w
     async with bot.live():
         await world.says(bot, "one", peer_id=6)
         await world.model.wait_asked(1)
-        await world.path.take_in(Intake(deletions=(Deletion(1),)))
         await world.says(bot, "/stop", first=2, peer_id=6)
         assert await world.wait_delivered(6, 1) == [texts.STOPPED]
+    assert len(world.model.turns) == 1
 
 
 async def test_chats_go_on_side_by_side_up_to_the_bound(world: World) -> None:

@@ -53,6 +53,7 @@ def test_flood_and_slow_mode_say_how_long_and_nothing_else_does():
         ConnectionResetError(),
         TimeoutError(),
         EOFError(),
+        telethon_errors.BadMessageError(None, 20),
     ],
 )
 def test_troubles_of_servers_and_networks_pass(error):

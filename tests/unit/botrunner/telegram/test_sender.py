@@ -41,6 +41,10 @@ class Client:
         self.requests: list[Any] = []
         self.failures: list[BaseException] = []
         self.entities = Entities()
+        self.stored: dict[int, int] = {}
+
+    async def stored_hash(self, peer_id: int) -> int | None:
+        return self.stored.get(peer_id)
 
     async def ask(self, request: Any, deadline: float) -> Any:
         self.requests.append(request)
@@ -239,3 +243,16 @@ async def test_typing_is_shown_again_until_it_is_cancelled():
     await until(lambda: len(client.requests) >= 3)
     showing.cancel()
     await asyncio.gather(showing, return_exceptions=True)
+
+
+async def test_somebody_whom_the_memory_has_let_go_is_found_in_the_store():
+    client = Client(types.UpdateShortSentMessage(out=True, id=7, pts=1, pts_count=1, date=None))
+    client.stored[5] = 99
+    assert await attached(client, Me(8, "aigul", bot=False)).send(row(access_hash=None)) == Sent(7)
+    assert client.requests[0].peer == types.InputPeerUser(5, 99)
+
+
+async def test_a_connection_that_is_lost_again_before_the_send_leaves_it_unknown():
+    sender = attached(Client())
+    sender._client = None  # detached between the wait and our turn
+    assert await sender.send(row()) == Unknown()

@@ -75,9 +75,14 @@ def test_a_session_without_a_key_is_refused():
 
 
 def test_the_manifests_server_goes_before_the_sessions():
-    session = parse_session(key_text(), Server(3, "tg.example", 444), "10.0.0.9")
-    assert (session.dc_id, session.server_address, session.port) == (3, "10.0.0.9", 444)
+    session = parse_session(key_text(), Server(2, "tg.example", 444), "10.0.0.9")
+    assert (session.dc_id, session.server_address, session.port) == (2, "10.0.0.9", 444)
     assert parse_session(key_text(), None, None).server_address == "127.0.0.1"
+
+
+def test_a_session_that_has_moved_to_another_data_center_keeps_its_address():
+    session = parse_session(key_text(), Server(3, "tg.example", 444), "10.0.0.9")
+    assert (session.dc_id, session.server_address) == (2, "127.0.0.1")
 
 
 def test_a_new_session_has_no_key():
