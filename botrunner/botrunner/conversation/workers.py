@@ -79,22 +79,28 @@ class Workers:
             ExceptionGroup: what a worker raised.
         """
         async with asyncio.TaskGroup() as self._tasks:
+            try:
+                await self._look_and_serve()
+            finally:
+                self._closed = True  # a group that ends takes no task any more
+
+    async def _look_and_serve(self) -> None:
+        failures = 0
+        while True:
+            self._look.clear()
+            try:
+                await self._poke_found()
+            except StoreUnavailable:
+                failures += 1
+                log.warning("store_unavailable", work=self._name, failures=failures)
+                await asyncio.sleep(backoff(failures, first=0.5, longest=5))
+                continue
             failures = 0
-            while True:
-                self._look.clear()
-                try:
-                    await self._poke_found()
-                except StoreUnavailable:
-                    failures += 1
-                    log.warning("store_unavailable", work=self._name, failures=failures)
-                    await asyncio.sleep(backoff(failures, first=0.5, longest=5))
-                    continue
-                failures = 0
-                try:
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._look.wait()
-                except TimeoutError:
-                    continue
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._look.wait()
+            except TimeoutError:
+                continue
 
     async def _poke_found(self) -> None:
         after: int | None = None
@@ -107,6 +113,9 @@ class Workers:
     async def _serve(self, peer_id: int, poked: asyncio.Event) -> None:
         try:
             await self._work(peer_id, poked)
+        except Exception:
+            self._closed = True  # the group ends with this
+            raise
         finally:
             del self._poked[peer_id]
             if self._left_out and len(self._poked) <= self._at_once // 2:

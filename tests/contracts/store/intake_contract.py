@@ -203,7 +203,7 @@ async def test_only_channels_hashes_are_read_at_once(path: MessagePath) -> None:
     assert await path.channel_hashes() == [PeerRow(CHANNEL, 2)]
 
 
-@pytest.mark.parametrize("size", [300, 3000])
+@pytest.mark.parametrize("size", [300, 1100])
 async def test_a_long_backlog_is_one_intake(path: MessagePath, leases: LeaseRepository, size: int) -> None:
     await path.take_in(Intake(messages=tuple(incoming(number) for number in range(1, size + 1))))
     counts = await path.counts()

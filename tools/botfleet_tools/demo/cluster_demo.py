@@ -1,6 +1,7 @@
 """Why: the main job, shown: a cluster, the platform by Helm, three bots applied, a conversation held. Idempotent."""
 
 import asyncio
+import os
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from botfleet_tools.platform.install import ROOT, Release, install, load_images
 from botfleet_tools.prerequisites import check
 from botfleet_tools.progress import Progress
 
-NAME = "botfleet-demo"
+NAME = os.environ.get("BOTFLEET_DEMO_CLUSTER", "botfleet-demo")  # tests have one of their own
 EXAMPLES = ("concierge", "spa", "support")
 SCRIPT = {
     "concierge": ["Hello! Who are you?", "At which hours is breakfast?", "And for rooms 12, 14 and 31?"],

@@ -298,3 +298,13 @@ async def test_a_lost_lease_ends_it_and_nothing_is_stored(world: World) -> None:
 def test_the_fake_models_turn_is_what_was_said_since_the_bot_spoke() -> None:
     said = [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c")]
     assert turn_of([{"role": role, "content": text} for role, text in said]) == ["c"]  # type: ignore[typeddict-item]
+
+
+async def test_a_poke_while_everything_ends_is_no_error_of_its_own(world: World) -> None:
+    bot = world.bot()
+    async with bot.live():
+        await world.says(bot, "one")
+        await world.wait_delivered(5, 1)
+    bot.conversations.poke([7])
+    bot.outgoing.poke(7)
+    assert bot.outgoing._workers._poked == {}
