@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-down chat try test lint unit integration e2e generate lock clean
+.PHONY: help venv cluster-venv demo demo-down chat try test lint unit integration e2e generate lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -13,7 +13,10 @@ help: ## This list
 venv: ## The virtual environment .venv, with everything pinned
 	@tools/bootstrap.sh
 
-demo: venv ## A cluster, the platform installed by Helm, three bots applied, a conversation held and shown
+cluster-venv: # the same, once what a cluster needs of the machine is there
+	@MAKECMDGOALS="$(MAKECMDGOALS)" tools/bootstrap.sh cluster
+
+demo: cluster-venv ## A cluster, the platform installed by Helm, three bots applied, a conversation held and shown
 	@$(BIN)/botfleet-demo up
 
 demo-down: venv ## Removes the demo's cluster and all that it made
@@ -25,7 +28,7 @@ chat: venv ## A chat of your own with a bot of the demo: make chat BOT=hotel/con
 try: venv ## No root, no cluster: a simulated Telegram, one bot on SQLite, and a chat with it in this terminal
 	@$(BIN)/botfleet-demo try
 
-test: venv ## Everything that is tested: lint, unit, integration, end to end
+test: cluster-venv ## Everything that is tested: lint, unit, integration, end to end
 	@$(BIN)/python -m botfleet_tools.testing
 
 lint: venv ## ruff, mypy, import contracts, generated files
@@ -37,14 +40,14 @@ unit: venv ## Tests without any process outside Python
 integration: venv ## Tests with a real PostgreSQL, Redis and kube-apiserver
 	@$(BIN)/python -m botfleet_tools.testing integration
 
-e2e: venv ## Tests in real pods on a real node
+e2e: cluster-venv ## Tests in real pods on a real node
 	@$(BIN)/python -m botfleet_tools.testing e2e
 
 generate: venv ## The files that are generated from the code: CRD, docs/conditions.md
 	@$(BIN)/python -m botfleet_tools.generate
 
 lock: venv ## Pins the dependencies again (requirements/*.txt)
-	@for f in runner operator simulator dev uv; do \
+	@for f in runner operator simulator build dev uv; do \
 	  $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	    requirements/$$f.in -o requirements/$$f.txt || exit 1; done
 

@@ -1,5 +1,6 @@
 """Promises of one question to the model: every way in which an endpoint can fail is an outcome, and nothing is retried unseen."""
 
+import asyncio
 import json
 
 import httpx2 as httpx
@@ -58,6 +59,18 @@ async def test_an_answer_carries_its_text_and_its_cost() -> None:
         "messages": [{"role": "user", "content": "hi"}],
         "max_completion_tokens": 9,
     }
+
+
+async def test_an_endpoint_that_says_nothing_is_left_when_the_owners_time_is_over() -> None:
+    async def hang(_: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody answers")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(hang)) as client:
+        provider = ModelProvider(model(timeout_seconds=0.2), KEY, http_client=client)
+        async with asyncio.timeout(1.5):
+            outcome = await provider.answer([{"role": "user", "content": "hi"}])
+    assert outcome == NoAnswer(Failure.TIMEOUT)
 
 
 async def test_a_temperature_is_sent_only_when_the_owner_gave_one() -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from botfleet_tools.cluster import Cluster
+from botfleet_tools.cluster.kind import docker_runs
 from botfleet_tools.demo.conversation import chat, hold, person_in
 from botfleet_tools.errors import ToolError
 from botfleet_tools.platform import simulated
@@ -28,7 +29,7 @@ SCRIPT = {
 def up(console: Console, progress: Progress) -> None:
     """`make demo`."""
     started = time.monotonic()
-    check({"root", "python", "go", "linux"})
+    check({"python", "linux"} if docker_runs() else {"root", "python", "go", "linux"})
     cluster = Cluster.ensure(name=NAME, progress=progress)
     images = load_images(cluster, progress)
     simulation = simulated.ensure(cluster, images.reference("simulator"), progress)
@@ -45,7 +46,7 @@ def up(console: Console, progress: Progress) -> None:
 
 def down(progress: Progress) -> None:
     """`make demo-down`."""
-    check({"root", "linux"})
+    check({"linux"} if docker_runs() else {"root", "linux"})
     cluster = Cluster.find(NAME, progress)
     if cluster is not None:
         cluster.down()

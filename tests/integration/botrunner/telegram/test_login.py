@@ -66,6 +66,19 @@ async def test_a_runner_that_ends_between_the_import_and_its_answer_goes_on_with
     assert await world.calls(IMPORT) == 1
 
 
+async def test_a_runner_that_ends_between_the_storing_of_the_key_and_the_import_goes_on_with_the_same_key(world: World):
+    held = await world.tg.admin.add_fault("hold", method=IMPORT, before=True)
+    life = await world.live()
+    await world.tg.admin.wait_fault(held.id)
+    await life.stop()
+    await world.tg.admin.remove_fault(held.id)
+    again = await world.live()
+    await again.connected()
+    assert len(await world.tg.admin.sessions(world.bot.id)) == 1
+    # Whether the server still executes what it held is its own affair; that nobody showed the token under another key is ours.
+    assert len({call.key_id for call in await world.tg.admin.calls(IMPORT, after=world.since)}) == 1
+
+
 async def test_a_key_that_was_stored_and_never_authorized_is_imported_not_replaced(world: World):
     await world.tg.admin.add_fault("cut", method=IMPORT)
     life = await world.live()

@@ -31,12 +31,14 @@ from tests.unit.store.conftest import *  # noqa: F403
 ME = Me(id=777, username="concierge_bot", bot=True)
 
 
-def spec_of(*, debounce: float = 0.0, disclosure: Disclosure = Disclosure.ON_REQUEST) -> EffectiveSpec:
+def spec_of(
+    *, debounce: float = 0.0, disclosure: Disclosure = Disclosure.ON_REQUEST, history: int = 20
+) -> EffectiveSpec:
     spec = effective(TelegramBotSpec.model_validate(MINIMAL["spec"]))
     return replace(
         spec,
         persona=replace(spec.persona, disclosure=disclosure),
-        conversation=replace(spec.conversation, debounce_seconds=debounce),
+        conversation=replace(spec.conversation, debounce_seconds=debounce, history_messages=history),
     )
 
 

@@ -25,6 +25,7 @@ class FakeModel:
     failures: list[NoAnswer] = field(default_factory=list)
     says: Callable[[list[str]], str] = lambda turn: "re: " + " ".join(turn)
     turns: list[list[str]] = field(default_factory=list)
+    prompts: list[list[str]] = field(default_factory=list)
     busy: int = 0
     most_busy: int = 0
 
@@ -35,6 +36,7 @@ class FakeModel:
 
     async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
         turn = turn_of(messages)
+        self.prompts.append([message["content"] for message in messages])  # type: ignore[misc]
         self.busy += 1
         self.most_busy = max(self.most_busy, self.busy)
         try:

@@ -154,6 +154,21 @@ async def test_who_said_stop_is_not_answered_until_they_say_start(world: World) 
     assert [reason for _, reason in await world.inbox()] == [None, "OptedOut", "OptedOut", None, None]
 
 
+@pytest.mark.parametrize(
+    ("history", "remembered"),
+    [(0, []), (1, ["re: b"]), (3, ["re: a", "b", "re: b"]), (20, ["a", "re: a", "b", "re: b"])],
+)
+async def test_the_model_is_shown_as_many_earlier_messages_as_the_owner_said(
+    world: World, history: int, remembered: list[str]
+) -> None:
+    bot = world.bot(history=history)
+    async with bot.live():
+        for number, text in enumerate(("a", "b", "c"), 1):
+            await world.says(bot, text, first=number)
+            await world.wait_delivered(5, number)
+    assert world.model.prompts[-1][1:] == [*remembered, "c"]
+
+
 async def test_the_first_reply_says_who_writes_and_the_next_does_not(world: World) -> None:
     bot = world.bot(disclosure=Disclosure.FIRST_REPLY)
     async with bot.live():
