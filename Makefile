@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
+# What a remedy repeats: `sudo … make demo`.
+export BOTFLEET_TYPED = make $(MAKECMDGOALS)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv cluster-venv demo demo-down chat try test lint unit integration e2e generate lock clean
@@ -14,7 +16,7 @@ venv: ## The virtual environment .venv, with everything pinned
 	@tools/bootstrap.sh
 
 cluster-venv: # the same, once what a cluster needs of the machine is there
-	@MAKECMDGOALS="$(MAKECMDGOALS)" tools/bootstrap.sh cluster
+	@tools/bootstrap.sh cluster
 
 demo: cluster-venv ## A cluster, the platform installed by Helm, three bots applied, a conversation held and shown
 	@$(BIN)/botfleet-demo up

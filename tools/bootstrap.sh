@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3}
 PACKAGES=(core botrunner operator simulator tools)
+GO=1.26.8  # what the remedy installs
 
 if ! command -v "$PYTHON" >/dev/null; then
   echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv" >&2
@@ -18,15 +19,23 @@ if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
 fi
 
 if [ "${1:-}" = cluster ] && ! docker info >/dev/null 2>&1; then
-  missing=""
+  # The same words as in botfleet_tools/prerequisites.py, which is not installed yet.
+  missing="" sudo=""
   if [ "$(id -u)" != 0 ]; then
-    missing+="  - root (namespaces, mounts and Debian packages)"$'\n'"    run: sudo -E make ${MAKECMDGOALS:-…}"$'\n'
+    sudo="sudo "
+    missing+="  - root (namespaces, mounts and Debian packages)"$'\n'
+    missing+="    run: sudo -E env \"PATH=\$PATH\" ${BOTFLEET_TYPED:-make …}"$'\n'
   fi
   go=$( (GOTOOLCHAIN=local go version 2>/dev/null || true) | sed -n 's/.* go\([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
   read -r major minor <<<"${go:-0 0}"
   if [ "$major" -lt 1 ] || { [ "$major" = 1 ] && [ "$minor" -lt 24 ]; }; then
-    missing+="  - Go 1.24 or newer (builds the Kubernetes programs); found: ${go:-none on PATH}"$'\n'
-    missing+="    run: the commands of https://go.dev/doc/install (Debian 12 has an older Go), then export PATH=/usr/local/go/bin:\$PATH"$'\n'
+    found="there is none on PATH"
+    [ -z "$go" ] || found="found $major.$minor"
+    missing+="  - Go 1.24 or newer (builds the Kubernetes programs); $found"$'\n'
+    missing+="    run: ${sudo}apt-get update && ${sudo}apt-get install --yes curl ca-certificates"
+    missing+=" && curl -fsSL https://go.dev/dl/go$GO.linux-\$(dpkg --print-architecture).tar.gz"
+    missing+=" | ${sudo}tar -xzf - --one-top-level=/usr/local/go$GO --strip-components=1"
+    missing+=" && export PATH=/usr/local/go$GO/bin:\"\$PATH\""$'\n'
   fi
   if [ -n "$missing" ]; then
     printf 'missing on this machine:\n%s' "$missing" >&2
@@ -41,25 +50,67 @@ if [ -f .venv/.made-from ] && [ "$(cat .venv/.made-from)" = "$want" ]; then
 fi
 
 started=$SECONDS
+
+# Says every 15 s (on a terminal every second, in one line) what is being done and for how long. What is being done, it is
+# told on its input; it ends with that input, so with this script, however that ends.
+heartbeat() {
+  local what="" told every=${BOTFLEET_HEARTBEAT_SECONDS:-15} begin="  " end=$'\n'
+  if [ -t 2 ]; then
+    every=${BOTFLEET_HEARTBEAT_SECONDS:-1} begin=$'\r\e[K  ' end=""
+  fi
+  while true; do
+    if read -rt "$every" told; then
+      what=$told
+      [ -t 2 ] || continue
+    elif [ $? -le 128 ]; then  # more than 128: nothing came within the time; else: there is nobody any more
+      break
+    fi
+    printf '%sMaking .venv: %s — %s s so far%s' "$begin" "$what" "$((SECONDS - started))" "$end" >&2
+  done
+  [ ! -t 2 ] || printf '\r\e[K' >&2
+}
+
+quiet() {
+  exec {tell}>&-
+  wait "$heart" || true
+}
+
+# Runs a command that is silent unless it fails: step WHAT COMMAND …
+step() {
+  local what=$1 said
+  shift
+  echo "$what" >&"$tell"
+  if ! said=$("$@" 2>&1 {tell}>&-); then
+    quiet
+    printf '%s\nMaking .venv failed at: %s\n' "$said" "$what" >&2
+    exit 1
+  fi
+}
+
 echo "Making .venv with $("$PYTHON" -V) and the pinned packages of requirements/dev.txt …" >&2
+exec {tell}> >(heartbeat)
+heart=$!
 if ! "$PYTHON" -c 'import ensurepip' 2>/dev/null; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "Installing the Debian package python3-venv …" >&2
-    { apt-get update && apt-get install -y --no-install-recommends python3-venv; } >/dev/null
+    step "apt-get update" apt-get update
+    step "apt-get install python3-venv" apt-get install -y --no-install-recommends python3-venv
   else
+    quiet
     echo "Python's venv module is needed: sudo apt-get install python3-venv" >&2
     exit 1
   fi
 fi
 if ! .venv/bin/python -c "import sys; sys.exit(sys.version != '''$("$PYTHON" -c 'import sys; print(sys.version)')'''); import pip" 2>/dev/null; then
   rm -rf .venv
-  "$PYTHON" -m venv .venv
+  step "python -m venv" "$PYTHON" -m venv .venv
 fi
-.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+step "uv" .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 export VIRTUAL_ENV="$PWD/.venv"
-.venv/bin/uv pip install --quiet --require-hashes -r requirements/dev.txt
+step "the pinned packages" .venv/bin/uv pip install --quiet --require-hashes -r requirements/dev.txt
 for package in "${PACKAGES[@]}"; do
-  .venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e "./$package"
+  step "the package $package" .venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e "./$package"
 done
 echo "$want" >.venv/.made-from
+quiet
 echo "Made .venv in $((SECONDS - started)) s." >&2

@@ -5,6 +5,7 @@ It only looks; it installs and changes nothing.
 
 import os
 import re
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from botfleet_tools.run import CommandFailedError, capture
 
 Version = tuple[int, ...]
 PYTHON: Version = (3, 11)
+# What the remedy installs: Debian 12 itself has an older one.
+GO = "1.26.8"
 Need = Literal["root", "python", "go", "linux"]
 
 
@@ -58,11 +61,31 @@ def go_problem(found: Version | None, needed: Version, purpose: str) -> Problem 
         return None
     have = "there is none on PATH" if found is None else f"found {dotted(found)}"
     wanted = dotted(needed)
-    return Problem(
-        f"Go {wanted} or newer ({purpose}); {have}",
-        "install the tarball of https://go.dev/dl/ : "
-        "tar -C /usr/local -xzf go*.linux-*.tar.gz && export PATH=/usr/local/go/bin:$PATH  (Debian 12 has an older Go)",
+    return Problem(f"Go {wanted} or newer ({purpose}); {have}", go_remedy())
+
+
+def go_remedy() -> str:
+    """One command line that installs a Go beside any other one, on a Debian that has nothing yet."""
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    return (
+        f"{sudo}apt-get update && {sudo}apt-get install --yes curl ca-certificates"
+        f" && curl -fsSL https://go.dev/dl/go{GO}.linux-$(dpkg --print-architecture).tar.gz"
+        f" | {sudo}tar -xzf - --one-top-level=/usr/local/go{GO} --strip-components=1"
+        f' && export PATH=/usr/local/go{GO}/bin:"$PATH"'
     )
+
+
+def root_remedy() -> str:
+    """The command that was typed, as root. Debian's sudo takes a PATH of its own, without the Go of /usr/local."""
+    return f'sudo -E env "PATH=$PATH" {typed()}'
+
+
+def typed() -> str:
+    """What the user typed to get here; the Makefile says so where it was make."""
+    if by_make := os.environ.get("BOTFLEET_TYPED"):
+        return by_make
+    by_its_name = os.access(sys.argv[0], os.X_OK)
+    return shlex.join(sys.argv if by_its_name else sys.orig_argv)
 
 
 def dotted(version: Version) -> str:
@@ -76,7 +99,7 @@ def check(needs: set[Need], *, go: Version = (1, 24), go_purpose: str = "builds 
     if "linux" in needs and sys.platform != "linux":
         problems.append(Problem("Linux", "use a Linux machine, or Docker with kind: --provider kind"))
     if "root" in needs and os.geteuid() != 0:
-        problems.append(Problem("root (namespaces, mounts and Debian packages)", "sudo -E " + " ".join(sys.argv[:3])))
+        problems.append(Problem("root (namespaces, mounts and Debian packages)", root_remedy()))
     if "python" in needs and sys.version_info[:2] < PYTHON:
         problems.append(
             Problem(f"Python {dotted(PYTHON)} or newer; this is {sys.version.split()[0]}", "apt-get install python3")

@@ -1,7 +1,9 @@
 """What is missing is named, all at once, with the command that mends it; packages are installed after saying so."""
 
 import os
+import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def test_a_go_that_is_too_old_is_named_with_its_version_and_the_remedy() -> None
     assert problem is not None
     assert "1.19.8" in problem.what
     assert "Go 1.24 or newer" in problem.what
-    assert "/usr/local/go/bin" in problem.remedy
+    assert problem.remedy.endswith('bin:"$PATH"')
     assert go_problem((1, 24, 0), (1, 24), "builds x") is None
 
 
@@ -44,6 +46,22 @@ def test_everything_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch) ->
     assert "sudo" in text
     assert "Go 1.24" in text
     assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("by_make", "argv", "shown"),
+    [
+        ("make demo", ["/x/.venv/bin/botfleet-demo", "up"], "make demo"),
+        ("", [sys.executable, "up", "--name", "my name"], f"{sys.executable} up --name 'my name'"),
+        ("", ["no-program", "up"], shlex.join(sys.orig_argv)),
+    ],
+)
+def test_the_remedy_for_root_is_what_was_typed(
+    by_make: str, argv: list[str], shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOTFLEET_TYPED", by_make)
+    monkeypatch.setattr(sys, "argv", argv)
+    assert prerequisites.root_remedy() == f'sudo -E env "PATH=$PATH" {shown}'
 
 
 def test_nothing_missing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from botfleet_tools.images.catalog import Image
 from botfleet_tools.images.context import Context, build_arguments
 from botfleet_tools.images.debian_base import DebianBase, base_key
 from botfleet_tools.images.target import Target
+from botfleet_tools.prerequisites import root_remedy
 from botfleet_tools.progress import Progress
 from botfleet_tools.run import CommandFailedError, capture, run
 
@@ -57,7 +58,7 @@ class Buildah:
     def prepare(self) -> None:
         """See Builder. Raises ToolError when this process is not root."""
         if os.geteuid() != 0:
-            raise ToolError("images are built with buildah as root here: run `sudo -E` with the same command")
+            raise ToolError(f"images are built with buildah as root here; run: {root_remedy()}")
         debian.ensure([PACKAGE], self.progress)
         # A build that failed or was killed left its container behind, which would hold on to its layers.
         self._buildah("rm", "--all")
