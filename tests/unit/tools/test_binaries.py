@@ -21,6 +21,7 @@ from botfleet_tools.binaries.pins import GoModule, Pin, environment_variable, fi
 from botfleet_tools.errors import ToolError
 from botfleet_tools.prerequisites import PrerequisitesMissingError
 from botfleet_tools.progress import Progress
+from botfleet_tools.servers import ApiServer
 
 # The package offers a function of the same name as this module.
 resolving = sys.modules[resolve.__module__]
@@ -182,6 +183,24 @@ def test_without_a_release_or_a_fitting_go_nothing_is_started(sources: Sources, 
     with pytest.raises(PrerequisitesMissingError):
         resolve_all([Program.KUBELET])
     assert sources.built == []
+
+
+def test_the_next_api_server_is_out_of_reach_only_without_a_release_and_without_a_go_that_builds_it(
+    sources: Sources,
+) -> None:
+    assert ApiServer.unavailable("1.36") is None
+    sources.go = (1, 24, 1)
+    assert ApiServer.unavailable("1.34") is None
+    reason = ApiServer.unavailable("1.36")
+    assert reason is not None
+    assert "Go 1.26 or newer" in reason
+    assert "found 1.24.1" in reason
+    assert "dl.k8s.io gives no answer" in reason
+    sources.released["kube-apiserver"] = b"released"
+    assert ApiServer.unavailable("1.36") is None
+    assert resolve(Program.KUBE_APISERVER_NEXT).read_bytes() == b"released"
+    sources.released.clear()
+    assert ApiServer.unavailable("1.36") is None, "it is here"
 
 
 def test_two_versions_of_one_program_are_kept_apart(sources: Sources) -> None:

@@ -62,6 +62,16 @@ def preflight(programs: Iterable[Program]) -> None:
         _need_go([program for program in absent if not answers[_server(program)]])
 
 
+def obstacle(program: Program) -> str | None:
+    """Why a program can be had neither here, nor from a release, nor by building; None when it can. Changes nothing."""
+    if local(program) is not None:
+        return None
+    problem, server = _go_problem(program), _server(program)
+    if problem is None or reachable(server):
+        return None
+    return f"{problem.what}, and {server} gives no answer"
+
+
 def local(program: Program) -> Path | None:
     """The program from the environment, PATH or the cache; None when it is in none of them.
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from botfleet_tools import debian, pki
-from botfleet_tools.binaries import PINS, Program, resolve
-from botfleet_tools.binaries.resolve import local
-from botfleet_tools.prerequisites import go_problem, go_version
+from botfleet_tools.binaries import Program, resolve
+from botfleet_tools.binaries.resolve import obstacle
 from botfleet_tools.progress import Progress
 from botfleet_tools.run import Argv, capture
 from botfleet_tools.servers.base import LOOPBACK, Server, ServerError, free_port
@@ -46,12 +45,8 @@ class ApiServer(Server):
 
     @staticmethod
     def unavailable(version: ApiVersion) -> str | None:
-        """Why this version cannot be had here (its module asks for a newer Go than is installed), None when it can."""
-        program = PROGRAMS[version]
-        if local(program) is not None:
-            return None
-        problem = go_problem(go_version(), PINS[program].module.go, f"builds kube-apiserver {PINS[program].version}")
-        return None if problem is None else problem.what
+        """Why this version cannot be had here (1.36 is downloaded, or built with a newer Go than 1.34), None when it can."""
+        return obstacle(PROGRAMS[version])
 
     @staticmethod
     def obtain(progress: Progress) -> None:
