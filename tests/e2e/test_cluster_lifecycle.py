@@ -5,27 +5,30 @@ The clusters of these tests have names of their own; a cluster that runs for oth
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from botfleet_tools.binaries import Program, resolve
-from botfleet_tools.cluster import Cluster, layout
+from botfleet_tools.cluster import Cluster, layout, process
 from botfleet_tools.cluster import cluster as clusters
-from botfleet_tools.cluster.names import Names
+from botfleet_tools.cluster.names import ClusterError
 from botfleet_tools.cluster.state import load, run_dir
 from botfleet_tools.pids import Process
 from botfleet_tools.progress import Progress
+from tests.e2e.traces import Traces, in_namespace, init_of, namespace_of, processes, read, traces, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ONE, OTHER = "bf-test-one", "bf-test-other"
+ROOT = Path(__file__).parents[2]
 UP_SECONDS = 300.0
 QUICK_SECONDS = 10.0
 POD = """
@@ -48,70 +51,6 @@ spec:
 """
 
 
-@dataclass(frozen=True)
-class Traces:
-    """What of clusters can be seen on the host."""
-
-    processes: frozenset[str]
-    mounts: frozenset[str]
-    interfaces: frozenset[str]
-    cgroups: frozenset[str]
-    firewall: str
-    sysctls: tuple[str, ...]
-
-
-def traces(*names: str) -> Traces:
-    """What the host shows of the clusters of these names; firewall and settings as a whole."""
-    firewall = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True, timeout=20).stdout
-    wanted = [Names(name) for name in names]
-    groups = (path for root in Path("/sys/fs/cgroup").glob("*") if root.is_dir() for path in root.glob("botfleet-*"))
-    return Traces(
-        processes=frozenset(line for line in command_lines() if any(name in line for name in names)),
-        mounts=frozenset(line for line in Path("/proc/self/mounts").read_text().splitlines() if "botfleet" in line),
-        interfaces=frozenset({path.name for path in Path("/sys/class/net").iterdir()} & {n.interface for n in wanted}),
-        cgroups=frozenset(str(path) for path in groups if path.name in {n.cgroup for n in wanted}),
-        firewall="\n".join(line for line in firewall.splitlines() if not line.startswith("#")),
-        sysctls=tuple(
-            Path("/proc/sys", name).read_text()
-            for name in ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward")
-        ),
-    )
-
-
-def command_lines() -> Iterator[str]:
-    """The command lines of this machine's processes, this one left out."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        if path.parent.name != str(os.getpid()):
-            try:
-                yield path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-
-
-def in_namespace(namespace: str) -> list[str]:
-    """The processes in a network namespace."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/ns/net"):
-        try:
-            if str(path.readlink()) == namespace:
-                found.append(path.parts[2])
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-    return found
-
-
-def namespace_of(name: str) -> str:
-    """The network namespace that all of a cluster's services are in."""
-    return str(Path(f"/proc/{init_of(name).pid}/ns/net").readlink())
-
-
-def init_of(name: str) -> Process:
-    state = load(name)
-    assert state is not None
-    assert state.init is not None
-    return state.init
-
-
 def command(*argv: str) -> list[str]:
     return [sys.executable, "-m", "botfleet_tools.cluster", *argv]
 
@@ -120,16 +59,32 @@ def start_up(name: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command("up", "--name", name), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def until(fact: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < end, f"not so within {seconds} s"
-        time.sleep(0.02)
-
-
 def run_pod(cluster: Cluster) -> None:
     cluster.kubectl("apply", "--filename=-", stdin=POD % layout.PAUSE_IMAGE)
     cluster.kubectl("wait", "--for=condition=Ready", "pod/pod", "--timeout=50s")
+
+
+PLANTED = """
+ip link set lo up
+iptables -A INPUT -s 198.51.100.1 -j DROP
+ip6tables -A INPUT -s 2001:db8::1 -j DROP
+ip route add blackhole 198.51.100.0/24 table 77
+ip -6 route add blackhole 2001:db8:1::/64
+ip rule add from 198.51.100.2 lookup 77
+ip -6 rule add from 2001:db8::2 lookup 77
+"""
+
+
+def test_a_rule_or_a_route_that_was_left_would_be_seen() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("a network namespace to leave something in needs root")
+    look = "from tests.e2e.traces import firewall, routes; print(*firewall(), *routes(set()), sep='\\n')"
+    seen = subprocess.run(
+        ["unshare", "--net", "sh", "-ec", f'{PLANTED}\nexec "$0" -c "$1"', sys.executable, look],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
+    ).stdout  # fmt: skip
+    words = ("198.51.100.1/32", "2001:db8::1/128", "198.51.100.0/24", "2001:db8:1::/64", "198.51.100.2", "2001:db8::2")
+    assert [word for word in words if word not in seen] == [], seen
 
 
 @pytest.fixture
@@ -152,9 +107,9 @@ def test_two_clusters_started_at_once_run_side_by_side_and_the_end_of_one_leaves
     nothing_before: Traces,
 ) -> None:
     starting = [start_up(name) for name in (ONE, OTHER)]
-    for process in starting:
-        output, _ = process.communicate(timeout=UP_SECONDS)
-        assert process.returncode == 0, output
+    for up in starting:
+        output, _ = up.communicate(timeout=UP_SECONDS)
+        assert up.returncode == 0, output
 
     one, other = Cluster.find(ONE), Cluster.find(OTHER)
     assert one is not None
@@ -213,6 +168,25 @@ def test_a_part_that_does_not_start_is_named_with_the_end_of_its_log(nothing_bef
     assert traces(ONE, OTHER) == nothing_before
 
 
+def test_a_part_that_runs_and_does_not_get_ready_is_named_after_its_deadline_with_the_end_of_its_log(
+    nothing_before: Traces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = tmp_path / "kubelet"
+    stuck.write_text("#!/bin/sh\necho the planted reason\nexec sleep 600\n")
+    stuck.chmod(0o755)
+    monkeypatch.setenv("BOTFLEET_KUBELET", str(stuck))
+    monkeypatch.setattr(process, "NODE_SECONDS", 3.0)
+
+    with pytest.raises(ClusterError) as failure:
+        Cluster.ensure(ONE, "process")
+
+    assert "kubelet was not ready within 3 s" in str(failure.value)
+    assert str(run_dir(ONE) / "log/kubelet.log") in str(failure.value)
+    assert "the planted reason" in str(failure.value)
+    subprocess.run(command("down", "--name", ONE), check=True, timeout=120)
+    assert traces(ONE, OTHER) == nothing_before
+
+
 def test_nothing_is_left_after_down(nothing_before: Traces) -> None:
     cluster = Cluster.ensure(ONE, "process")
     run_pod(cluster)
@@ -256,16 +230,141 @@ def test_nothing_is_left_once_down_has_run_after_up_was_killed_half_way(nothing_
     assert not run_dir(ONE).exists()
 
 
-def test_up_after_the_cluster_was_killed_makes_a_new_one(nothing_before: Traces) -> None:
-    Cluster.ensure(ONE, "process")
+def shown(name: str) -> tuple[Traces, list[str]]:
+    """What the host shows of a cluster that runs, and what runs in it. Which of the free addresses it got is left out."""
+    state = load(name)
+    assert state is not None
+    network = state.network
+    replaced = {
+        network.host_ip.rpartition(".")[0] + ".": "LINK.",
+        network.pods.removesuffix(".0.0/16") + ".": "PODS.",
+        network.services.removesuffix(".0.0/16") + ".": "SERVICES.",
+    }
+
+    def told(text: str) -> str:
+        for address, word in replaced.items():
+            text = text.replace(address, word)
+        return re.sub(r"fe80::[0-9a-f:]+", "fe80::", text)
+
+    seen = {key: tuple(sorted(told(line) for line in lines)) for key, lines in asdict(traces(name)).items()}
+    inside = [told(read(pid, "cmdline").replace("\0", " ")) for pid in in_namespace(namespace_of(name))]
+    return Traces(**seen), sorted(inside)
+
+
+@pytest.fixture(scope="module")
+def clean() -> tuple[Traces, list[str]]:
+    """What is shown of a cluster after an `up` that nothing went before."""
+    if clusters.choose(ONE, "auto") == "kind":
+        pytest.skip("looks at namespaces, which the provider kind leaves to Docker")
+    clusters.remove(ONE, Progress())
+    cluster = Cluster.ensure(ONE, "process")
+    state = load(ONE)
+    assert state is not None
+    looks: list[tuple[Traces, list[str]]] = []
+
+    def nothing_runs_but_what_stays() -> bool:
+        looks.append(shown(ONE))
+        return len(looks[-1][1]) == len(process.service_facts(state)) + len(("launcher", "init"))
+
+    try:
+        until(nothing_runs_but_what_stays)  # services run short-lived programs now and then
+    finally:
+        cluster.down()
+    return looks[-1]
+
+
+def the_first_process_is_killed() -> str:
+    run_pod(Cluster.ensure(ONE, "process"))
+    namespace = namespace_of(ONE)
     killed = init_of(ONE)
     assert killed.send(signal.SIGKILL)
     assert killed.wait(60)
+    return namespace
 
-    cluster = Cluster.ensure(ONE, "process")
 
-    assert init_of(ONE) != killed
+def every_process_is_killed() -> str:
+    run_pod(Cluster.ensure(ONE, "process"))
+    namespace = namespace_of(ONE)
+    found = [Process.of(pid) for pid in {*in_namespace(namespace), *processes(ONE)}]
+    alive = [one for one in found if one is not None]
+    assert len(alive) > 10  # the services, the two first processes, and what runs the pod
+    for one in alive:
+        one.send(signal.SIGKILL)
+    assert all(one.wait(60) for one in alive)
+    return namespace
+
+
+def up_is_killed_when_the_first_process_is_there() -> str:
+    return kill_up(lambda: (state := load(ONE)) is not None and state.init is not None)
+
+
+def up_is_killed_while_the_services_start() -> str:
+    return kill_up((run_dir(ONE) / "services.json").exists)
+
+
+def kill_up(when: Callable[[], bool]) -> str:
+    starting = start_up(ONE)
+    until(when)
+    namespace = namespace_of(ONE)
+    starting.kill()
+    starting.communicate(timeout=30)
+    return namespace
+
+
+@pytest.mark.parametrize(
+    "crash",
+    [
+        the_first_process_is_killed,
+        every_process_is_killed,
+        up_is_killed_when_the_first_process_is_there,
+        up_is_killed_while_the_services_start,
+    ],
+)
+def test_up_after_a_crash_shows_what_a_clean_up_shows_and_nothing_is_left_after_down(
+    crash: Callable[[], str], clean: tuple[Traces, list[str]], nothing_before: Traces
+) -> None:
+    crashed = crash()
+
+    subprocess.run(command("up", "--name", ONE), check=True, timeout=UP_SECONDS)
+
+    until(lambda: shown(ONE) == clean)
+    namespace = namespace_of(ONE)
+    assert crashed == namespace or in_namespace(crashed) == []  # what `up` had begun may be gone on with
+    cluster = Cluster.find(ONE)
+    assert cluster is not None
     run_pod(cluster)
+    subprocess.run(command("down", "--name", ONE), check=True, timeout=120)
+    assert traces(ONE, OTHER) == nothing_before
+    assert in_namespace(namespace) == []
+    assert not run_dir(ONE).exists()
+
+
+@pytest.mark.parametrize("part", ["the node's services", "the pod", "the launcher"])
+def test_nothing_is_left_once_down_has_run_after_parts_of_a_running_cluster_were_killed(
+    part: str, nothing_before: Traces
+) -> None:
+    run_pod(Cluster.ensure(ONE, "process"))
+    state = load(ONE)
+    assert state is not None
+    assert state.launcher is not None
+    namespace = namespace_of(ONE)
+    if part == "the launcher":
+        killed = [state.launcher]
+    else:
+        words = ("kubelet", "containerd ", "kube-proxy", "etcd") if part != "the pod" else ("containerd-shim", "/pause")
+        there = {*in_namespace(namespace), *processes(ONE)} - {state.launcher.pid, init_of(ONE).pid}
+        lines = {pid: read(pid, "cmdline").replace("\0", " ") for pid in there}
+        found = [Process.of(pid) for pid, line in lines.items() if any(word in line for word in words)]
+        killed = [one for one in found if one is not None]
+        assert len(killed) >= len(words)
+    for one in killed:
+        assert one.send(signal.SIGKILL)
+
+    subprocess.run(command("down", "--name", ONE), check=True, timeout=120)
+
+    assert traces(ONE, OTHER) == nothing_before
+    assert in_namespace(namespace) == []
+    assert not run_dir(ONE).exists()
 
 
 def test_a_service_that_dies_is_started_again(nothing_before: Traces) -> None:
