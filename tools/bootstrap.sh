@@ -9,7 +9,7 @@ PYTHON=${PYTHON:-python3}
 PACKAGES=(core botrunner operator simulator tools)
 GO=1.26.8  # what the remedy installs
 
-if ! command -v "$PYTHON" >/dev/null; then
+if ! "$PYTHON" -c "" 2>/dev/null; then
   echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv" >&2
   exit 1
 fi
