@@ -1,18 +1,20 @@
-"""What is in the images, and that their programs run as a restricted pod runs them. Needs root: layers have owners."""
+"""What is in the images, and that their programs run as a restricted pod runs them. Layers have owners: see no_sandbox."""
 
 import json
 import os
 import re
 import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from botfleet_tools.images import CATALOG, BuiltImage, build_images, unpack
-from botfleet_tools.images.sandbox import Sandbox
+from botfleet_tools.images.sandbox import NAMESPACES, Sandbox
 from botfleet_tools.progress import Progress
-from botfleet_tools.run import CommandFailedError
+from botfleet_tools.run import CommandFailedError, capture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -37,11 +39,28 @@ SECRET_NAMES = re.compile(r"^(\.env|\.netrc|\.pypirc|pip\.conf|id_(rsa|ed25519|e
 PRIVATE_KEY = re.compile(rb"-----BEGIN (RSA |EC |OPENSSH |ENCRYPTED )?PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}")
 
 
+def no_sandbox() -> str | None:
+    """Why images cannot be unpacked with their owners and run confined here, None when they can. It tries, and asks no user id."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            os.chown(folder, 999, 999)
+            capture([*NAMESPACES, "mount", "-t", "tmpfs", "tmpfs", folder], deadline_seconds=20)
+        except (OSError, CommandFailedError) as error:
+            return f"images cannot be unpacked with their owners and run confined here: {error}"
+    return None
+
+
+def test_that_images_cannot_be_run_here_is_said_with_what_the_kernel_refuses() -> None:
+    powers = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"] if os.geteuid() == 0 else []
+    ask = "from tests.e2e.test_images import no_sandbox; print(no_sandbox())"
+    assert "Operation not permitted" in capture([*powers, sys.executable, "-c", ask], cwd=ROOT, deadline_seconds=30)
+
+
 @pytest.fixture(scope="module")
 def built() -> Callable[[str], BuiltImage]:
     """Images by name, each built when the first test asks for it."""
-    if os.geteuid() != 0:
-        pytest.skip("an image's layers can be unpacked with their owners by root only")
+    if (reason := no_sandbox()) is not None:
+        pytest.skip(reason)
     images: dict[str, BuiltImage] = {}
 
     def image(name: str) -> BuiltImage:
