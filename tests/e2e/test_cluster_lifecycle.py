@@ -358,7 +358,8 @@ def test_nothing_is_left_once_down_has_run_after_parts_of_a_running_cluster_were
         killed = [one for one in found if one is not None]
         assert len(killed) >= len(words)
     for one in killed:
-        assert one.send(signal.SIGKILL)
+        one.send(signal.SIGKILL)  # what ran in the pod may have ended with its shim already
+    assert all(one.wait(60) for one in killed)
 
     subprocess.run(command("down", "--name", ONE), check=True, timeout=120)
 
