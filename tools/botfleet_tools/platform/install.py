@@ -11,6 +11,7 @@ import yaml
 from botfleet_tools.binaries import Program, resolve
 from botfleet_tools.cluster import Cluster
 from botfleet_tools.images import build_images
+from botfleet_tools.platform.diagnosis import explained
 from botfleet_tools.progress import Progress
 from botfleet_tools.run import capture
 
@@ -66,10 +67,10 @@ def install(release: Release, images: LoadedImages, progress: Progress, values: 
     """`helm upgrade --install` and waits until migrations, operator and servers are ready.
 
     Raises:
-        CommandFailedError: with what Helm or kubectl said.
+        ToolError: with what Helm or kubectl said, and which part of the platform is not well.
     """
     helm = resolve(Program.HELM, progress)
-    with progress.step(f"Installing the chart as release {release.name}") as step:
+    with progress.step(f"Installing the chart as release {release.name}") as step, explained(release.cluster):
         capture(
             [
                 helm, "--kubeconfig", release.cluster.kubeconfig, "upgrade", "--install", release.name, CHART,
@@ -82,7 +83,7 @@ def install(release: Release, images: LoadedImages, progress: Progress, values: 
 
 
 def wait_ready(release: Release, tell: Any = lambda what: None) -> None:
-    """Waits for the workloads of the release, each with a deadline; the error shows the pods."""
+    """Waits for the workloads of the release, each with a deadline."""
     kubectl = release.cluster.kubectl
     for kind in ("statefulset", "deployment"):
         names = json.loads(kubectl("-n", release.namespace, "get", kind, "-o", "json"))["items"]

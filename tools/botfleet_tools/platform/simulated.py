@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from botfleet_tools.cluster import Cluster
 from botfleet_tools.errors import ToolError
+from botfleet_tools.platform.diagnosis import explained
 from botfleet_tools.progress import Progress
 
 NAMESPACE = "simulated"
@@ -104,8 +105,12 @@ def new_simulation() -> Simulation:
 
 
 def ensure(cluster: Cluster, image: str, progress: Progress) -> Simulation:
-    """Runs both simulators in the cluster and returns their accounts; those of an earlier call are kept."""
-    with progress.step("Starting the simulated Telegram and model") as step:
+    """Runs both simulators in the cluster and returns their accounts; those of an earlier call are kept.
+
+    Raises:
+        ToolError: they did not come up; with what is not well.
+    """
+    with progress.step("Starting the simulated Telegram and model") as step, explained(cluster):
         apply(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         simulation = _stored(cluster)
         if simulation is None:
