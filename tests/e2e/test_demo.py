@@ -1,43 +1,122 @@
-"""The README's first command, as its reader meets it: three bots answer, the second time is quick, and nothing is left behind."""
+"""The README's first commands, as their reader meets them: three bots answer, the second time is quick and changes nothing, what
+is printed to go on with works, and nothing is left behind.
+"""
 
+import json
 import os
 import re
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from botfleet_tools.binaries import Program, resolve
 from botfleet_tools.cluster import Cluster
 from botfleet_tools.cluster.kind import docker_runs
+from botfleet_tools.errors import ToolError
+from botfleet_tools.platform.diagnosis import explained
+from tests.e2e.traces import Traces, traces
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
+ROOT = Path(__file__).parents[2]
 NAME = "botfleet-demo-test"
-DEMO = Path(sys.executable).with_name("botfleet-demo")
-ENVIRONMENT = {**os.environ, "BOTFLEET_DEMO_CLUSTER": NAME, "COLUMNS": "200"}
+MAKE_SECONDS = 600.0
+# As from a shell: these tests may themselves run below make, which would speak of its folders.
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")},
+    "BOTFLEET_DEMO_CLUSTER": NAME,
+    "COLUMNS": "200",
+}
+FAILING = """
+apiVersion: v1
+kind: Secret
+metadata: {name: planted, namespace: planted}
+stringData: {token: planted-token-of-the-test-1}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: failing, namespace: planted}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+      - name: main
+        image: %s
+        imagePullPolicy: Never
+        command: [sh, -c, "echo the planted reason with $TOKEN; exit 7"]
+        env: [{name: TOKEN, valueFrom: {secretKeyRef: {name: planted, key: token}}}]
+        securityContext: {runAsNonRoot: true, runAsUser: 65532}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: missing, namespace: planted}
+spec:
+  selector: {matchLabels: {app: missing}}
+  template:
+    metadata: {labels: {app: missing}}
+    spec: {containers: [{name: main, image: "localhost/nobody/has:this", imagePullPolicy: Never}]}
+"""
 
 
-def demo(*words: str, says: str = "", expect: int = 0) -> str:
-    """Runs the command behind `make demo`, `make chat` and `make demo-down`; what it printed."""
-    done = subprocess.run(
-        [DEMO, *words], input=says, capture_output=True, text=True, env=ENVIRONMENT, timeout=600, check=False
-    )
-    assert done.returncode == expect, done.stdout + done.stderr
-    return done.stdout
+def make(*words: str, says: str = "", expect: int = 0) -> str:
+    """Runs make as the README says; what it printed."""
+    with subprocess.Popen(
+        ["make", *words], cwd=ROOT, env=ENVIRONMENT, text=True, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            printed, told = process.communicate(says, timeout=MAKE_SECONDS)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    assert process.returncode == expect, printed + told
+    return printed
+
+
+def look() -> Traces | None:
+    """What the host shows of the demo; None where its cluster is Docker's."""
+    return None if docker_runs() else traces(NAME)
+
+
+def cluster() -> Cluster:
+    found = Cluster.find(NAME)
+    assert found is not None
+    return found
+
+
+def pods() -> dict[str, tuple[str, list[int]]]:
+    """Every pod of the cluster by name: its identity, and how often each of its containers was started again."""
+    items = json.loads(cluster().kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]
+    return {
+        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": (
+            pod["metadata"]["uid"],
+            [container["restartCount"] for container in pod["status"]["containerStatuses"]],
+        )
+        for pod in items
+    }
 
 
 @pytest.fixture(scope="module")
-def first() -> Iterator[str]:
+def before() -> Traces | None:
+    """What the host showed before the demo."""
     if os.geteuid() != 0 and not docker_runs():
         pytest.skip("a node of plain processes needs root, and Docker is not there")
+    make("demo-down")
+    return look()
+
+
+@pytest.fixture(scope="module")
+def first(before: Traces | None) -> Iterator[str]:
     try:
-        yield demo("up")
+        yield make("demo")
     finally:
-        demo("down")
-        assert Cluster.find(NAME) is None
+        make("demo-down")
 
 
 def conversation(printed: str) -> list[tuple[str, str]]:
@@ -58,10 +137,21 @@ def test_it_shows_the_manifest_the_fleet_and_what_people_and_bots_said(first: st
     assert "export KUBECONFIG=" in first
 
 
-def test_run_again_it_is_quick_and_the_bots_answer_anew(first: str) -> None:
+def test_nothing_of_the_platform_had_to_be_started_again_while_it_was_installed(first: str) -> None:
+    found = pods()
+    parts = ("bootstrap", "migrate", "operator", "postgres", "redis")
+    wanted = {*(f"botfleet-system/botfleet-{part}" for part in parts)}
+    wanted |= {"hotel/concierge", "hotel/spa", "shop/support", "simulated/telegram", "simulated/model"}
+    assert [part for part in wanted if not any(pod.startswith(f"{part}-") for pod in found)] == []
+    assert {pod: restarts for pod, (_, restarts) in found.items() if restarts != [0]} == {}
+
+
+def test_run_again_it_is_quick_changes_no_pod_and_the_bots_answer_anew(first: str) -> None:
+    already = pods()
     began = time.monotonic()
-    again = demo("up")
+    again = make("demo")
     assert time.monotonic() - began < 90
+    assert pods() == already
     took = [float(seconds) for seconds in re.findall(r"\((\d+\.\d) s\)", again)]
     assert len(took) == 6
     assert min(took) > 0.2, "what it shows is what was said now, and not the first time"
@@ -69,6 +159,71 @@ def test_run_again_it_is_quick_and_the_bots_answer_anew(first: str) -> None:
 
 
 def test_anybody_can_chat_with_a_bot_of_the_demo(first: str) -> None:
-    assert "Noted: 77." in demo("chat", "hotel/spa", says="A massage at 77?\n\n")
-    refused = demo("chat", "hotel/nobody", expect=1)
+    assert "Noted: 77." in make("chat", "BOT=hotel/spa", says="A massage at 77?\n\n")
+    refused = make("chat", "BOT=hotel/nobody", expect=2)
     assert "hotel/concierge, hotel/spa, shop/support" in refused
+
+
+def test_a_wait_that_fails_names_the_part_and_shows_the_end_of_its_log_without_its_secret(first: str) -> None:
+    here = cluster()
+    # An image that has a shell and is loaded already.
+    (image,) = {
+        container["image"]
+        for pod in json.loads(here.kubectl("-n", "botfleet-system", "get", "pods", "-o", "json"))["items"]
+        for container in pod["spec"]["containers"]
+        if "/redis:" in container["image"]
+    }
+    here.kubectl("create", "namespace", "planted")
+    try:
+        here.kubectl("apply", "-f", "-", stdin=FAILING % image)
+        here.kubectl("-n", "planted", "wait", "--for=condition=Failed", "job/failing", "--timeout=50s")
+        here.kubectl(
+            "-n", "planted", "wait", "pod", "-l", "app=missing", "--timeout=50s",
+            "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImageNeverPull",
+        )  # fmt: skip
+        with pytest.raises(ToolError) as failure, explained(here):
+            here.kubectl("-n", "planted", "rollout", "status", "deployment/missing", "--timeout=1s")
+    finally:
+        here.kubectl("delete", "namespace", "planted")
+    told = str(failure.value)
+    for line in (
+        r".*timed out waiting for the condition",
+        r"  hotel/concierge-\S+: Running",
+        r"  planted/failing-\S+: Failed; main has ended: Error",
+        r"  planted/missing-\S+: Pending; main waits: ErrImageNeverPull .*",
+        r"  job planted/failing: Failed=True BackoffLimitExceeded .*",
+        r"  deployment planted/missing: 0 of 1 ready",
+        r"  deployment planted/missing: Available=False MinimumReplicasUnavailable .*",
+        r"the end of the log of planted/failing-\S+, main:",
+        r"    the planted reason with •••",
+    ):
+        assert re.search(f"^{line}$", told, re.MULTILINE), f"no line {line} in:\n{told}"
+    assert "planted-token" not in told
+
+
+def test_the_lines_that_it_prints_to_go_on_with_work_in_a_shell_that_knows_nothing(first: str, tmp_path: Path) -> None:
+    lines = [
+        line.removeprefix("  ") for line in first.partition("How to go on:")[2].splitlines() if line.startswith("  ")
+    ]
+    to_run = [line for line in lines if line.startswith(("export ", "kubectl "))]
+    assert len([line for line in to_run if line.startswith("kubectl ")]) == 3
+    script = "\n".join(
+        [*to_run, "command -v kubectl", "kubectl -n hotel rollout status deployment/concierge --timeout=80s"]
+    )
+    done = subprocess.run(
+        ["/bin/sh", "-ec", script],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, cwd=tmp_path,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for bot in ("hotel +concierge", "hotel +spa", "shop +support"):
+        assert re.search(rf"^{bot} +Running +True ", done.stdout, re.MULTILINE), done.stdout
+    assert "deployment.apps/concierge restarted" in done.stdout
+    assert f"\n{resolve(Program.KUBECTL)}\n" in done.stdout, "the one that fits the cluster"
+
+
+def test_after_demo_down_nothing_is_left(first: str, before: Traces | None) -> None:
+    assert look() != before or docker_runs()
+    make("demo-down")
+    assert Cluster.find(NAME) is None
+    assert look() == before

@@ -4,15 +4,12 @@ What a script reads goes to standard output; everything for people goes to stand
 """
 
 import enum
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from botfleet_tools import binaries
-from botfleet_tools.binaries import Program
 from botfleet_tools.cluster import cleanup, process
 from botfleet_tools.cluster.cluster import Cluster, choose, remove
 from botfleet_tools.cluster.names import DEFAULT_NAME, ClusterError
@@ -54,10 +51,7 @@ def up(
 ) -> None:
     """Start the cluster if it does not run, and print how to use it."""
     cluster = Cluster.ensure(name, provider.value, Progress(), audit=audit)
-    print(f"export KUBECONFIG={cluster.kubeconfig}")
-    kubectl = binaries.resolve(Program.KUBECTL)
-    if shutil.which(kubectl.name) != str(kubectl):
-        print(f"export PATH={kubectl.parent}:$PATH  # kubectl")
+    print("\n".join(cluster.exports()))
 
 
 @app.command()

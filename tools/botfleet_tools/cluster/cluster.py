@@ -1,5 +1,6 @@
 """A development cluster as tests and commands see it: the same, whichever provider makes it."""
 
+import shlex
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from botfleet_tools.run import Argv, capture
 Provider = Literal["kind", "process"]
 Choice = Literal["auto", "kind", "process"]
 KUBECTL_SECONDS = 60.0
+ON_EVERY_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,15 @@ class Cluster:
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""
         return files.kubeconfig(self.run_dir)
+
+    def exports(self) -> list[str]:
+        """What a shell must be told so that `kubectl` is one that fits and asks this cluster."""
+        folder = binaries.resolve(Program.KUBECTL, self.progress).parent
+        lines = [f"export KUBECONFIG={shlex.quote(str(self.kubeconfig))}"]
+        # Whether it is on the PATH of this process tells little of the user's: sudo has a PATH of its own.
+        if str(folder) not in ON_EVERY_PATH:
+            lines.append(f'export PATH={shlex.quote(str(folder))}:"$PATH"')
+        return lines
 
     @property
     def enforces_network_policy(self) -> bool:

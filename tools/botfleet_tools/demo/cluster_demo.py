@@ -13,6 +13,7 @@ from botfleet_tools.cluster.kind import docker_runs
 from botfleet_tools.demo.conversation import chat, hold, person_in
 from botfleet_tools.errors import ToolError
 from botfleet_tools.platform import simulated
+from botfleet_tools.platform.diagnosis import explained
 from botfleet_tools.platform.install import ROOT, Release, install, load_images
 from botfleet_tools.prerequisites import check
 from botfleet_tools.progress import Progress
@@ -38,7 +39,8 @@ def up(console: Console, progress: Progress) -> None:
     _show_manifest(console, ROOT / "examples/concierge.yaml")
     console.print("[bold]$ kubectl get telegrambots -A[/]")
     console.print(cluster.kubectl("get", "telegrambots", "-A"), markup=False)
-    asyncio.run(_talk(cluster, simulation, console))
+    with explained(cluster):
+        asyncio.run(_talk(cluster, simulation, console))
     console.print("\n[bold]$ kubectl get telegrambots -A[/]")
     console.print(cluster.kubectl("get", "telegrambots", "-A"), markup=False)
     _how_to_go_on(console, cluster, time.monotonic() - started)
@@ -72,7 +74,7 @@ def talk_with(bot: str, console: Console) -> None:
 
 
 def _apply_bots(cluster: Cluster, simulation: simulated.Simulation, progress: Progress) -> None:
-    with progress.step("Applying three TelegramBots") as step:
+    with progress.step("Applying three TelegramBots") as step, explained(cluster):
         simulated.apply(cluster, *simulated.owner_secrets(simulation))
         for name in EXAMPLES:
             cluster.kubectl("apply", "-f", str(ROOT / f"examples/{name}.yaml"))
@@ -98,17 +100,22 @@ def _show_manifest(console: Console, path: Path) -> None:
 
 
 def _how_to_go_on(console: Console, cluster: Cluster, seconds: float) -> None:
-    console.print(
-        f"""
-[green]Three bots answer.[/] The demo took {seconds:.0f} s. How to go on:
-
-  export KUBECONFIG={cluster.kubeconfig}
-  kubectl get telegrambots -A
-  kubectl -n hotel describe telegrambot concierge
-  kubectl -n hotel rollout restart deployment/concierge
-  make chat BOT=hotel/concierge     a chat of your own
-  make demo-down                    removes everything
-""",
-        highlight=False,
-        soft_wrap=True,
+    # The files of a cluster are root's; what sudo started must be used as root too.
+    as_root = (
+        ["sudo -s                           # a shell of root, for all that follows"]
+        if "SUDO_USER" in os.environ
+        else []
     )
+    lines = [
+        *as_root,
+        *cluster.exports(),
+        "kubectl get telegrambots -A",
+        "kubectl -n hotel describe telegrambot concierge",
+        "kubectl -n hotel rollout restart deployment/concierge",
+        "make chat BOT=hotel/concierge     # a chat of your own",
+        "make demo-down                    # removes everything",
+    ]
+    console.print(f"\n[green]Three bots answer.[/] The demo took {seconds:.0f} s. How to go on:\n")
+    for line in lines:
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+    console.print()
