@@ -2,13 +2,15 @@
 
 import io
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from botfleet_tools.cluster.cluster import Cluster
-from botfleet_tools.demo import cluster_demo
+from botfleet_tools.demo import cli, cluster_demo
+from botfleet_tools.errors import ToolError
 
 
 @pytest.fixture
@@ -52,3 +54,17 @@ def test_who_started_it_with_sudo_is_told_that_the_rest_needs_root_too(
     if by_sudo:
         monkeypatch.setenv("SUDO_USER", "somebody")
     assert told(cluster)[0].startswith("sudo -s ") is by_sudo
+
+
+def test_a_failure_is_shown_as_it_is_whatever_a_log_has_in_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> None:
+        raise ToolError("pods:\n  [/var/lib] in [bold] brackets")
+
+    monkeypatch.setattr(sys, "argv", ["botfleet-demo", "up"])
+    monkeypatch.setattr(cluster_demo, "up", fails)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 1
+    assert capsys.readouterr().out == "botfleet-demo: pods:\n  [/var/lib] in [bold] brackets\n"

@@ -4,6 +4,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from botfleet_tools.errors import ToolError
 from botfleet_tools.progress import Progress
@@ -49,7 +50,7 @@ def main() -> None:
     try:
         cli()
     except ToolError as error:
-        console.print(f"[red]botfleet-demo:[/] {error}", soft_wrap=True)
+        console.print(f"[red]botfleet-demo:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -19,8 +19,8 @@ ASK_SECONDS = 20.0
 LOG_LINES = 12
 KINDS = ("jobs", "deployments", "statefulsets", "telegrambots")
 # Conditions that tell of trouble when they hold; all others of ours and of Kubernetes tell of it when they do not.
-TROUBLE = frozenset({"Failed", "FailureTarget", "ReplicaFailure"})
-PASSING = frozenset({"Complete", "SuccessCriteriaMet", "Suspended"})
+TROUBLE = frozenset({"Failed", "ReplicaFailure"})
+PASSING = frozenset({"Complete", "FailureTarget", "SuccessCriteriaMet", "Suspended"})
 SHORTEST_SECRET = 6
 SHORTEST_WORD = 12
 HIDDEN = "•••"
