@@ -1,15 +1,22 @@
 """A wait that failed says which part is not well and shows the end of its log, and never what a Secret holds."""
 
 import base64
+import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from botfleet_tools.cluster import Cluster
+from botfleet_tools.demo import cluster_demo
 from botfleet_tools.errors import ToolError
+from botfleet_tools.platform import install, simulated
 from botfleet_tools.platform.diagnosis import broken, explained, pod_line, secret_texts, unwell
+from botfleet_tools.progress import Progress
 from botfleet_tools.run import CommandFailedError
 
 TOKEN = "5000001:AAplanted0token0planted0token00"
@@ -180,3 +187,44 @@ def test_what_did_not_fail_is_not_explained_and_other_errors_stay_what_they_are(
         pass
     with pytest.raises(ValueError, match="mine"), explained(cluster):
         raise ValueError("mine")
+
+
+class Unready(FakeCluster):
+    """Takes what is applied, and never gets ready."""
+
+    kubeconfig = Path("kubeconfig")
+
+    def kubectl(self, *argv: str, deadline_seconds: float = 60.0, stdin: str | None = None) -> str:
+        if "rollout" in argv or "wait" in argv:
+            raise CommandFailedError("timed out waiting", returncode=1, output="")
+        if "apply" in argv or "--ignore-not-found" in argv:
+            return ""
+        if "statefulset" in argv or "deployment" in argv:
+            return json.dumps({"items": [{"metadata": {"name": "operator"}}]})
+        return super().kubectl(*argv, deadline_seconds=deadline_seconds)
+
+
+def the_chart(cluster: Cluster, progress: Progress) -> None:
+    install.install(install.Release(cluster), install.LoadedImages(dict.fromkeys(install.IMAGES, "1")), progress, {})
+
+
+def the_simulators(cluster: Cluster, progress: Progress) -> None:
+    simulated.ensure(cluster, "image", progress)
+
+
+def the_bots(cluster: Cluster, progress: Progress) -> None:
+    cluster_demo._apply_bots(cluster, simulated.new_simulation(), progress)
+
+
+@pytest.mark.parametrize("part", [the_chart, the_simulators, the_bots])
+def test_every_wait_for_the_platform_is_explained_when_it_fails(
+    part: Callable[[Cluster, Progress], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "resolve", lambda *_: Path("helm"))
+    monkeypatch.setattr(install, "capture", lambda *_, **__: "")
+    cluster = Unready({"secrets": [], "pods": [LOOPS]}, {("loops", False): "the planted reason"})
+    with pytest.raises(ToolError) as caught:
+        part(cast("Cluster", cluster), Progress(Console(file=io.StringIO())))
+    told = str(caught.value).splitlines()
+    assert told[0] == "timed out waiting"
+    assert told[-1] == "    the planted reason"
