@@ -54,16 +54,18 @@ started=$SECONDS
 # Says every 15 s (on a terminal every second, in one line) what is being done and for how long. What is being done, it is
 # told on its input; it ends with that input, so with this script, however that ends.
 heartbeat() {
-  local what="" told every=${BOTFLEET_HEARTBEAT_SECONDS:-15} begin="  " end=$'\n'
+  local what="" told part="" every=${BOTFLEET_HEARTBEAT_SECONDS:-15} begin="  " end=$'\n'
   if [ -t 2 ]; then
     every=${BOTFLEET_HEARTBEAT_SECONDS:-1} begin=$'\r\e[K  ' end=""
   fi
   while true; do
-    if read -rt "$every" told; then
-      what=$told
+    if IFS= read -rt "$every" told; then
+      what=$part$told part=""
       [ -t 2 ] || continue
-    elif [ $? -le 128 ]; then  # more than 128: nothing came within the time; else: there is nobody any more
+    elif [ $? -le 128 ]; then  # more than 128: no whole line came within the time; else: there is nobody any more
       break
+    else
+      part+=$told
     fi
     printf '%sMaking .venv: %s — %s s so far%s' "$begin" "$what" "$((SECONDS - started))" "$end" >&2
   done
