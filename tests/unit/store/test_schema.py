@@ -19,10 +19,6 @@ from botfleet.store.schema import COMPATIBLE_FROM, REVISION, create_all_sqlite, 
 from botfleet.store.tables import metadata
 
 ROOT = Path(__file__).parents[3]
-# What the product may not rely on: PostgreSQL has no privilege for it, so another bot's role could disturb it.
-UNPROTECTED = re.compile(
-    r"\b(pg_notify|pg_(try_)?advisory_\w+|(notify|listen)\s+[a-z_\"]+\s*(;|,|\"|'))", re.IGNORECASE
-)
 
 
 def config(path: Path) -> Config:
@@ -136,32 +132,6 @@ def test_the_design_page_names_every_table_and_column() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     assert listed == set(metadata.tables)
     assert f"schema `{SCHEMA}`" in page
-
-
-def test_the_product_uses_nothing_that_postgresql_cannot_forbid() -> None:
-    folders = ("core", "botrunner", "operator", "migrations")
-    files = [
-        file for folder in folders for file in (ROOT / folder).rglob("*") if file.suffix in {".py", ".sql", ".mako"}
-    ]
-    assert len(files) > 50
-    found = [
-        f"{file.relative_to(ROOT)}: {hit.group()}" for file in files for hit in UNPROTECTED.finditer(file.read_text())
-    ]
-    assert found == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "select pg_notify('x', 'y')",
-        "NOTIFY channel;",
-        "listen bots;",
-        "pg_advisory_lock(1)",
-        "pg_try_advisory_xact_lock(1)",
-    ],
-)
-def test_the_search_for_it_would_find_it(text: str) -> None:
-    assert UNPROTECTED.search(text)
 
 
 def test_the_charts_copy_of_the_superusers_part_is_the_stores() -> None:
