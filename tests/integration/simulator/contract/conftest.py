@@ -1,6 +1,6 @@
 """Where the contract suite gets its server: the one given on the command line, or a simulator of its own.
 
-The tests see addresses, accounts and Telethon, and nothing of the simulator's insides.
+The tests see addresses, accounts and Telethon, and nothing of the simulator's insides. Its launcher is imported only to start one.
 
     pytest tests/integration/simulator/contract --telegram-address host:port --telegram-public-key FILE --telegram-accounts FILE
 """
@@ -19,8 +19,6 @@ import yaml
 from telethon import TelegramClient
 from telethon.crypto import rsa
 from telethon.sessions import StringSession
-
-from botfleet_simulator.launch import telegram_server
 
 DEFAULT_ACCOUNTS = {
     "bots": [
@@ -115,6 +113,8 @@ async def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     if address is not None:
         yield given_target(request.config, address)
         return
+    from botfleet_simulator.launch import telegram_server
+
     folder = tmp_path_factory.mktemp("contract") / "telegram"
     async with telegram_server(folder, accounts=DEFAULT_ACCOUNTS) as server:
         yield Target(server.host, server.port, server.public_key, DEFAULT_ACCOUNTS, server.admin.code)
@@ -123,6 +123,9 @@ async def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 def given_target(config: pytest.Config, address: str) -> Target:
     """The server that the command line names; its login codes are in the accounts file."""
     host, _, port = address.rpartition(":")
+    for option in ("--telegram-public-key", "--telegram-accounts"):
+        if config.getoption(option) is None:
+            raise pytest.UsageError(f"--telegram-address needs {option} FILE as well")
     key = Path(config.getoption("--telegram-public-key")).read_text()
     accounts = yaml.safe_load(Path(config.getoption("--telegram-accounts")).read_text())
     codes = {person["phone"]: str(person.get("code", "22222")) for person in accounts["people"]}
