@@ -138,4 +138,5 @@ def _must_disclose(chat: ChatFacts, persona: Persona, now: datetime) -> bool:
         return True
     if persona.disclosure == Disclosure.FIRST_REPLY:
         return False
-    return chat.last_said_at is None or now - chat.last_said_at > NEW_CONVERSATION_AFTER
+    # A disclosure outside of the history (the answer to /start) is a part of its conversation.
+    return now - max(chat.disclosed_at, chat.last_said_at or chat.disclosed_at) > NEW_CONVERSATION_AFTER

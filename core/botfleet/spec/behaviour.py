@@ -43,7 +43,10 @@ class PersonaSpec(Wire):
     ] = None
     disclosure: Annotated[
         Disclosure | None,
-        Field(description="When the bot says that it is an AI: FirstReply (default), EveryConversation or OnRequest."),
+        Field(
+            description="When the bot says that it is an AI: FirstReply (default), EveryConversation (again after six"
+            " hours of silence) or OnRequest."
+        ),
     ] = None
     rules = (
         Rule(

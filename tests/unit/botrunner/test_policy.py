@@ -87,6 +87,9 @@ def test_commands_are_known_by_their_first_word(text: str, command: Command | No
         (Disclosure.EVERY_CONVERSATION, None, None, True),
         (Disclosure.EVERY_CONVERSATION, NOW - timedelta(days=1), NOW - NEW_CONVERSATION_AFTER * 2, True),
         (Disclosure.EVERY_CONVERSATION, NOW - timedelta(days=1), NOW - NEW_CONVERSATION_AFTER / 2, False),
+        (Disclosure.EVERY_CONVERSATION, NOW, None, False),
+        (Disclosure.EVERY_CONVERSATION, NOW, NOW - timedelta(days=1), False),
+        (Disclosure.EVERY_CONVERSATION, NOW - timedelta(days=1), None, True),
         (Disclosure.ON_REQUEST, None, None, False),
     ],
 )

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,8 @@ from botfleet.store.engine import Store
 from botfleet.store.lease import Lease
 from botfleet.store.messages import MessagePath
 from botfleet.store.rows import Intake
-from botfleet.store.tables import inbox, outbox
+from botfleet.store.tables import chats as chats_table
+from botfleet.store.tables import inbox, messages, outbox
 from botrunner.conversation import chats, outgoing, workers
 from botrunner.conversation.chats import Conversations
 from botrunner.conversation.outgoing import Outgoing
@@ -99,6 +100,17 @@ class World:
     async def wait_delivered(self, peer_id: int, count: int) -> list[str]:
         await self.telegram.wait(lambda: len(self.telegram.delivered.get(peer_id, [])) >= count)
         return self.telegram.delivered[peer_id]
+
+    async def time_passes(self, by: timedelta) -> None:
+        """What was said and stamped in this world is older by so much, as if the runner had slept."""
+        async with self.store.begin() as connection:
+            for column in (messages.c.date, chats_table.c.disclosed_at):
+                rows = (await connection.execute(sa.select(*column.table.primary_key, column))).mappings().all()
+                for row in rows:
+                    if row[column.name] is not None:
+                        same = [key == row[key.name] for key in column.table.primary_key]
+                        change = sa.update(column.table).where(*same).values({column.name: row[column.name] - by})
+                        await connection.execute(change)
 
     async def rows(self, table: sa.Table) -> Sequence[Any]:
         async with self.store.read() as connection:

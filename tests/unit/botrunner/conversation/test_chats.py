@@ -1,6 +1,8 @@
 """Promises of a conversation: one answer to what was said quickly, nothing said over a newer message, nothing lost by a failure."""
 
 import asyncio
+import itertools
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -11,6 +13,7 @@ from botfleet.store.rows import Deletion, Intake
 from botfleet.store.tables import leases
 from botrunner.conversation import texts
 from botrunner.conversation.chats import CONCURRENT_REPLIES, GENERATIONS
+from botrunner.conversation.policy import NEW_CONVERSATION_AFTER
 from botrunner.model.provider import Failure, NoAnswer
 from tests.unit.botrunner.conversation.conftest import World
 from tests.unit.botrunner.conversation.fakes import turn_of
@@ -176,6 +179,60 @@ async def test_the_first_reply_says_who_writes_and_the_next_does_not(world: Worl
         await world.wait_delivered(5, 1)
         await world.says(bot, "two", first=2)
         assert await world.wait_delivered(5, 2) == [texts.disclosed("re: one"), "re: two"]
+
+
+@pytest.mark.parametrize(
+    ("disclosure", "said_in"),
+    [
+        (Disclosure.EVERY_CONVERSATION, {"one", "three", "five"}),
+        (Disclosure.FIRST_REPLY, {"one"}),
+        (Disclosure.ON_REQUEST, set()),
+    ],
+)
+async def test_who_writes_is_said_in_every_conversation_once_if_the_owner_wants_that(
+    world: World, disclosure: Disclosure, said_in: set[str]
+) -> None:
+    conversations = [["one", "two"], ["three", "four"], ["five", "six"]]
+    numbers = itertools.count(1)
+    for conversation in conversations:
+        for text in conversation:
+            bot = world.bot(
+                disclosure=disclosure
+            )  # each message meets another run: what was said is remembered in the store
+            async with bot.live():
+                number = next(numbers)
+                await world.says(bot, text, first=number)
+                await world.wait_delivered(5, number)
+        await world.time_passes(NEW_CONVERSATION_AFTER + timedelta(minutes=1))
+    expected = [
+        texts.disclosed(f"re: {text}") if text in said_in else f"re: {text}" for text in itertools.chain(*conversations)
+    ]
+    assert world.telegram.delivered[5] == expected
+
+
+async def test_a_pause_within_a_conversation_and_somebody_elses_conversation_begin_no_new_one(world: World) -> None:
+    bot = world.bot(disclosure=Disclosure.EVERY_CONVERSATION)
+    async with bot.live():
+        await world.says(bot, "one")
+        await world.wait_delivered(5, 1)
+        for number, text in ((2, "two"), (3, "three")):
+            await world.time_passes(NEW_CONVERSATION_AFTER - timedelta(minutes=1))
+            await world.says(bot, text, first=number)
+            await world.wait_delivered(5, number)
+        await world.says(bot, "hello", first=4, peer_id=6)
+        assert await world.wait_delivered(6, 1) == [texts.disclosed("re: hello")]
+        assert world.telegram.delivered[5] == [texts.disclosed("re: one"), "re: two", "re: three"]
+
+
+async def test_a_start_that_has_just_said_who_writes_is_part_of_the_conversation(world: World) -> None:
+    bot = world.bot(disclosure=Disclosure.EVERY_CONVERSATION)
+    async with bot.live():
+        for first in (1, 3):
+            await world.says(bot, "/start", first=first)
+            await world.wait_delivered(5, first)
+            await world.says(bot, "one", first=first + 1)
+            assert (await world.wait_delivered(5, first + 1))[-2:] == [texts.STARTED, "re: one"]
+            await world.time_passes(NEW_CONVERSATION_AFTER + timedelta(minutes=1))
 
 
 async def test_a_model_without_an_answer_is_asked_again_and_the_message_stays_pending(world: World) -> None:
