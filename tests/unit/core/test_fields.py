@@ -1,0 +1,246 @@
+"""A field is in the CRD when it does what it says: all of them are written out here, and another value of each makes another bot."""
+
+import json
+import re
+import zlib
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2 as httpx
+import pytest
+
+from botfleet.crd import PRINTER_COLUMNS, crd
+from botfleet.effective import EffectiveSpec, effective
+from botfleet.spec import TelegramBotSpec
+from botfleet_operator.builders import Blueprint, deployment
+from botrunner.model.provider import ModelProvider
+from botrunner.prepare import Prepared, read_credentials
+from tests.unit.operator.samples import PLATFORM
+
+ROOT = Path(__file__).parents[3]
+
+# The whole tree, `[]` for the entries of a list. Who adds a field writes it here, and below what it changes.
+ROOT_FIELDS = {"apiVersion", "kind", "metadata"}
+SPEC = {
+    "account.type",
+    "account.apiCredentialsSecretRef.name",
+    "account.botTokenSecretRef.name",
+    "account.botTokenSecretRef.key",
+    "account.sessionSecretRef.name",
+    "account.sessionSecretRef.key",
+    "account.dataCenter.id",
+    "account.dataCenter.address",
+    "account.dataCenter.port",
+    "account.dataCenter.publicKeySecretRef.name",
+    "account.dataCenter.publicKeySecretRef.key",
+    "persona.prompt",
+    "persona.disclosure",
+    "model.name",
+    "model.baseUrl",
+    "model.apiKeySecretRef.name",
+    "model.apiKeySecretRef.key",
+    "model.temperature",
+    "model.maxOutputTokens",
+    "model.timeoutSeconds",
+    "conversation.debounceSeconds",
+    "conversation.historyMessages",
+    "suspend",
+    "deletionPolicy",
+    "workload.image",
+    "workload.resources.requests",
+    "workload.resources.limits",
+    "workload.nodeSelector",
+    "workload.tolerations[].key",
+    "workload.tolerations[].operator",
+    "workload.tolerations[].value",
+    "workload.tolerations[].effect",
+    "workload.tolerations[].tolerationSeconds",
+    "workload.affinity",
+    "workload.priorityClassName",
+    "workload.runtimeClassName",
+}
+STATUS = {
+    "observedGeneration",
+    "phase",
+    "conditions[].type",
+    "conditions[].status",
+    "conditions[].reason",
+    "conditions[].message",
+    "conditions[].lastTransitionTime",
+    "conditions[].observedGeneration",
+    "account.id",
+    "account.username",
+    "lastReplyTime",
+}
+
+BOT: dict[str, Any] = {
+    "account": {
+        "type": "Bot",
+        "apiCredentialsSecretRef": {"name": "app"},
+        "botTokenSecretRef": {"name": "concierge", "key": "token"},
+        "dataCenter": {
+            "id": 2,
+            "address": "telegram.example",
+            "port": 8443,
+            "publicKeySecretRef": {"name": "server", "key": "pem"},
+        },
+    },
+    "persona": {"prompt": "You are the concierge."},
+    "model": {"name": "m", "baseUrl": "http://one.invalid/v1", "apiKeySecretRef": {"name": "openai", "key": "api-key"}},
+    "workload": {"tolerations": [{"key": "a"}]},
+}
+USER_ACCOUNT = {
+    "account": {
+        "type": "User",
+        "apiCredentialsSecretRef": {"name": "app"},
+        "sessionSecretRef": {"name": "person", "key": "session"},
+    }
+}
+# What makes another pod, another login or another request to the model.
+CHANGES: dict[str, Any] = {
+    "account.apiCredentialsSecretRef.name": "other",
+    "account.botTokenSecretRef.name": "other",
+    "account.botTokenSecretRef.key": "other",
+    "account.sessionSecretRef.name": "other",
+    "account.sessionSecretRef.key": "other",
+    "account.dataCenter.id": 3,
+    "account.dataCenter.address": "other.example",
+    "account.dataCenter.port": 443,
+    "account.dataCenter.publicKeySecretRef.name": "other",
+    "account.dataCenter.publicKeySecretRef.key": "other",
+    "model.name": "other",
+    "model.baseUrl": "http://other.invalid/v1",
+    "model.apiKeySecretRef.name": "other",
+    "model.apiKeySecretRef.key": "other",
+    "model.temperature": 0.5,
+    "model.maxOutputTokens": 7,
+    "model.timeoutSeconds": 77,
+    "suspend": True,
+    "workload.image": "registry.example/other:1",
+    "workload.resources.requests": {"cpu": "1"},
+    "workload.resources.limits": {"memory": "1Gi"},
+    "workload.nodeSelector": {"zone": "a"},
+    "workload.tolerations[].key": "other",
+    "workload.tolerations[].operator": "Exists",
+    "workload.tolerations[].value": "other",
+    "workload.tolerations[].effect": "NoSchedule",
+    "workload.tolerations[].tolerationSeconds": 5,
+    "workload.affinity": {"podAffinity": {}},
+    "workload.priorityClassName": "other",
+    "workload.runtimeClassName": "other",
+}
+# What is seen in a conversation, or in the end, and the test which shows it.
+SHOWN_BY = {
+    "account.type": "test_a_mistake_is_refused_with_the_field_and_what_to_write",  # decides which credential must be given
+    "persona.prompt": "test_the_prompt_is_persona_history_turn",
+    "persona.disclosure": "test_who_writes_is_said_in_every_conversation_once_if_the_owner_wants_that",
+    "conversation.debounceSeconds": "test_messages_that_come_quickly_get_one_answer",
+    "conversation.historyMessages": "test_the_model_is_shown_as_many_earlier_messages_as_the_owner_said",
+    # It has one value, which is what happens.
+    "deletionPolicy": "test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_same_credential_gets_back",
+}
+
+
+def leaves(node: dict[str, Any], path: str = "") -> set[str]:
+    """Dotted paths of everything that can be said."""
+    if "properties" in node:
+        parts = [leaves(child, f"{path}.{name}" if path else name) for name, child in node["properties"].items()]
+        return set().union(*parts)
+    return leaves(node["items"], f"{path}[]") if "items" in node else {path}
+
+
+def schema() -> dict[str, Any]:
+    return dict(crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+
+
+def test_the_fields_of_the_crd_are_the_written_ones_and_no_other() -> None:
+    fields = leaves(schema())
+    assert {path.removeprefix("spec.") for path in fields if path.startswith("spec.")} == SPEC
+    assert {path.removeprefix("status.") for path in fields if path.startswith("status.")} == STATUS
+    assert {path for path in fields if not path.startswith(("spec.", "status."))} == ROOT_FIELDS
+
+
+def test_each_field_of_the_spec_is_shown_to_have_an_effect() -> None:
+    assert set(CHANGES) | set(SHOWN_BY) == SPEC
+    assert not set(CHANGES) & set(SHOWN_BY)
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for name in SHOWN_BY.values():
+        assert re.search(rf"def {name}\(", tests), name
+
+
+@dataclass(frozen=True)
+class OfNames:
+    """Secrets whose values are told by their names."""
+
+    def read(self, name: str, key: str) -> str:
+        number = zlib.crc32(name.encode())
+        value = {"api-id": f"{number}"[:9], "token": f"{number}:{name}", "other": f"5:{key}"}
+        return value.get(key, f"{name}/{key}")
+
+
+async def outcome(spec: dict[str, Any]) -> dict[str, Any]:
+    """What the operator makes and what the runner does with it; not the ConfigMap, which hands on whatever is said."""
+    whole = effective(TelegramBotSpec.model_validate(spec))
+    credentials = read_credentials(cast("Prepared", _Prepared(whole, OfNames())))
+    account = credentials.account
+    login = (account.api.api_id, account.api.api_hash, vars(account.credential), account.server)
+    return {"pod": pod(whole), "login": login, "request": await request(whole, credentials.model_key)}
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    spec: EffectiveSpec
+    secrets: OfNames
+
+
+def pod(spec: EffectiveSpec) -> dict[str, Any]:
+    own = {"database_password": "", "redis_password": "", "session_key": ""}
+    names = {"bot_id": "b", "role": "r", "redis_user": "u", "spec_digest": "", "credentials_digest": ""}
+    return dict(deployment.build(Blueprint("hotel", "concierge", "uid", spec, PLATFORM, **names, **own))["spec"])
+
+
+async def request(spec: EffectiveSpec, key: str) -> tuple[str, str, Any]:
+    seen: list[httpx.Request] = []
+
+    def answer(asked: httpx.Request) -> httpx.Response:
+        seen.append(asked)
+        return httpx.Response(500)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        await ModelProvider(spec.model, key, http_client=client).answer([{"role": "user", "content": "hi"}])
+    return str(seen[0].url), seen[0].headers["authorization"], json.loads(seen[0].content)
+
+
+def changed(spec: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    spec = deepcopy(spec)
+    *parents, last = path.split(".")
+    at: Any = spec
+    for parent in parents:
+        at = at[parent.removesuffix("[]")][0] if parent.endswith("[]") else at.setdefault(parent, {})
+    at[last] = value
+    return spec
+
+
+@pytest.mark.parametrize("path", sorted(CHANGES))
+async def test_another_value_makes_another_bot(path: str) -> None:
+    base = {**BOT, **USER_ACCOUNT} if path.startswith("account.sessionSecretRef") else BOT
+    assert await outcome(changed(base, path, CHANGES[path])) != await outcome(base)
+
+
+async def test_the_same_values_make_the_same_bot() -> None:
+    assert await outcome(BOT) == await outcome(deepcopy(BOT))
+
+
+def test_each_field_of_the_status_is_spelled_by_the_operator_which_alone_writes_it() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "operator/botfleet_operator").rglob("*.py"))
+    for path in STATUS:
+        assert re.search(rf'"{path.rpartition(".")[2]}"', code), path
+
+
+def test_the_columns_show_fields_that_there_are() -> None:
+    there = {f".{path}" for path in leaves(schema())} | {".metadata.creationTimestamp"}
+    for column in PRINTER_COLUMNS:
+        path = re.sub(r"\[\?\([^)]*\)\]", "[]", str(column["jsonPath"]))
+        assert path in there, column["name"]
