@@ -128,7 +128,7 @@ class Sweeper:
                 "removal_halted",
                 missing=len(missing),
                 fleet=len(fleet),
-                action="if these bots are meant to be gone, delete their rows with the documented command",
+                action="see docs/failure-modes.md: The whole fleet, by mistake",
             )
             return
         if self._same_cluster:

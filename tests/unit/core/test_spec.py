@@ -66,6 +66,8 @@ def test_the_minimal_object_is_accepted_and_comes_back_as_it_was_written() -> No
         ({"metadata__name": "a.b"}, "no dot"),
         ({"apiVersion": "botfleet.dev/v9"}, "update this program"),
         ({"spec__deletionPolicy": "Burn"}, "spec.deletionPolicy"),
+        ({"spec__persona__disclosure": "Off"}, "spec.persona.disclosure"),
+        ({"spec__persona": {"prompt": "x", "stop": False}}, "spec.persona.stop: unknown field"),
     ],
 )
 def test_a_mistake_is_refused_with_the_field_and_what_to_write(changes: dict[str, Any], told: str) -> None:

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import typer
 import yaml
+from typer.core import TyperGroup
+
+from botfleet_tools.images.catalog import CATALOG
+from botfleet_tools.images.cli import app as images_cli
+from botrunner.main import cli as botrunner_cli
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -68,6 +74,29 @@ def test_every_claim_names_a_test() -> None:
         assert re.search(r"`test_\w+`", row), row
 
 
+def test_every_promise_of_the_readme_has_a_line_in_the_claims() -> None:
+    promises = README.split("each line with its test in [docs/claims.md]")[1].split("\n\n")[1]
+    bold = [words.rstrip(".") for words in re.findall(r"^\* \*\*(.+?)\*\*", promises, re.MULTILINE)]
+    assert len(bold) == promises.count("\n* ") + 1 >= 7
+    claims = (ROOT / "docs/claims.md").read_text()
+    for promise in bold:
+        for part in re.split(r", and (?=`)", promise):
+            assert re.search(rf"^\| {re.escape(part)}", claims, re.MULTILINE), part
+
+
+def test_one_name_is_one_test_where_a_page_names_it_without_its_path() -> None:
+    places: dict[str, list[str]] = {}
+    for path in (ROOT / "tests").rglob("*.py"):
+        for name in re.findall(r"^(?:async )?def (test_\w+)\(", path.read_text(), re.MULTILINE):
+            places.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    named = {name for page in PAGES for name in re.findall(r"`(test_\w+)`", page.read_text())}
+    # Written once for the store, once for what the API server says, and the like: the same promise, kept in two tiers.
+    twice = {name: places[name] for name in named if len(places[name]) > 1}
+    assert {name: len({path.split("/")[1] for path in paths}) for name, paths in twice.items()} == dict.fromkeys(
+        twice, 2
+    )
+
+
 def test_the_manifest_of_the_readme_is_the_example() -> None:
     (shown,) = re.findall(r"```yaml\n(apiVersion.*?)```", README, re.DOTALL)
     assert yaml.safe_load(shown) == yaml.safe_load((ROOT / "examples/concierge.yaml").read_text())
@@ -98,6 +127,21 @@ def test_the_programs_that_the_readme_calls_are_installed_by_make_venv() -> None
     scripts = "".join((ROOT / part / "pyproject.toml").read_text() for part in ("botrunner", "operator", "tools"))
     for program in called:
         assert re.search(rf"^{re.escape(program)} = ", scripts, re.MULTILINE), program
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "SECURITY.md"], ids=lambda page: page.name)
+def test_the_commands_that_a_page_calls_understand_their_words(page: Path) -> None:
+    programs = {"botrunner": botrunner_cli, "botfleet-images": images_cli}
+    called = re.findall(r"(?:^\.venv/bin/|`)(botrunner|botfleet-images) ([a-z][^\n`]*)", page.read_text(), re.MULTILINE)
+    assert called
+    for program, words in called:
+        commands = typer.main.get_command(programs[program])
+        assert isinstance(commands, TyperGroup)
+        name, *arguments = words.split()
+        command = commands.commands[name]
+        # Parsed and not run: what it does not know, or misses, is an error.
+        command.make_context(name, arguments)
+        assert not set(arguments) & set(CATALOG) - {"runner", "operator"}, "the images that a user's cluster needs"
 
 
 def test_the_columns_of_the_readme_are_those_of_the_crd() -> None:
