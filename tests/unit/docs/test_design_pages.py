@@ -8,7 +8,7 @@ import yaml
 
 from botfleet.conditions import ConditionType, Phase, Reason
 from botfleet.manifest import parse_bot
-from botfleet.store.tables import metadata
+from botfleet.store.tables import InboxState, OutboxState, metadata
 from tests.unit.core.test_fields import SPEC, STATUS
 
 ROOT = Path(__file__).parents[3]
@@ -61,6 +61,19 @@ def test_the_tables_of_the_design_are_there_or_marked() -> None:
     (listed,) = re.findall(r"\*\*Tables\*\* \([^)]*\): (.*?)\.\n\(later\) (?:.*)\.", PAGE, re.DOTALL)
     names = re.sub(r"\([^)]*\)", "", listed).replace("\n", " ").split(",")
     assert {name.strip() for name in names} == set(metadata.tables)
+
+
+def test_the_lives_of_a_row_are_drawn_with_the_states_that_are_set() -> None:
+    page = (ROOT / "docs/design/database.md").read_text()
+    picture = page.split("## The life of a row")[1].split("```mermaid")[1].split("```")[0]
+    drawn = {
+        name: set(re.findall(r"(\w+)(?= -->|:)", part))
+        for name, part in re.findall(r"state (\w+) \{(.*?)\}", picture, re.DOTALL)
+    }
+    assert drawn["outbox"] - {"waiting"} | {"pending"} == set(OutboxState)
+    code = "".join(path.read_text() for part in ("core", "botrunner") for path in (ROOT / part).rglob("*.py"))
+    assert "InboxState.FAILED" not in code, "then the page has to draw it"
+    assert drawn["inbox"] == set(InboxState) - {InboxState.FAILED}
 
 
 def test_the_folders_of_the_design_are_there_or_marked() -> None:
