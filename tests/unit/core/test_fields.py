@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx2 as httpx
+import openai  # noqa: F401 -- the provider imports it late; not on a test's time
 import pytest
 
 from botfleet.crd import PRINTER_COLUMNS, crd

@@ -54,7 +54,9 @@ def linted(copy: Path) -> tuple[int, str]:
 
 
 def plant(copy: Path, package: str, *names: str) -> None:
-    (copy / package / "planted.py").write_text("".join(f"import {name}\n" for name in names))
+    file = copy / package / "planted.py"
+    before = file.read_text() if file.exists() else ""
+    file.write_text(before + "".join(f"import {name}\n" for name in names))
 
 
 def add(file: Path, line: str) -> None:
@@ -68,18 +70,19 @@ def test_the_copy_as_it_is_keeps_every_contract(copy: Path) -> None:
         assert f"{contract['name']} KEPT" in said
 
 
-@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract["name"])
-def test_each_forbidden_import_is_refused_by_its_contract(copy: Path, contract: dict[str, Any]) -> None:
-    for source in contract["source_modules"]:
-        plant(copy, source, *contract["forbidden_modules"])
+def test_each_forbidden_import_is_refused_by_its_contract(copy: Path) -> None:
+    for contract in CONTRACTS:
+        for source in contract["source_modules"]:
+            plant(copy, source, *contract["forbidden_modules"])
     code, said = linted(copy)
     assert code == 1, said
-    assert f"{contract['name']} BROKEN" in said
     _, *parts = re.split(r"^(.+)\n-{3,}$", said, flags=re.MULTILINE)
-    broken = dict(zip(parts[::2], parts[1::2], strict=True))[contract["name"]]
-    for source in contract["source_modules"]:
-        for forbidden in contract["forbidden_modules"]:
-            assert re.search(rf"\b{source}\.planted -> {forbidden} \(l\.\d+\)", broken), (source, forbidden)
+    broken = dict(zip(parts[::2], parts[1::2], strict=True))
+    for contract in CONTRACTS:
+        assert f"{contract['name']} BROKEN" in said
+        for source, forbidden in itertools.product(contract["source_modules"], contract["forbidden_modules"]):
+            found = re.search(rf"\b{source}\.planted -> {forbidden} \(l\.\d+\)", broken[contract["name"]])
+            assert found, (contract["name"], source, forbidden)
 
 
 def test_an_import_by_way_of_another_package_is_refused_too(copy: Path) -> None:

@@ -19,6 +19,7 @@ _CALLS = {
     *("add_listener", "remove_listener", "reset_listeners"),
     "notify_handler",
 }
+_ANY = re.compile("|".join(["listen", "notify", "pg_(?:try_)?advisory", *sorted(_CALLS)]), re.IGNORECASE)
 
 
 def in_sql(text: str) -> list[str]:
@@ -28,6 +29,8 @@ def in_sql(text: str) -> list[str]:
 
 def in_python(source: str) -> list[str]:
     """The words found in a Python module, each with its line."""
+    if not _ANY.search(source):
+        return []  # most modules hold none of the words anywhere, and need not be parsed
     tree = ast.parse(source)
     told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [
