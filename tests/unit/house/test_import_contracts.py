@@ -41,10 +41,11 @@ def copy(tmp_path: Path) -> Path:
 
 
 def linted(copy: Path) -> tuple[int, str]:
+    measured_by_nobody = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     run = subprocess.run(
         [str(Path(sys.executable).parent / "lint-imports"), "--no-cache", "--no-logo"],
         cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy), "COLUMNS": "300"},
+        env={**measured_by_nobody, "PYTHONPATH": str(copy), "COLUMNS": "300"},
         capture_output=True,
         text=True,
         timeout=60,

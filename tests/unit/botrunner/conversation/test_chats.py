@@ -195,12 +195,9 @@ async def test_who_writes_is_said_in_every_conversation_once_if_the_owner_wants_
     conversations = [["one", "two"], ["three", "four"], ["five", "six"]]
     numbers = itertools.count(1)
     for conversation in conversations:
-        for text in conversation:
-            bot = world.bot(
-                disclosure=disclosure
-            )  # each message meets another run: what was said is remembered in the store
-            async with bot.live():
-                number = next(numbers)
+        bot = world.bot(disclosure=disclosure)  # another run each time: what was said is remembered in the store
+        async with bot.live():
+            for text, number in zip(conversation, numbers, strict=False):
                 await world.says(bot, text, first=number)
                 await world.wait_delivered(5, number)
         await world.time_passes(NEW_CONVERSATION_AFTER + timedelta(minutes=1))
