@@ -23,6 +23,7 @@ from botfleet_tools.platform.forward import forwarded
 from botfleet_tools.platform.install import Release, install, load_images
 from botfleet_tools.platform.simulated import MTPROTO_PORT, NAMESPACE, SimulatedPerson, Simulation
 from botfleet_tools.progress import Progress
+from tests.e2e.logs import LogKeeper
 
 NAME = "botfleet-e2e"
 FIRST_SECONDS = 600.0
@@ -41,8 +42,10 @@ class Fleet:
     telegram: TelegramAdmin
     telegram_port: int
     model: ModelAdmin
-    log_folder: Path
-    _snapshots: int = field(default=0)
+    logs: LogKeeper
+    planted: dict[str, str] = field(
+        default_factory=dict, repr=False
+    )  # secrets that must be in no log, by what they are
 
     def kubectl(self, *args: str, **options: Any) -> str:
         return self.cluster.kubectl(*args, **options)
@@ -89,17 +92,6 @@ class Fleet:
         account = await self.telegram.create_person(phone, name=f"Person {number}")
         return SimulatedPerson(account.id, phone, f"Person {number}")
 
-    def keep_logs(self) -> None:
-        """Copies every container's log, the former container's as well: what is killed or deleted takes its log along."""
-        self._snapshots += 1
-        pods = json.loads(self.kubectl("get", "pods", "-A", "-o", "json"))["items"]
-        for pod in pods:
-            namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-            for option in ([], ["--previous"]):
-                with contextlib.suppress(Exception):
-                    text = self.kubectl("-n", namespace, "logs", name, "--all-containers", *option)
-                    (self.log_folder / f"{self._snapshots}-{namespace}-{name}{''.join(option)}.log").write_text(text)
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test that asks for the fleet starts the node and the platform on its own time; the others have the usual."""
@@ -112,21 +104,26 @@ T = TypeVar("T")
 
 
 def wait_for(found: Callable[[], T | None], seconds: float, told: Callable[[], str]) -> T:
-    """The first result that is not None; asks five times a second."""
+    """The first result that is not None, which must be there in time; asks five times a second."""
     deadline = time.monotonic() + seconds
     while True:
         result = found()
-        if result is not None:
-            return result
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {told()}")
+        if result is not None:
+            return result
         time.sleep(0.2)
+
+
+def node_can_be_made() -> None:
+    """Skips where no node can be made."""
+    if os.geteuid() != 0 and not docker_runs():
+        pytest.skip("a node of plain processes needs root, and Docker is not there")
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    if os.geteuid() != 0 and not docker_runs():
-        pytest.skip("a node of plain processes needs root, and Docker is not there")
+    node_can_be_made()
     cluster = Cluster.ensure(name=NAME, progress=Progress())
     yield cluster
     if not os.environ.get("BOTFLEET_KEEP_CLUSTER"):
@@ -136,29 +133,34 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def fleet(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     progress = Progress()
-    images = load_images(cluster, progress)
-    simulation = simulated.ensure(cluster, images.reference("simulator"), progress)
-    release = Release(cluster)
-    install(release, images, progress, {"bots": {"defaults": simulated.BOT_DEFAULTS}})
-    simulated.apply(cluster, *simulated.owner_secrets(simulation))
-    with (
-        forwarded(cluster, NAMESPACE, "deployment/telegram", MTPROTO_PORT, 8444) as telegram,
-        forwarded(cluster, NAMESPACE, "deployment/model", 8081) as model,
-    ):
-        fleet = Fleet(
-            cluster,
-            release,
-            simulation,
-            TelegramAdmin(f"http://127.0.0.1:{telegram[8444]}"),
-            telegram[MTPROTO_PORT],
-            ModelAdmin(f"http://127.0.0.1:{model[8081]}"),
-            tmp_path_factory.mktemp("logs"),
-        )
-        for bot in simulation.bots:
-            cluster.kubectl("apply", "-f", str(EXAMPLES / f"{bot.name}.yaml"))
-        for bot in simulation.bots:
-            fleet.wait_condition(bot.namespace, bot.name, "Ready", "True")
-        yield fleet
+    logs = LogKeeper(Path(cluster.kubeconfig), tmp_path_factory.mktemp("logs"))
+    logs.start()
+    try:
+        images = load_images(cluster, progress)
+        simulation = simulated.ensure(cluster, images.reference("simulator"), progress)
+        release = Release(cluster)
+        install(release, images, progress, {"bots": {"defaults": simulated.BOT_DEFAULTS}})
+        simulated.apply(cluster, *simulated.owner_secrets(simulation))
+        with (
+            forwarded(cluster, NAMESPACE, "deployment/telegram", MTPROTO_PORT, 8444) as telegram,
+            forwarded(cluster, NAMESPACE, "deployment/model", 8081) as model,
+        ):
+            fleet = Fleet(
+                cluster,
+                release,
+                simulation,
+                TelegramAdmin(f"http://127.0.0.1:{telegram[8444]}"),
+                telegram[MTPROTO_PORT],
+                ModelAdmin(f"http://127.0.0.1:{model[8081]}"),
+                logs,
+            )
+            for bot in simulation.bots:
+                cluster.kubectl("apply", "-f", str(EXAMPLES / f"{bot.name}.yaml"))
+            for bot in simulation.bots:
+                fleet.wait_condition(bot.namespace, bot.name, "Ready", "True")
+            yield fleet
+    finally:
+        logs.stop()
 
 
 async def named_once(fleet: Fleet, person: int, bot: str, numbers: list[int], seconds: float = 90) -> None:

@@ -2,17 +2,29 @@
 
 import asyncio
 import time
+from typing import Any
 
 from botfleet_tools.platform import simulated
-from botfleet_tools.platform.pods import restarts
+from botfleet_tools.platform.pods import pod_of, restarts
 from tests.e2e.conftest import Fleet
 from tests.e2e.test_killed import lab, lab_bot
+
+CALM_SECONDS = 25.0  # a container that ends at once is started again after 0 s, 10 s and 20 s
+
+
+def without_secret(fleet: Fleet, name: str) -> dict[str, Any]:
+    """Takes the bot's Secret away; returns it as it was, to be applied again."""
+    held = fleet.get("lab", "secret", name)
+    fleet.kubectl("-n", "lab", "delete", "secret", name)
+    again = simulated.secret("lab", name, {}, usable=True)
+    again.update(data=held["data"])
+    del again["stringData"]
+    return again
 
 
 async def test_a_missing_secret_is_named_and_its_appearance_is_noticed_within_three_seconds(fleet: Fleet) -> None:
     username = await lab(fleet, "patient")
-    secret = fleet.get("lab", "secret", "patient")
-    fleet.kubectl("-n", "lab", "delete", "secret", "patient")
+    secret = without_secret(fleet, "patient")
     simulated.apply(fleet.cluster, lab_bot("patient"))
     seen = await asyncio.to_thread(fleet.wait_condition, "lab", "patient", "Accepted", "False", "SecretMissing")
     assert "Secret patient " in seen["message"]
@@ -22,30 +34,45 @@ async def test_a_missing_secret_is_named_and_its_appearance_is_noticed_within_th
         "nothing is half made"
     )
 
-    again = simulated.secret("lab", "patient", {}, usable=False)
-    again.update(data=secret["data"])
-    del again["stringData"]
-    simulated.apply(fleet.cluster, again)
-    seen = await asyncio.to_thread(fleet.wait_condition, "lab", "patient", "Accepted", "False", "SecretNotLabelled")
-    assert "kubectl -n lab label secret patient botfleet.dev/credentials=true" in seen["message"]
-
-    fleet.kubectl("-n", "lab", "label", "secret", "patient", "botfleet.dev/credentials=true")
-    time.monotonic()
+    simulated.apply(fleet.cluster, secret)
     await asyncio.to_thread(fleet.wait_condition, "lab", "patient", "Accepted", "True", seconds=3)
     await asyncio.to_thread(fleet.wait_condition, "lab", "patient", "Ready", "True")
     await fleet.telegram.wait_connections(username)
+
+
+async def test_a_secret_without_the_label_is_named_with_the_command_that_helps_within_three_seconds(
+    fleet: Fleet,
+) -> None:
+    await lab(fleet, "shy")
+    secret = without_secret(fleet, "shy")
+    simulated.apply(fleet.cluster, {**secret, "metadata": {"name": "shy", "namespace": "lab"}}, lab_bot("shy"))
+    seen = await asyncio.to_thread(fleet.wait_condition, "lab", "shy", "Accepted", "False", "SecretNotLabelled")
+    command = "kubectl -n lab label secret shy botfleet.dev/credentials=true"
+    assert command in seen["message"]
+
+    fleet.kubectl(*command.split()[1:])
+    await asyncio.to_thread(fleet.wait_condition, "lab", "shy", "Accepted", "True", seconds=3)
+    await asyncio.to_thread(fleet.wait_condition, "lab", "shy", "Ready", "True")
 
 
 async def test_a_token_that_telegram_refuses_is_told_without_a_crash_loop(fleet: Fleet) -> None:
     account = await fleet.telegram.create_bot("stranger_bot", name="stranger")
     identity = str(account.token).partition(":")[0]
     await lab(fleet, "refused", token=f"{identity}:AA-this-is-not-the-secret-part-of-it")
+    before = await fleet.telegram.last_call()
     simulated.apply(fleet.cluster, lab_bot("refused"))
     await asyncio.to_thread(fleet.wait_condition, "lab", "refused", "Authorized", "False", "TokenInvalid")
-    ready = fleet.condition("lab", "refused", "Ready")
-    assert ready is not None
-    assert ready["status"] == "False"
-    assert restarts(fleet.cluster, "lab", "refused") == 0
+    pod = pod_of(fleet.cluster, "lab", "refused")["metadata"]["uid"]
+    calm = time.monotonic() + CALM_SECONDS
+    while time.monotonic() < calm:
+        assert restarts(fleet.cluster, "lab", "refused") == 0
+        assert pod_of(fleet.cluster, "lab", "refused")["metadata"]["uid"] == pod
+        ready = fleet.condition("lab", "refused", "Ready")
+        assert ready is not None
+        assert ready["status"] == "False"
+        await asyncio.sleep(1)
+    tries = await fleet.telegram.call_count("auth.importBotAuthorization", after=before)
+    assert tries == 1, "a token that Telegram refused is not tried again"
 
     key = fleet.simulation.bots[0].model_key
     simulated.apply(

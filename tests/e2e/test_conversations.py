@@ -3,8 +3,21 @@
 import asyncio
 import re
 
+from botfleet_tools.platform import simulated
 from botfleet_tools.platform.pods import pod_of
-from tests.e2e.conftest import Fleet, named_once
+from tests.e2e.conftest import EXAMPLES, Fleet, named_once, wait_for
+from tests.e2e.servers import query, stream
+from tests.e2e.test_isolation import read_out
+
+# A bot reports with its lease, the operator reads it soon after.
+REPORTED_SECONDS = 30.0
+
+
+def seconds(shown: str) -> int:
+    """What kubectl writes as `42s`, `3m10s`, `2h`."""
+    parts = re.findall(r"(\d+)([smhd])", shown)
+    assert "".join(number + unit for number, unit in parts) == shown, f"{shown!r} is no age"
+    return sum(int(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in parts)
 
 
 async def test_three_bots_in_two_namespaces_answer_their_own_person_with_their_own_persona_and_key(
@@ -28,12 +41,21 @@ async def test_three_bots_in_two_namespaces_answer_their_own_person_with_their_o
 
 
 def test_kubectl_get_shows_a_true_line_a_bot(fleet: Fleet) -> None:
-    head, *lines = fleet.kubectl("get", "telegrambots", "-A").strip().splitlines()
-    columns = re.split(r"\s{2,}", head.strip())
-    assert columns == ["NAMESPACE", "NAME", "PHASE", "READY", "ACCOUNT", "MODEL", "LAST REPLY", "AGE"]
-    rows = {tuple(line.split()[:2]): line.split() for line in lines}
+    def shown() -> tuple[list[str], dict[tuple[str, str], list[str]]]:
+        head, *lines = fleet.kubectl("get", "telegrambots", "-A").strip().splitlines()
+        return re.split(r"\s{2,}", head), {(words[0], words[1]): words[2:] for words in map(str.split, lines)}
+
+    def all_answered() -> dict[tuple[str, str], list[str]] | None:
+        """A reply is told with the next report of the bot's health."""
+        rows = shown()[1]
+        return rows if all(len(rows[bot.namespace, bot.name]) == 6 for bot in fleet.simulation.bots) else None
+
+    assert shown()[0] == ["NAMESPACE", "NAME", "PHASE", "READY", "ACCOUNT", "MODEL", "LAST REPLY", "AGE"]
+    rows = wait_for(all_answered, REPORTED_SECONDS, lambda: f"no LAST REPLY: {shown()}")
     for bot in fleet.simulation.bots:
-        assert rows[bot.namespace, bot.name][2:6] == ["Running", "True", bot.username, "gpt-5-mini"]
+        phase, ready, account, model, last_reply, age = rows[bot.namespace, bot.name]
+        assert (phase, ready, account, model) == ("Running", "True", bot.username, "gpt-5-mini")
+        assert seconds(last_reply) <= seconds(age), "it has answered in the test before, since it was made"
 
 
 def test_the_short_names_and_the_category_work(fleet: Fleet) -> None:
@@ -46,17 +68,25 @@ async def test_a_rollout_restart_amid_messages_loses_and_repeats_nothing_and_dis
     fleet: Fleet,
 ) -> None:
     bot, *others = fleet.simulation.bots
-    fleet.keep_logs()
-    uids = {other.name: pod_of(fleet.cluster, other.namespace, other.name)["metadata"]["uid"] for other in others}
-    before = pod_of(fleet.cluster, bot.namespace, bot.name)["metadata"]["uid"]
-    who = await fleet.new_person(1)
+
+    def running(name: str, namespace: str) -> tuple[str, int]:
+        pod = pod_of(fleet.cluster, namespace, name)
+        return pod["metadata"]["uid"], sum(one["restartCount"] for one in pod["status"]["containerStatuses"])
+
+    undisturbed = {other.name: running(other.name, other.namespace) for other in others}
+    before = running(bot.name, bot.namespace)
+    who, *neighbours = [await fleet.new_person(number) for number in (1, 4, 5)]
     numbers = list(range(2001, 2013))
-    async with fleet.person(who) as person:
+    async with fleet.person(who) as person, fleet.person(neighbours[0]) as second, fleet.person(neighbours[1]) as third:
         for number in numbers:
             await person.say(bot.username, f"message {number}")
             if number == 2004:
                 fleet.kubectl("-n", bot.namespace, "rollout", "restart", f"deployment/{bot.name}")
-            await asyncio.sleep(0.4)
+            await asyncio.gather(
+                asyncio.sleep(0.4),
+                second.say(others[0].username, f"message {number + 100}"),
+                third.say(others[1].username, f"message {number + 200}"),
+            )
         await asyncio.to_thread(
             fleet.kubectl,
             "-n",
@@ -68,9 +98,10 @@ async def test_a_rollout_restart_amid_messages_loses_and_repeats_nothing_and_dis
             deadline_seconds=100,
         )
         await named_once(fleet, who.id, bot.username, numbers)
-    assert pod_of(fleet.cluster, bot.namespace, bot.name)["metadata"]["uid"] != before
-    for other in others:
-        assert pod_of(fleet.cluster, other.namespace, other.name)["metadata"]["uid"] == uids[other.name]
+        for other, neighbour, offset in zip(others, neighbours, (100, 200), strict=True):
+            await named_once(fleet, neighbour.id, other.username, [number + offset for number in numbers], seconds=30)
+    assert running(bot.name, bot.namespace)[0] != before[0]
+    assert {other.name: running(other.name, other.namespace) for other in others} == undisturbed
     fleet.wait_condition(bot.namespace, bot.name, "Ready", "True")
 
 
@@ -91,7 +122,6 @@ async def test_stop_is_kept_and_start_brings_the_bot_back(fleet: Fleet) -> None:
 async def test_suspend_stops_the_bot_and_resume_answers_what_came_meanwhile(fleet: Fleet) -> None:
     bot = fleet.simulation.bot("spa")
     who = await fleet.new_person(3)
-    fleet.keep_logs()
     patch = '{"spec": {"suspend": %s}}'
     async with fleet.person(who) as person:
         await person.say(bot.username, "message 4001")
@@ -102,3 +132,48 @@ async def test_suspend_stops_the_bot_and_resume_answers_what_came_meanwhile(flee
         fleet.kubectl("-n", bot.namespace, "patch", "telegrambot", bot.name, "--type=merge", "-p", patch % "false")
         await asyncio.to_thread(fleet.wait_condition, bot.namespace, bot.name, "Ready", "True")
         await named_once(fleet, who.id, bot.username, [4001, 4002])
+
+
+async def test_a_persons_own_account_answers_as_a_bot_by_its_stored_session(fleet: Fleet) -> None:
+    aigul = await fleet.telegram.create_person("+9991100007", name="Aigul Asanova", username="aigul_asanova")
+    session = await fleet.telegram.create_session(aigul.id)
+    fleet.planted["session of a person"] = session
+    simulated.apply(
+        fleet.cluster,
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "office"}},
+        simulated.secret(
+            "office", "telegram-app", {"api-id": "12345", "api-hash": fleet.simulation.api_hash}, usable=True
+        ),
+        simulated.secret("office", simulated.SERVER_SECRET, {"public.pem": fleet.simulation.public_key}, usable=True),
+        simulated.secret("office", "assistant-session", {"session": session}, usable=True),
+        simulated.secret("office", "openai", {"api-key": fleet.simulation.bots[0].model_key}, usable=True),
+    )
+    fleet.kubectl("apply", "-f", str(EXAMPLES / "person.yaml"))
+    await asyncio.to_thread(fleet.wait_condition, "office", "assistant", "Ready", "True")
+    who = await fleet.new_person(8)
+    async with fleet.person(who) as person:
+        await person.say("aigul_asanova", "message 6101")
+        reply = await person.wait_reply("aigul_asanova", timeout=30)
+    assert "6101" in reply.text
+    assert "You answer for Aigul" in reply.text
+
+
+async def test_what_a_bot_did_is_told_on_its_own_redis_stream_without_a_word_of_it(fleet: Fleet) -> None:
+    bot = fleet.simulation.bot("support")
+    key = read_out(fleet, bot.namespace, bot.name)["environment"]["BOTFLEET_BUS_PREFIX"] + "events"
+    before = {entry["id"] for entry in stream(fleet, key)}
+    who = await fleet.new_person(6)
+    async with fleet.person(who) as person:
+        await person.say(bot.username, "message 6001")
+        await named_once(fleet, who.id, bot.username, [6001])
+
+    def relayed() -> list[dict[str, str]] | None:
+        new = [entry for entry in stream(fleet, key) if entry["id"] not in before]
+        return new if sum(entry["type"] == "reply.sent" for entry in new) >= 2 else None
+
+    new = await asyncio.to_thread(wait_for, relayed, 20, lambda: "no reply.sent came")
+    assert {entry["type"] for entry in new} == {"message.received", "reply.sent"}
+    assert sum(entry["type"] == "message.received" for entry in new) == 2, "the question, and the one that counts"
+    assert not any(word in str(new) for word in ("message 6001", "6001", "Noted", who.name, who.phone))
+    rows = query(fleet, "select id from botfleet.events where id = any(%s)", [entry["id"] for entry in new])
+    assert len(rows) == len(new), "the table has them too, for replay"

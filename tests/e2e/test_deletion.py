@@ -3,53 +3,27 @@
 import asyncio
 import json
 
-import psycopg
-
 from botfleet_tools.platform import simulated
-from botfleet_tools.platform.forward import forwarded
 from tests.e2e.conftest import Fleet, named_once, wait_for
+from tests.e2e.servers import query, redis_users
 from tests.e2e.test_isolation import read_out
 from tests.e2e.test_killed import lab, lab_bot
 
-CHILDREN = "serviceaccounts,configmaps,secrets,deployments,replicasets,pods,networkpolicies"
+KINDS = "serviceaccounts,configmaps,secrets,deployments,replicasets,pods,networkpolicies"
 
 
-def operator_secret(fleet: Fleet, name: str, key: str) -> str:
-    import base64
-
-    found = fleet.get(fleet.release.namespace, "secret", f"{fleet.release.name}-{name}")
-    return base64.b64decode(found["data"][key]).decode()
-
-
-def query(fleet: Fleet, statement: str, *values: object) -> list[tuple[object, ...]]:
-    """As the database's superuser."""
-    with (
-        forwarded(fleet.cluster, fleet.release.namespace, f"statefulset/{fleet.release.name}-postgres", 5432) as ports,
-        psycopg.connect(
-            host="127.0.0.1",
-            port=ports[5432],
-            dbname="botfleet",
-            user="postgres",
-            password=operator_secret(fleet, "postgres", "superuser-password"),
-        ) as connection,
-    ):
-        return connection.execute(statement, values).fetchall()
-
-
-def redis_users(fleet: Fleet) -> list[str]:
-    import redis
-
-    with (
-        forwarded(fleet.cluster, fleet.release.namespace, f"statefulset/{fleet.release.name}-redis", 6379) as ports,
-        redis.Redis(
-            host="127.0.0.1",
-            port=ports[6379],
-            username="botfleet-operator",
-            password=operator_secret(fleet, "redis", "operator-password"),
-            protocol=2,
-        ) as client,
-    ):
-        return [line.split()[1] for line in client.acl_list()]
+def children(fleet: Fleet, namespace: str, bot: str) -> set[str]:
+    """What Botfleet or the Deployment made for a bot: kind/name."""
+    found = json.loads(fleet.kubectl("-n", namespace, "get", KINDS, "-o", "json"))["items"]
+    uid = fleet.get(namespace, "telegrambot", bot)["metadata"]["uid"]
+    owners = {uid}
+    out: set[str] = set()
+    for _ in ("the bot's children", "the Deployment's ReplicaSets", "their pods"):
+        for item in found:
+            if {owner["uid"] for owner in item["metadata"].get("ownerReferences", [])} & owners:
+                out.add(f"{item['kind'].lower()}/{item['metadata']['name']}")
+                owners = owners | {item["metadata"]["uid"]}
+    return out
 
 
 async def test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_same_credential_gets_back(
@@ -68,16 +42,20 @@ async def test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_sa
     async with fleet.person(who) as person:
         await person.say(username, "message 9101")
         await named_once(fleet, who.id, username, [9101])
-        fleet.keep_logs()
+        made = children(fleet, "lab", "leaving")
+        assert {child.partition("/")[0] for child in made} == {
+            "serviceaccount", "configmap", "secret", "deployment", "replicaset", "pod",
+        }  # fmt: skip
+        labelled = fleet.kubectl("-n", "lab", "get", KINDS, "-l", "botfleet.dev/bot=leaving", "-o", "name").split()
+        assert len(labelled) == len(made), "all children carry the label, so nothing is overlooked below"
         fleet.kubectl("-n", "lab", "delete", "telegrambot", "leaving", "--timeout=30s")
 
-        def left() -> bool | None:
-            objects = json.loads(
-                fleet.kubectl("-n", "lab", "get", CHILDREN, "-l", "botfleet.dev/bot=leaving", "-o", "json")
-            )["items"]
-            return True if not objects else None
+        def left() -> str:
+            """Asked by name and by label: a child that lost its owner or its label would be found too."""
+            by_label = fleet.kubectl("-n", "lab", "get", KINDS, "-l", "botfleet.dev/bot=leaving", "-o", "name")
+            return by_label + fleet.kubectl("-n", "lab", "get", *sorted(made), "--ignore-not-found", "-o", "name")
 
-        await asyncio.to_thread(wait_for, left, 60, lambda: "children are left")
+        await asyncio.to_thread(wait_for, lambda: True if left() == "" else None, 60, lambda: f"left: {left()}")
         await asyncio.to_thread(
             wait_for,
             lambda: True if not query(fleet, "select 1 from pg_roles where rolname = %s", role) else None,

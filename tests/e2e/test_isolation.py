@@ -1,6 +1,7 @@
 """Promises against a stolen pod: with its own credentials, taken out of it, other bots' data can be neither read nor written."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,14 +11,28 @@ import redis
 from psycopg import sql
 
 from botfleet.store.engine import SCHEMA
+from botfleet.store.privileges import RUNNER, Grant
 from botfleet.store.tables import metadata
 from botfleet_tools.platform.forward import forwarded
 from tests.e2e.conftest import Fleet
+from tests.e2e.servers import query
+
+OWNED = sorted(set(metadata.tables) - {"installation", "bots"})
+# A column of each table that a bot may change where it may change any.
+CHANGEABLE = {
+    table: next((c.name for c in metadata.tables[table].columns if not c.primary_key and c.name != "bot_id"), "bot_id")
+    for table in OWNED
+} | {"events": "relayed_at"}
 
 READ_OUT = """
 import json, os, pathlib
 own = pathlib.Path(os.environ["BOTFLEET_OWN_DIR"])
-print(json.dumps({"environment": dict(os.environ), "files": {p.name: p.read_text() for p in own.iterdir() if p.is_file()}}))
+mounts = [line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
+print(json.dumps({
+    "environment": dict(os.environ),
+    "files": {p.name: p.read_text() for p in own.iterdir() if p.is_file()},
+    "mounts": {mount: "" for mount in mounts},
+}))
 """
 
 
@@ -27,6 +42,7 @@ class Stolen:
 
     environment: dict[str, str]
     files: dict[str, str]
+    mounts: dict[str, str]
     postgres_port: int
     redis_port: int
 
@@ -59,6 +75,11 @@ class Stolen:
 def read_out(fleet: Fleet, namespace: str, bot: str) -> dict[str, dict[str, str]]:
     text = fleet.kubectl("-n", namespace, "exec", f"deployment/{bot}", "--", "python3", "-c", READ_OUT)
     found: dict[str, dict[str, str]] = json.loads(text)
+    fleet.planted |= {
+        f"{namespace}/{bot} {name}": value.strip()
+        for name, value in found["files"].items()
+        if name.endswith(("password", "key", "token", "session", "hash"))
+    }
     return found
 
 
@@ -70,7 +91,7 @@ def stolen(fleet: Fleet) -> Iterator[Stolen]:
         forwarded(fleet.cluster, release.namespace, f"statefulset/{release.name}-postgres", 5432) as postgres,
         forwarded(fleet.cluster, release.namespace, f"statefulset/{release.name}-redis", 6379) as bus,
     ):
-        yield Stolen(found["environment"], found["files"], postgres[5432], bus[6379])
+        yield Stolen(found["environment"], found["files"], found["mounts"], postgres[5432], bus[6379])
 
 
 @pytest.fixture
@@ -79,10 +100,13 @@ def database(stolen: Stolen) -> Iterator[psycopg.Connection[tuple[object, ...]]]
         yield connection
 
 
+def key_of(table: str) -> str:
+    return "id" if table == "bots" else "bot_id"
+
+
 def rows(connection: psycopg.Connection[tuple[object, ...]], table: str) -> list[tuple[object, ...]]:
-    key = "id" if table == "bots" else "bot_id"
-    query = sql.SQL("select {} from {}").format(sql.Identifier(key), sql.Identifier(SCHEMA, table))
-    return connection.execute(query).fetchall()
+    statement = sql.SQL("select {} from {}").format(sql.Identifier(key_of(table)), sql.Identifier(SCHEMA, table))
+    return connection.execute(statement).fetchall()
 
 
 def own_id(connection: psycopg.Connection[tuple[object, ...]]) -> object:
@@ -97,18 +121,75 @@ def test_no_credential_of_a_pod_is_in_its_environment(stolen: Stolen) -> None:
             assert not any(value in variable for variable in stolen.environment.values())
 
 
-@pytest.mark.parametrize("table", sorted(set(metadata.tables) - {"installation", "bots"}))
-def test_a_bot_sees_rows_of_its_own_only(database: psycopg.Connection[tuple[object, ...]], table: str) -> None:
-    own = own_id(database)
-    assert {row[0] for row in rows(database, table)} <= {own}
+def test_a_pod_holds_no_kubernetes_credential(stolen: Stolen) -> None:
+    assert any(mount.startswith(stolen.environment["BOTFLEET_OWN_DIR"]) for mount in stolen.mounts)
+    assert not any("serviceaccount" in mount for mount in stolen.mounts)
 
 
-def test_other_bots_leases_can_be_neither_read_nor_written(
-    database: psycopg.Connection[tuple[object, ...]],
+def owners(fleet: Fleet, table: str) -> Counter[object]:
+    """Whose rows there are, as the superuser sees it: bot's id to number of rows."""
+    statement = sql.SQL("select {} from {}").format(sql.Identifier(key_of(table)), sql.Identifier(SCHEMA, table))
+    return Counter(row[0] for row in query(fleet, statement))
+
+
+def test_the_tables_hold_rows_of_other_bots_to_be_stolen(
+    fleet: Fleet, database: psycopg.Connection[tuple[object, ...]]
 ) -> None:
     own = own_id(database)
-    others = sql.SQL("update {} set holder = 'thief' where bot_id <> %s").format(sql.Identifier(SCHEMA, "leases"))
-    assert database.execute(others, [own]).rowcount == 0
+    for table in (
+        "bots",
+        "bindings",
+        "leases",
+        "accounts",
+        "update_states",
+        "peers",
+        "chats",
+        "inbox",
+        "outbox",
+        "messages",
+        "events",
+    ):
+        found = owners(fleet, table)
+        assert set(found) - {own}, f"{table} holds nothing of others; the tests below would show nothing"
+        assert own in found, f"{table} holds nothing of its own"
+
+
+@pytest.mark.parametrize("table", OWNED)
+def test_a_bot_sees_rows_of_its_own_and_no_other(
+    fleet: Fleet, database: psycopg.Connection[tuple[object, ...]], table: str
+) -> None:
+    own = own_id(database)
+    there = owners(fleet, table)[own]
+    seen = rows(database, table)
+    assert {row[0] for row in seen} == ({own} if there else set())
+
+
+@pytest.mark.parametrize("verb", ["update", "delete"])
+@pytest.mark.parametrize("table", OWNED)
+def test_rows_of_other_bots_are_not_written(
+    database: psycopg.Connection[tuple[object, ...]], table: str, verb: str
+) -> None:
+    own = own_id(database)
+    name, column = sql.Identifier(SCHEMA, table), sql.Identifier(CHANGEABLE[table])
+    statement = {
+        "update": sql.SQL("update {} set {} = {} where bot_id <> %s").format(name, column, column),
+        "delete": sql.SQL("delete from {} where bot_id <> %s").format(name),
+    }[verb]
+    try:
+        assert database.execute(statement, [own]).rowcount == 0
+    except psycopg.errors.InsufficientPrivilege:
+        assert not allowed(RUNNER[table], verb), f"{verb} is granted on {table}: refused for another reason"
+
+
+def allowed(grant: Grant, verb: str) -> bool:
+    return bool(getattr(grant, verb))
+
+
+def test_a_bot_can_write_its_own_lease_so_the_refusals_are_about_others(
+    database: psycopg.Connection[tuple[object, ...]],
+) -> None:
+    statement = sql.SQL("update {} set holder = holder").format(sql.Identifier(SCHEMA, "leases"))
+    assert database.execute(statement).rowcount == 1
 
 
 def test_no_row_can_be_written_in_another_bots_name(database: psycopg.Connection[tuple[object, ...]]) -> None:

@@ -36,7 +36,6 @@ async def test_a_runner_killed_in_mid_conversation_answers_each_message_once_and
                     "hold", method="messages.sendMessage", account=bot.username, times=1
                 )
                 await fleet.telegram.wait_fault(drop.id, hits=1, timeout=60)
-                fleet.keep_logs()
                 assert kill9(fleet.cluster, bot.namespace, bot.name)
                 await fleet.telegram.remove_fault(drop.id)
             await asyncio.sleep(0.2)
@@ -68,13 +67,15 @@ async def lab(fleet: Fleet, name: str, *, token: str | None = None) -> str:
     key = fleet.simulation.bots[0].model_key
     username = f"{name.replace('-', '_')}_bot"
     account = await fleet.telegram.create_bot(username, name=name)
+    token = token or str(account.token)
+    fleet.planted[f"token of {name}"] = token.partition(":")[2]
     objects = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "lab"}},
         simulated.secret(
             "lab", "telegram-app", {"api-id": "12345", "api-hash": fleet.simulation.api_hash}, usable=True
         ),
         simulated.secret("lab", simulated.SERVER_SECRET, {"public.pem": fleet.simulation.public_key}, usable=True),
-        simulated.secret("lab", name, {"token": token or str(account.token), "api-key": key}, usable=True),
+        simulated.secret("lab", name, {"token": token, "api-key": key}, usable=True),
     ]
     simulated.apply(fleet.cluster, *objects)
     return username
