@@ -155,7 +155,7 @@ def test_the_tables_hold_rows_of_other_bots_to_be_stolen(
 
 
 @pytest.mark.parametrize("table", OWNED)
-def test_a_bot_sees_rows_of_its_own_and_no_other(
+def test_a_bot_sees_rows_of_its_own_only(
     fleet: Fleet, database: psycopg.Connection[tuple[object, ...]], table: str
 ) -> None:
     own = own_id(database)

@@ -183,11 +183,8 @@ def prepared(owner: Owner, servers: Servers) -> Servers:
     ):
         client.execute_command(*rule.split())
         client.execute_command("ACL", "SETUSER", "default", "off")
-    (owner.folder / "operator-password-of-redis").write_text(password)
-    owner.types(
-        "kubectl --namespace botfleet create secret generic botfleet-redis-operator"
-        " --from-file=operator-password=operator-password-of-redis"
-    )
+    (owner.folder / "redis-password").write_text(password)
+    owner.types(one("docs/install.md", "Your own Redis", "console", "create secret"))
     return servers
 
 
@@ -293,7 +290,7 @@ def test_every_connection_to_an_external_postgresql_is_encrypted(
 def test_an_external_redis_gets_a_user_for_the_bot_and_its_events(
     owner: Owner, concierge: str, simulation: Simulation
 ) -> None:
-    password = (owner.folder / "operator-password-of-redis").read_text()
+    password = (owner.folder / "redis-password").read_text()
     with (
         forwarded(owner.cluster, "servers", "deployment/redis", 6379) as ports,
         redis.Redis(

@@ -15,7 +15,8 @@ NEVER_RUN = {
     "images built by Docker": r"[Uu]ses Docker|Docker is used|`docker load` takes",
     "a rollback by Helm": r"`helm rollback`",
     "a dump that is restored": r"pg_dump",
-    "TLS to an external server": r"verify-full",
+    "a pooler before an external PostgreSQL": r"pooler",
+    "TLS to an external Redis": r"tls: true",
 }
 
 
