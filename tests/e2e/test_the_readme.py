@@ -21,6 +21,7 @@ import yaml
 
 from botfleet_simulator.client import TelegramAdmin
 from botfleet_simulator.person import Person
+from botfleet_tools import cache
 from botfleet_tools.binaries import Program, resolve
 from botfleet_tools.cluster import Cluster
 from botfleet_tools.images import build_images
@@ -92,6 +93,7 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owner]:
             folder,
             {
                 "HOME": str(home),
+                "XDG_CACHE_HOME": str(cache.cache_dir().parent),  # the home is new, the images need not be
                 "KUBECONFIG": str(cluster.kubeconfig),
                 "PATH": f"{programs}:{psql}:{os.environ['PATH']}",
             },

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 GENERATED: dict[str, Callable[[], str]] = {
     "crds/telegrambots.yaml": crd.render,
+    "charts/botfleet/files/telegrambots.yaml": crd.render,
     "docs/conditions.md": conditions_page.render,
     "docs/metrics.md": reference_pages.metrics,
     "docs/settings.md": reference_pages.settings,

@@ -23,12 +23,13 @@ UNIT_TEST_SECONDS = 2.0
 # What `make test` promises on two cores: the first time, which builds and downloads everything, and later.
 FIRST_MINUTES = 75
 LATER_MINUTES = 25
-PACKAGES = (
+TYPED = (
     "core/botfleet",
     "botrunner/botrunner",
     "operator/botfleet_operator",
     "simulator/botfleet_simulator",
     "tools/botfleet_tools",
+    "migrations",
 )
 
 
@@ -55,7 +56,7 @@ def lint() -> Result:
     checks = {
         "ruff check": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
-        "mypy": ["mypy", *PACKAGES],
+        "mypy": ["mypy", *TYPED],
         "import contracts": ["lint-imports"],
         "generated files": ["python", "-m", "botfleet_tools.generate", "--check"],
     }
