@@ -21,7 +21,7 @@ FREE = ("anyObject", "objects/items", "stringMap", "quantities", "global", "sett
 def test_the_crd_of_the_chart_is_the_generated_one() -> None:
     generated = (ROOT / "crds" / "telegrambots.yaml").read_bytes()
     copy = (CHART / "files" / "telegrambots.yaml").read_bytes()
-    assert copy == generated, "run: cp crds/telegrambots.yaml charts/botfleet/files/telegrambots.yaml"
+    assert copy == generated, "run: make generate"
 
 
 def test_the_first_start_script_of_the_database_is_the_store_s_own() -> None:
