@@ -40,6 +40,19 @@ class IntakeRepository(Fenced):
                 self.insert(update_states).values(**self._state_row(channel_id, state)).on_conflict_do_nothing()
             )
 
+    async def replace_baseline(self, state: UpdateState, *, was: UpdateState) -> bool:
+        """Where taking in begins anew, also before where it was: Telegram's count turned out to be another one.
+
+        Returns:
+            False: what is stored is no longer `was`; it stands.
+        """
+        row = self.mine(update_states, channel_id=ACCOUNT_STATE, pts=was.pts)
+        values = {"pts": state.pts, "qts": state.qts, "date": state.date, "seq": state.seq}
+        async with self.store.begin() as connection:
+            await self.fence(connection)
+            changed = sa.update(update_states).where(row).values(values).returning(update_states.c.pts)
+            return (await connection.execute(changed)).first() is not None
+
     async def access_hash(self, peer_id: int) -> int | None:
         """Of a peer, as Telegram told it last; None: it never did."""
         rows = await self.fetch(_HASH, peer_id=peer_id)

@@ -53,6 +53,7 @@ WRITES: dict[str, Callable[[Stale], Awaitable[Any]]] = {
     "take_in": lambda s: s.path.take_in(_EVERYTHING),
     "take_in, nothing new": lambda s: s.path.take_in(Intake()),
     "set_baseline": lambda s: s.path.set_baseline(UpdateState(1), channel_id=5),
+    "replace_baseline": lambda s: s.path.replace_baseline(UpdateState(1), was=UpdateState(5)),
     "store_answer": lambda s: s.path.store_answer(
         PERSON, s.pending, [draft(20, discloses=True)], replies_are_final=True
     ),

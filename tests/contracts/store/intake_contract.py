@@ -80,6 +80,16 @@ async def test_a_baseline_does_not_replace_a_stored_state(path: MessagePath) -> 
     assert await path.states() == {0: UpdateState(5)}
 
 
+async def test_a_baseline_is_replaced_also_backwards_if_it_is_still_the_one_that_was_compared(
+    path: MessagePath,
+) -> None:
+    await path.take_in(Intake(states={0: UpdateState(1000, 7, later(0), 3), CHANNEL: UpdateState(1000)}))
+    assert not await path.replace_baseline(UpdateState(5), was=UpdateState(999))
+    assert (await path.states())[0] == UpdateState(1000, 7, later(0), 3)
+    assert await path.replace_baseline(UpdateState(5, 0, later(9), 1), was=UpdateState(1000))
+    assert await path.states() == {0: UpdateState(5, 0, later(9), 1), CHANNEL: UpdateState(1000)}
+
+
 async def test_two_edits_of_one_message_in_one_batch_leave_the_newer(path: MessagePath) -> None:
     await path.take_in(Intake(messages=(incoming(1, "first"),), edits=(edit(1, "third", 2), edit(1, "second", 1))))
     assert [row.text for row in await path.pending(PERSON)] == ["third"]
