@@ -14,6 +14,7 @@ class ConditionType(StrEnum):
     PROVISIONED = "Provisioned"
     AUTHORIZED = "Authorized"
     READY = "Ready"
+    RECEIVING = "Receiving"
 
 
 class Reason(StrEnum):
@@ -55,6 +56,11 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     SUSPENDED = "Suspended"
     NOT_AUTHORIZED = "NotAuthorized"
+    # Receiving
+    RECEIVING = "Receiving"
+    DEAF = "Deaf"
+    NOT_READY = "NotReady"
+    NOT_PROVED = "NotProved"
     # any
     NO_HEARTBEAT = "NoHeartbeat"
 
@@ -102,6 +108,10 @@ CONDITIONS: dict[ConditionType, ConditionInfo] = {
     _C.AUTHORIZED: ConditionInfo("Telegram accepts the account's credential", "no runner has tried to log in yet"),
     _C.READY: ConditionInfo(
         "the runner with the current effective spec holds the lease, is connected and authorized",
+        "the operator has not seen the object yet",
+    ),
+    _C.RECEIVING: ConditionInfo(
+        "updates of the account really come through, proved not long ago",
         "the operator has not seen the object yet",
     ),
 }
@@ -201,8 +211,20 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.SUSPENDED: ReasonInfo((_C.READY,), "Suspended by spec.suspend. Set it to false to resume."),
     Reason.NOT_AUTHORIZED: ReasonInfo((_C.READY,), "Telegram does not accept the account: see Authorized."),
+    Reason.RECEIVING: ReasonInfo((_C.RECEIVING,), "Updates come through."),
+    Reason.DEAF: ReasonInfo(
+        (_C.RECEIVING,),
+        "Connected, but messages of the account do not come in; fetched and connected anew by itself. If this lasts: "
+        "kubectl -n {namespace} logs deployment/{name}, then kubectl -n {namespace} rollout restart deployment/{name}",
+    ),
+    Reason.NOT_READY: ReasonInfo((_C.RECEIVING,), "Nothing can come in while the bot is not ready: see Ready."),
+    Reason.NOT_PROVED: ReasonInfo(
+        (_C.RECEIVING,),
+        "Connected, and nothing shows yet, or any more, whether messages come in; looked at again by itself every 20 s. "
+        "If this lasts: kubectl -n {namespace} logs deployment/{name}",
+    ),
     Reason.NO_HEARTBEAT: ReasonInfo(
-        (_C.AUTHORIZED, _C.READY),
+        (_C.AUTHORIZED, _C.READY, _C.RECEIVING),
         "No news of the runner for 60 s: it, or the database, may be gone. kubectl -n {namespace} get pods -l botfleet.dev/bot={name}",
     ),
 }

@@ -17,6 +17,7 @@ _KEPT = {
 PRINTER_COLUMNS = [
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
     {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+    {"name": "Receiving", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Receiving")].status'},
     {"name": "Account", "type": "string", "jsonPath": ".status.account.username"},
     {"name": "Model", "type": "string", "jsonPath": ".spec.model.name"},
     {"name": "Last Reply", "type": "date", "jsonPath": ".status.lastReplyTime"},

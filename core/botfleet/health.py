@@ -26,7 +26,8 @@ class Health(BaseModel):
     version: Annotated[str, Field(max_length=32)] = ""
     connected: bool = False
     authorized: bool | None = None  # None: not tried yet
-    reason: Reason | None = None  # why not connected or not authorized
+    receiving: bool | None = None  # None: not proved, either way
+    reason: Reason | None = None  # why not connected, not authorized or not receiving
     account_id: Annotated[int | None, Field(gt=0, lt=2**63)] = None
     username: Annotated[str | None, Field(max_length=64)] = None
     last_reply_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None

@@ -15,6 +15,7 @@ from botfleet_operator.model import PodRecord
 from botfleet_operator.plan import Failure, Identity, Observed, Plan, Step, Verdict
 
 _READY, _AUTHORIZED, _PROVISIONED = ConditionType.READY, ConditionType.AUTHORIZED, ConditionType.PROVISIONED
+_RECEIVING = ConditionType.RECEIVING
 
 
 def plan(observed: Observed, accepted: Accepted | None, steps: Sequence[Step], verdicts: tuple[Verdict, ...]) -> Plan:
@@ -28,7 +29,8 @@ def plan(observed: Observed, accepted: Accepted | None, steps: Sequence[Step], v
         else:
             said.extend(_provisioned(observed, steps))
         said.extend(_authorized(observed, suspended))
-        said.append(_ready(observed, accepted, refused=refused, suspended=suspended))
+        ready = _ready(observed, accepted, refused=refused, suspended=suspended)
+        said += [ready, _receiving(observed, ready)]
     health = observed.heartbeat.health if observed.heartbeat else None
     retry = max((failure.seconds for failure in observed.failures.values()), default=None)
     return Plan(
@@ -128,6 +130,20 @@ def _of_health(health: Health) -> Verdict:
     return Verdict(_READY, "False", Reason.DISCONNECTED if health.authorized else Reason.STARTING)
 
 
+def _receiving(observed: Observed, ready: Verdict) -> Verdict:
+    """Of a runner that is Ready, what it has proved. The time of the proof is not told: it would be a write each time."""
+    if ready.reason is Reason.NO_HEARTBEAT:
+        return Verdict(_RECEIVING, "Unknown", Reason.NO_HEARTBEAT)
+    health = observed.heartbeat.health if observed.heartbeat else None
+    if ready.status != "True" or health is None:
+        return Verdict(_RECEIVING, "False", Reason.NOT_READY)
+    if health.receiving is None:
+        return Verdict(_RECEIVING, "Unknown", Reason.NOT_PROVED)
+    return (
+        Verdict(_RECEIVING, "True", Reason.RECEIVING) if health.receiving else Verdict(_RECEIVING, "False", Reason.DEAF)
+    )
+
+
 def _pod(observed: Observed, uid: str) -> PodRecord | None:
     return next((pod for pod in observed.pods if pod.uid == uid), None)
 
@@ -193,6 +209,8 @@ def phase(observed: Observed, verdicts: Sequence[Verdict], *, refused: bool, sus
         return Phase.FAILED
     if child is None:
         return Phase.PENDING
+    if words[_RECEIVING].reason is Reason.DEAF:
+        return Phase.DEGRADED
     return _running_phase(words[_READY], observed.bot.status.get("phase"))
 
 

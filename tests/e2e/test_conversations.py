@@ -48,13 +48,14 @@ def test_kubectl_get_shows_a_true_line_a_bot(fleet: Fleet) -> None:
     def all_answered() -> dict[tuple[str, str], list[str]] | None:
         """A reply is told with the next report of the bot's health."""
         rows = shown()[1]
-        return rows if all(len(rows[bot.namespace, bot.name]) == 6 for bot in fleet.simulation.bots) else None
+        return rows if all(len(rows[bot.namespace, bot.name]) == 7 for bot in fleet.simulation.bots) else None
 
-    assert shown()[0] == ["NAMESPACE", "NAME", "PHASE", "READY", "ACCOUNT", "MODEL", "LAST REPLY", "AGE"]
+    assert shown()[0] == ["NAMESPACE", "NAME", "PHASE", "READY", "RECEIVING", "ACCOUNT", "MODEL", "LAST REPLY", "AGE"]
     rows = wait_for(all_answered, REPORTED_SECONDS, lambda: f"no LAST REPLY: {shown()}")
     for bot in fleet.simulation.bots:
-        phase, ready, account, model, last_reply, age = rows[bot.namespace, bot.name]
-        assert (phase, ready, account, model) == ("Running", "True", bot.username, "gpt-5-mini")
+        phase, ready, receiving, account, model, last_reply, age = rows[bot.namespace, bot.name]
+        assert (phase, ready, receiving) == ("Running", "True", "True")
+        assert (account, model) == (bot.username, "gpt-5-mini")
         assert seconds(last_reply) <= seconds(age), "it has answered in the test before, since it was made"
 
 

@@ -10,7 +10,7 @@ from botfleet.conditions import CONDITIONS, REASONS, ConditionType, Reason, mess
 from botfleet.conditions_page import render
 
 ROOT = Path(__file__).parents[3]
-GOOD_NEWS = {Reason.ACCEPTED, Reason.PROVISIONED, Reason.AUTHORIZED, Reason.READY}
+GOOD_NEWS = {Reason.ACCEPTED, Reason.PROVISIONED, Reason.AUTHORIZED, Reason.READY, Reason.RECEIVING}
 
 
 def test_every_condition_and_every_reason_is_explained() -> None:

@@ -20,11 +20,19 @@ from botfleet.health import Health
         {"username": "x" * 65},
         {"spec_digest": "x" * 65},
         {"reason": "words of its own"},
+        {"receiving": "words of its own"},
     ],
 )
 def test_what_is_out_of_bounds_is_not_understood(told: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Health.model_validate({"spec_digest": "a", **told})
+
+
+def test_what_a_runner_without_a_word_about_receiving_wrote_is_still_read() -> None:
+    written = {"spec_digest": "a", "version": "0.0.9", "connected": True, "authorized": True, "reason": None}
+    told = Health.model_validate(written)
+    assert (told.ready, told.receiving) == (True, None)
+    assert Health.model_validate({**written, "receiving": False, "reason": "Deaf"}).receiving is False
 
 
 def test_the_time_of_a_reply_is_in_utc() -> None:

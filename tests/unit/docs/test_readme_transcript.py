@@ -79,10 +79,11 @@ def test_the_fleet_of_the_readme_is_the_demos() -> None:
     (table,) = re.findall(r"^ +NAMESPACE.*\n((?: +\w+ +\w+ .*\n)+)", README, re.MULTILINE)
     rows = [line.split() for line in table.splitlines()]
     expected = [
-        (MANIFESTS[name]["metadata"]["namespace"], name, Phase.RUNNING, "True", f"{name}_bot", MANIFESTS[name]["spec"]["model"]["name"])
+        (MANIFESTS[name]["metadata"]["namespace"], name, Phase.RUNNING, "True", "True", f"{name}_bot",
+         MANIFESTS[name]["spec"]["model"]["name"])
         for name in EXAMPLES
     ]  # fmt: skip
-    assert sorted(tuple(row[:6]) for row in rows) == sorted(expected)
+    assert sorted(tuple(row[:7]) for row in rows) == sorted(expected)
 
 
 def test_the_sentence_about_the_manifest_is_what_the_demo_does() -> None:

@@ -168,6 +168,27 @@ async def test_the_time_of_the_last_reply_is_written_once_a_minute_at_most(rig: 
     assert [w for w in rig.api.writes()[writes:] if w[1] == "TelegramBot"] == []
 
 
+async def test_a_proof_that_comes_again_causes_no_write_and_its_loss_one(rig: Rig) -> None:
+    record = rig.show()
+    await rig.reconcile()
+    identity = rig.ledger.identity_of(KEY_OF, "uid-1")
+    assert identity is not None
+    now = datetime.now(UTC)
+
+    async def told(receiving: bool | None) -> tuple[str, int]:
+        words, before = health(record, receiving=receiving), len(rig.api.writes())
+        rig.ledger.heard([HealthRow(identity.bot_id, "p", now + timedelta(seconds=60), now, 0.0, words, now)])
+        status = await rig.reconcile()
+        (word,) = [c["status"] for c in status["conditions"] if c["type"] == "Receiving"]
+        return word, len([w for w in rig.api.writes()[before:] if w[1] == "TelegramBot"])
+
+    assert await told(True) == ("True", 1)
+    assert await told(True) == ("True", 0)
+    assert await told(False) == ("False", 1)
+    assert await told(False) == ("False", 0)
+    assert await told(True) == ("True", 1)
+
+
 def test_secrets_are_found_in_any_spec() -> None:
     spec = {"a": {"xSecretRef": {"name": "one"}, "b": [1]}, "ySecretRef": {"name": 5}, "zSecretRef": {"name": "two"}}
     assert sorted(referenced_secrets(spec)) == ["one", "two"]

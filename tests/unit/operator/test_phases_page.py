@@ -73,21 +73,22 @@ SITUATIONS: dict[int, list[Callable[[], Observed]]] = {
     ],
     5: [observed, provisioned],
     6: [lambda: told(authorized=False), lambda: told(authorized=False, reason=Reason.TOKEN_INVALID)],
-    7: [told, lambda: replace(told(), pods=(fresh_pod(bot()),))],
-    8: [
+    7: [lambda: told(receiving=False), lambda: replace(told(receiving=False), pods=(fresh_pod(bot()),))],
+    8: [told, lambda: told(receiving=True), lambda: replace(told(), pods=(fresh_pod(bot()),))],
+    9: [
         *(
             lambda trouble=trouble: settled(pods=(fresh_pod(bot(), running=False, trouble=trouble),))
             for trouble in (Reason.CRASH_LOOPING, Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE)
         ),
         lambda: told(silent=True, alive=False),
     ],
-    9: [
+    10: [
         settled,
         lambda: told(connected=False, authorized=None),
         lambda: told(connected=False, authorized=None, reason=Reason.BINDING_PENDING),
         lambda: told(holder=None),
     ],
-    10: [
+    11: [
         lambda: told(connected=False),
         lambda: told(connected=False, reason=Reason.DISCONNECTED),
         lambda: replace(told(holder="another"), pods=(fresh_pod(bot()),)),
@@ -116,7 +117,7 @@ def test_a_row_of_the_table_is_what_is_decided(number: int) -> None:
 
 
 def test_the_reasons_that_a_row_names_are_those_that_are_written() -> None:
-    for number in (8, 9, 10):
+    for number in (9, 10, 11):
         named = set(re.findall(r"\b[A-Z][a-z]+(?:[A-Z]\w+|ing|ected|able)\b", ROWS[number][0]))
         reasons = {
             verdict.reason.value
@@ -132,14 +133,16 @@ def test_the_reasons_that_a_row_names_are_those_that_are_written() -> None:
 def test_the_first_row_that_fits_counts(suspend: bool, deployed: bool) -> None:
     record = bot(suspend=suspend)
     base = settled(record) if deployed else provisioned(record)
-    for deleting, refused, trouble, word in product((False, True), (False, True), (False, True), ("", "no", "ready")):
+    for deleting, refused, trouble, word in product(
+        (False, True), (False, True), (False, True), ("", "no", "deaf", "ready")
+    ):
         state = replace(base, bot=replace(record, deleting=deleting))
         if refused:
             state = with_missing_secret(state)
         if trouble:
             state = replace(state, pods=(fresh_pod(record, running=False, trouble=Reason.CRASH_LOOPING),))
         if word:
-            state = replace(state, heartbeat=heartbeat(record, authorized=word == "ready"))
+            state = replace(state, heartbeat=heartbeat(record, authorized=word != "no", receiving=word != "deaf"))
         fits = {
             1: deleting,
             2: suspend and trouble,
@@ -147,9 +150,10 @@ def test_the_first_row_that_fits_counts(suspend: bool, deployed: bool) -> None:
             4: refused,
             5: not deployed,
             6: word == "no",
-            7: word == "ready",
-            8: trouble,
-            9: True,
+            7: word == "deaf",
+            8: word == "ready",
+            9: trouble,
+            10: True,
         }
         row = next(number for number, fit in fits.items() if fit)
         for before in BEFORE:

@@ -61,6 +61,36 @@ def test_a_runners_words_become_conditions(health: dict[str, Any], ready: Reason
         assert words["Authorized"] == authorized
 
 
+@pytest.mark.parametrize(
+    ("receiving", "word"),
+    [
+        (True, ("True", Reason.RECEIVING)),
+        (False, ("False", Reason.DEAF)),
+        (None, ("Unknown", Reason.NOT_PROVED)),
+    ],
+)
+def test_receiving_is_what_a_ready_runner_has_proved(receiving: bool | None, word: tuple[str, Reason]) -> None:
+    record = bot()
+    state = settled(heartbeat=heartbeat(record, receiving=receiving))
+    assert said(state)["Ready"] == ("True", Reason.READY)
+    assert said(state)["Receiving"] == word
+
+
+def test_a_bot_that_is_not_ready_receives_nothing_whatever_its_runner_says() -> None:
+    record, paused = bot(), bot(suspend=True)
+    proved = settled(heartbeat=heartbeat(record, receiving=True))
+    for wrong in (
+        settled(heartbeat=heartbeat(record, connected=False, receiving=True)),
+        settled(heartbeat=heartbeat(record, authorized=False, receiving=True)),
+        settled(paused, heartbeat=heartbeat(paused, receiving=True)),
+        replace(proved, heartbeat=heartbeat(record, alive=False, receiving=True)),
+        replace(proved, bot=bot(persona={"prompt": "Another."})),
+        replace(proved, pods=(fresh_pod(ended=True),)),
+        settled(),
+    ):
+        assert said(wrong)["Receiving"] == ("False", Reason.NOT_READY)
+
+
 def test_what_the_account_was_known_to_be_is_not_forgotten_while_a_runner_starts() -> None:
     known = bot(status={"conditions": [{"type": "Authorized", "status": "True"}]})
     assert "Authorized" not in said(settled(known, heartbeat=heartbeat(known, authorized=None)))
@@ -70,6 +100,7 @@ def test_no_news_becomes_unknown_and_what_kubelet_says_is_news() -> None:
     silent = settled(heartbeat=heartbeat(bot(), silent=True, alive=False))
     assert said(silent)["Ready"] == ("Unknown", Reason.NO_HEARTBEAT)
     assert said(silent)["Authorized"] == ("Unknown", Reason.NO_HEARTBEAT)
+    assert said(silent)["Receiving"] == ("Unknown", Reason.NO_HEARTBEAT)
     looping = replace(silent, pods=(fresh_pod(trouble=Reason.CRASH_LOOPING),))
     assert said(looping)["Ready"] == ("False", Reason.CRASH_LOOPING)
     released = settled(heartbeat=heartbeat(bot(), silent=True, alive=False, holder=None))
@@ -101,6 +132,7 @@ def test_the_table_of_phases() -> None:
     assert phase(starting) is Phase.STARTING
     assert phase(running, "Starting") is Phase.RUNNING
     assert phase(settled(heartbeat=heartbeat(record, connected=False)), "Running") is Phase.DEGRADED
+    assert phase(settled(heartbeat=heartbeat(record, receiving=False)), "Running") is Phase.DEGRADED
     assert phase(starting, "Running") is Phase.STARTING
     for paused in ("Suspended", "Suspending", "Resuming"):
         assert phase(starting, paused) is Phase.RESUMING
