@@ -64,6 +64,8 @@ class Life:
             bindings,
             on_pending=self._pending,
             on_status=self._status,
+            on_proof=metrics.receiving_proof.set_to_current_time,
+            on_remedy=lambda remedy: metrics.receiving_remedies.labels(remedy.value).inc(),
         )
 
     async def run(self, stop: asyncio.Event, changed: Callable[[], Coroutine[Any, Any, None]]) -> Ended:

@@ -30,6 +30,13 @@ class Metrics:
         )
         self.send_seconds = Histogram(name + "send_seconds", "Time of one send", registry=r, buckets=SECONDS)
         self.connected = Gauge(name + "connected", "1 while Telegram is connected and authorized", registry=r)
+        self.receiving = Gauge(name + "receiving", "1 while updates are proved to come through", registry=r)
+        self.receiving_proof = Gauge(
+            name + "receiving_proof_timestamp_seconds", "When that was proved last, as Unix time", registry=r
+        )
+        self.receiving_remedies = Counter(
+            name + "receiving_remedies_total", "What was done because no updates came", ["kind"], registry=r
+        )
         self.lease_held = Gauge(name + "lease_held", "1 while this runner holds the account's lease", registry=r)
         self.pending = Gauge(name + "inbox_pending", "Messages that wait for an answer", registry=r)
         self.oldest_pending = Gauge(

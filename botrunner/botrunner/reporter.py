@@ -25,11 +25,17 @@ class Reporter:
     def status(self, status: Status) -> None:
         """Telegram's side has changed."""
         known = {"account_id": status.me.id, "username": status.me.username} if status.me else {}
-        self._tell(connected=status.connected, authorized=status.authorized, reason=status.reason, **known)
+        self._tell(
+            connected=status.connected,
+            authorized=status.authorized,
+            receiving=status.receiving,
+            reason=status.reason,
+            **known,
+        )
 
     def refused(self, reason: Reason) -> None:
         """The account cannot be used until its secret changes."""
-        self._tell(connected=False, authorized=False, reason=reason)
+        self._tell(connected=False, authorized=False, receiving=None, reason=reason)
 
     def lease_elsewhere(self, elsewhere: bool) -> None:
         """Whether another runner holds the lease: for the probe only, since the lease's row is the other one's."""
@@ -59,3 +65,4 @@ class Reporter:
         self._vitals.ready = self._health.ready
         self._vitals.why_not_ready = why.value
         self._metrics.connected.set(self._health.ready)
+        self._metrics.receiving.set(self._health.ready and self._health.receiving is True)

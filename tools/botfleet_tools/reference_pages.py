@@ -21,6 +21,7 @@ from botrunner.conversation.policy import Skip
 from botrunner.metrics import Metrics as RunnerMetrics
 from botrunner.model.provider import Failure
 from botrunner.telegram.errors import SendReason
+from botrunner.telegram.receiving import Remedy
 
 _GENERATED = "<!-- Generated from the code: make generate -->"
 
@@ -56,6 +57,7 @@ _RUNNER_WORDS: dict[str, Iterable[str]] = {
     "botfleet_runner_send_failures_total": ["wait", "unknown", "account_lost", *SendReason],
     "botfleet_runner_model_failures_total": Failure,
     "botfleet_runner_model_tokens_total": ("input", "output"),
+    "botfleet_runner_receiving_remedies_total": Remedy,
 }
 _OPERATOR_WORDS: dict[str, Iterable[str]] = {
     "botfleet_operator_reconciles_total": ("ok", "failed", "removed", "error", "broken", "not_leading"),

@@ -64,12 +64,14 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         *,
         on_pending: Callable[[set[int]], None],
         is_answered: Callable[[int], bool] = lambda _: False,
+        on_pushed: Callable[[], None] = lambda: None,
     ) -> None:
         """Args:
         session: made of the same `states` and of the channels of `entities`.
         states: as stored, by channel id; 0 is the account's and must be there.
         on_pending: called after each commit with the peers that have new messages.
         is_answered: whether a send with this random_id has been reported as sent already.
+        on_pushed: called when an update of the account that Telegram pushed is stored.
         """
         if ACCOUNT_STATE not in states:
             raise ValueError("without a stored state Telethon would skip what was missed")
@@ -89,6 +91,9 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         self._collector = Collector(me.id, entities)
         self._on_pending = on_pending
         self._is_answered = is_answered
+        self._on_pushed = on_pushed
+        self.caught_up = asyncio.Event()
+        """Set once what was missed before this connection has been fetched and stored."""
         self._channels_to_fetch: list[int] = []
         self._channels_waiting: set[int] = set()
         self._channels_not_before = 0.0
@@ -105,6 +110,16 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         if not self.failed.done():
             self.failed.set_result(error)
 
+    @property
+    def stored(self) -> UpdateState:
+        """How far the account was taken in, as it was stored last."""
+        return self._stored[ACCOUNT_STATE]
+
+    @property
+    def in_difference(self) -> bool:
+        """Whether the account's difference is being fetched, or is about to be."""
+        return self._message_box.in_difference()
+
     async def close(self) -> None:
         """Throw the client away: within a few seconds, or when the transaction under way has ended."""
         for task in self._background:
@@ -120,7 +135,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
     async def _preprocess_updates(self, updates: Any, users: Any, chats: Any) -> list[Any]:
         """Runs serially, after the pts moved and before anything is dispatched. Returns nothing to dispatch."""
         self._mb_entity_cache.extend(users, chats)
-        raw = self._message_box.take()
+        raw, pushed = self._message_box.take(), self._message_box.take_pushed()
         raw.add(updates, users, chats)
         states = moved_states(self._stored, self._message_box.session_state())
         intake = self._collector.collect(raw, states)
@@ -128,6 +143,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
             proofs = tuple(proof for proof in intake.sent if not self._is_answered(proof[0]))
             intake = Intake(intake.messages, intake.edits, intake.deletions, intake.states, intake.peers, proofs)
         if is_empty(intake):
+            self._taken_in(pushed)
             return []
         # Not cut short by a disconnect: what is under way is brought to its end, and announced.
         storing = asyncio.get_running_loop().create_task(self._store(intake), name="telegram-take-in")
@@ -139,7 +155,14 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
             _log.warning("telegram.take_in_failed", error=type(error).__name__)
             raise BrokenClientError("what was received could not be stored") from error
         self._stored.update(states)
+        self._taken_in(pushed)
         return []
+
+    def _taken_in(self, pushed: bool) -> None:
+        if pushed:
+            self._on_pushed()
+        if not self.in_difference:
+            self.caught_up.set()
 
     async def _store(self, intake: Intake) -> None:
         async with asyncio.timeout(TAKE_IN_SECONDS):

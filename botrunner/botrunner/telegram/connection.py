@@ -16,6 +16,7 @@ from botfleet.store.account import AccountRepository
 from botfleet.store.engine import Store
 from botfleet.store.errors import LeaseLost, StoreError, StoreUnavailable
 from botfleet.store.messages import MessagePath
+from botfleet.store.rows import UpdateState
 from botrunner.backoff import backoff
 from botrunner.ownership.binding import Bindings
 from botrunner.ownership.keeper import Tenure
@@ -24,6 +25,7 @@ from botrunner.telegram.entities import Entities
 from botrunner.telegram.errors import ACCOUNT_LOST, LOST_LINK, wire_name
 from botrunner.telegram.login import LoggedIn, Login, log_in
 from botrunner.telegram.net import resolve
+from botrunner.telegram.receiving import CHECK_SECONDS, Remedy, Watch
 from botrunner.telegram.sender import Sender
 from botrunner.telegram.session import InboxSession, parse_session
 from botrunner.telegram.types import ApiCredentials, Credential, Me, RefusedError, Server, TryAgainError, UserSession
@@ -50,11 +52,13 @@ class Account:
 
 @dataclass(frozen=True)
 class Status:
-    """What there is to tell. `authorized` None: not tried yet. `reason`: why not connected or not authorized."""
+    """What there is to tell. `authorized` None: not tried yet. `receiving`: updates come through, proved not long ago; None:
+    not known. `reason`: why not connected, not authorized or not receiving."""
 
     connected: bool = False
     authorized: bool | None = None
     reason: Reason | None = Reason.STARTING
+    receiving: bool | None = None
     me: Me | None = None
 
 
@@ -87,12 +91,18 @@ class Telegram:
         *,
         on_pending: Callable[[set[int]], None],
         on_status: Callable[[Status], None] = lambda _: None,
+        on_proof: Callable[[], None] = lambda: None,
+        on_remedy: Callable[[Remedy], None] = lambda _: None,
+        check_seconds: float = CHECK_SECONDS,
     ) -> None:
         """Args:
         store: the bot's; every write carries the tenure's token.
         bindings: whether this bot may use the account.
         on_pending: called after each commit with the peers that have new messages; must not block.
         on_status: called with each change, from the event loop; must not block.
+        on_proof: called with each proof that updates come through.
+        on_remedy: called with what is done because they do not.
+        check_seconds: a quiet account is looked at this often.
         """
         self.sender = Sender()
         self._account = account
@@ -102,6 +112,7 @@ class Telegram:
         self._bindings = bindings
         self._on_pending = on_pending
         self._on_status = on_status
+        self._watch = Watch(every=check_seconds, on_verdict=self._heard, on_proof=on_proof, on_remedy=on_remedy)
         self._status = Status()
         self._stop = asyncio.Event()
         self._logged_in: LoggedIn | None = None
@@ -239,25 +250,48 @@ class Telegram:
             entities,
             on_pending=self._on_pending,
             is_answered=self.sender.is_answered,
+            on_pushed=self._watch.pushed,
         )
+        remedy: Remedy | None = None
+        self._watch.evidence.connected()
         try:
             cause = await _connect(client)
             if cause is not None:
                 return cause
             self.sender.attach(client, logged_in.me)
-            self._tell(connected=True, authorized=True, reason=None)
-            return await _ended(client)
+            self._tell(connected=True, authorized=True, **_verdict(self._watch.evidence.receiving))
+            cause, remedy = await _until_ended(client, self._watch)
         finally:
             self.sender.detach()
             if self._status.connected:
-                self._tell(connected=False, reason=Reason.DISCONNECTED)
+                self._tell(connected=False, reason=Reason.DISCONNECTED, receiving=None)
             await client.close()
+        if remedy is Remedy.TAKE_STATE:
+            await self._take_state(path, client.stored)
+        return cause
+
+    async def _take_state(self, path: MessagePath, ours: UpdateState) -> None:
+        """Our state is ahead of Telegram's: another account's, or a restored server's. Everything below ours was dropped.
+
+        The client is closed, so that it cannot store its own again. The next one fetches what has come since the first look.
+        """
+        theirs = self._watch.evidence.baseline
+        if theirs is not None and await path.replace_baseline(theirs, was=ours):
+            _log.warning("telegram.took_the_state_of_the_server", ours=ours.pts, theirs=theirs.pts)
+
+    def _heard(self, receiving: bool | None) -> None:
+        if self._status.connected:
+            self._tell(**_verdict(receiving))
 
     def _tell(self, **changes: object) -> None:
         status = replace(self._status, **changes)  # type: ignore[arg-type]
         if status != self._status:
             self._status = status
             self._on_status(status)
+
+
+def _verdict(receiving: bool | None) -> dict[str, object]:
+    return {"receiving": receiving, "reason": Reason.DEAF if receiving is False else None}
 
 
 async def _connect(client: InboxClient) -> BaseException | None:
@@ -273,13 +307,22 @@ async def _connect(client: InboxClient) -> BaseException | None:
     return None
 
 
-async def _ended(client: InboxClient) -> BaseException | None:
-    """Wait for the end of a connection; its cause, None if there is none to be told."""
+async def _until_ended(client: InboxClient, watch: Watch) -> tuple[BaseException | None, Remedy | None]:
+    """Wait for the end of a connection, watched: its cause, if there is one to be told, or the remedy that ends it."""
     disconnected = asyncio.ensure_future(client.disconnected)
+    watching = asyncio.create_task(watch.run(client), name="telegram-receiving")
     try:
-        await asyncio.wait((client.failed, disconnected), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((client.failed, disconnected, watching), return_when=asyncio.FIRST_COMPLETED)
         if client.failed.done():
-            return client.failed.result()
-        return disconnected.exception() if not disconnected.cancelled() else None
+            return client.failed.result(), None
+        if disconnected.done():
+            return disconnected.exception() if not disconnected.cancelled() else None, None
+        broken = watching.exception()
+        if broken is not None:  # nobody foresaw it: the next connection is watched anew
+            _log.error("telegram.watch_broke", error=type(broken).__name__)
+            return None, None
+        return None, watching.result()
     finally:
         disconnected.cancel()
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)

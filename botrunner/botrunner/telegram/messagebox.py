@@ -3,11 +3,12 @@
 Private parts of Telethon that are used: MessageBox and its methods, map, getting_diff_for (contract tests hold them).
 """
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import structlog
-from telethon._updates.messagebox import ENTRY_ACCOUNT, MessageBox, State, next_updates_deadline
+from telethon._updates.messagebox import ENTRY_ACCOUNT, ENTRY_SECRET, MessageBox, State, next_updates_deadline
 from telethon.tl import types
 
 from botrunner.telegram.intake import Raw
@@ -29,11 +30,21 @@ class RecordingMessageBox(MessageBox):  # type: ignore[misc]
         self._on_too_long = on_too_long
         self.catch_up_queued = False
         """An UpdatesTooLong is in the queue and has not come here yet."""
+        self._pushed = False
+        self._applying = False
 
     def take(self) -> Raw:
         """What has come since the last call."""
         raw, self._raw = self._raw, Raw()
         return raw
+
+    def take_pushed(self) -> bool:
+        """Whether Telegram has pushed something of the account itself since the last call, that was next in order.
+
+        Not meant: what was asked for (a difference, the answer to a request), and channels, which count by themselves.
+        """
+        pushed, self._pushed = self._pushed, False
+        return pushed
 
     def begin(self, channel_ids: Iterable[int]) -> None:
         """Fetch the differences of these channels next; those without a state are left alone."""
@@ -53,7 +64,11 @@ class RecordingMessageBox(MessageBox):  # type: ignore[misc]
             for update in getattr(updates, "updates", None) or ():
                 if isinstance(update, types.UpdateMessageID):
                     self._raw.updates.append(update)
-        return super().process_updates(updates, chat_hashes, result)
+        before = self._account()
+        found = super().process_updates(updates, chat_hashes, result)
+        asked_for = self._applying or getattr(updates, "_self_outgoing", False)
+        self._pushed = self._pushed or (not asked_for and self._account() != before)
+        return found
 
     def apply_pts_info(self, update: Any, *, reset_deadlines: Any) -> Any:
         """Telethon's; but of a channel that is not known yet the difference is fetched too, from its beginning."""
@@ -67,7 +82,8 @@ class RecordingMessageBox(MessageBox):  # type: ignore[misc]
         if isinstance(diff, types.updates.DifferenceTooLong):
             _log.warning("telegram.difference_too_long", channel=False)
             self._on_too_long(0)
-        return super().apply_difference(diff, chat_hashes)
+        with self._asked_for():
+            return super().apply_difference(diff, chat_hashes)
 
     def apply_channel_difference(self, request: Any, diff: Any, chat_hashes: Any) -> Any:
         """Telethon's; keeps the whole difference."""
@@ -75,4 +91,16 @@ class RecordingMessageBox(MessageBox):  # type: ignore[misc]
         if isinstance(diff, types.updates.ChannelDifferenceTooLong):
             _log.warning("telegram.difference_too_long", channel=True)
             self._on_too_long(request.channel.channel_id)
-        return super().apply_channel_difference(request, diff, chat_hashes)
+        with self._asked_for():
+            return super().apply_channel_difference(request, diff, chat_hashes)
+
+    def _account(self) -> tuple[int, ...]:
+        return tuple(self.map[entry].pts if entry in self.map else 0 for entry in (ENTRY_ACCOUNT, ENTRY_SECRET))
+
+    @contextlib.contextmanager
+    def _asked_for(self) -> Iterator[None]:
+        self._applying = True
+        try:
+            yield
+        finally:
+            self._applying = False

@@ -1,6 +1,7 @@
 """One Telegram side of a runner in this process, on SQLite, with a lease of its own; and the smallest bot that can use it."""
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ from botrunner.ownership.binding import Bindings, LocalBindings
 from botrunner.ownership.keeper import LeaseKeeper, Tenure
 from botrunner.telegram.connection import Account, Ended, Status, Telegram
 from botrunner.telegram.ids import random_id
+from botrunner.telegram.receiving import CHECK_SECONDS, Remedy
 from botrunner.telegram.sender import Outcome, Sent
 from botrunner.telegram.types import ApiCredentials, BotToken, Credential, Server
 from tests.waiting import DEADLINE, until
@@ -60,6 +62,8 @@ class Life:
     task: "asyncio.Task[Ended]"
     pending: "asyncio.Queue[set[int]]"
     statuses: list[Status]
+    remedies: list[Remedy] = field(default_factory=list)
+    proofs: list[float] = field(default_factory=list)
 
     async def connected(self) -> None:
         await until(lambda: self.telegram.connected)
@@ -164,9 +168,16 @@ class World:
         self.keeper = self.keeping = None
 
     async def live(
-        self, credential: Credential | None = None, *, server: Server | None = None, bindings: Bindings | None = None
+        self,
+        credential: Credential | None = None,
+        *,
+        server: Server | None = None,
+        bindings: Bindings | None = None,
+        check_seconds: float = CHECK_SECONDS,
     ) -> Life:
         """Begin a life; the test need not end it."""
+        remedies: list[Remedy] = []
+        proofs: list[float] = []
         pending: asyncio.Queue[set[int]] = asyncio.Queue()
         statuses: list[Status] = []
         telegram = Telegram(
@@ -177,8 +188,11 @@ class World:
             bindings or LocalBindings(BindingRepository(self.store), self.bot_id),
             on_pending=pending.put_nowait,
             on_status=statuses.append,
+            on_proof=lambda: proofs.append(time.monotonic()),
+            on_remedy=remedies.append,
+            check_seconds=check_seconds,
         )
-        life = Life(telegram, asyncio.create_task(telegram.run()), pending, statuses)
+        life = Life(telegram, asyncio.create_task(telegram.run()), pending, statuses, remedies, proofs)
         self.lives.append(life)
         return life
 

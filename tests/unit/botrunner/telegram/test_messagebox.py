@@ -103,3 +103,30 @@ async def test_a_catch_up_is_queued_until_telethon_has_seen_it(box):
         box.process_updates(types.UpdatesTooLong(), EntityCache(), [])
     assert not box.catch_up_queued
     assert box.in_difference()
+
+
+async def test_what_telegram_pushes_in_order_is_told_as_pushed_and_what_was_asked_for_is_not(box):
+    def push(pts: int, **flags: bool) -> bool:
+        update = types.Updates([types.UpdateNewMessage(message(pts), pts, 1)], [], [], DATE, 0)
+        for name, value in flags.items():
+            setattr(update, name, value)
+        box.process_updates(update, EntityCache(), [])
+        return box.take_pushed()
+
+    assert push(11)
+    assert not push(11), "known already"
+    assert not push(14), "a gap: nothing is taken in yet"
+    box.possible_gaps.clear()
+    assert not push(12, _self_outgoing=True), "the answer to a request of ours"
+    box.process_updates(types.UpdateShort(types.UpdateConfig(), DATE), EntityCache(), [])
+    assert not box.take_pushed(), "it belongs to no count"
+    channel = types.Message(id=1, peer_id=types.PeerChannel(2001), date=DATE, message="hi")
+    box.process_updates(types.UpdateShort(types.UpdateNewChannelMessage(channel, 4, 1), DATE), EntityCache(), [])
+    assert not box.take_pushed(), "a channel counts by itself"
+    with pytest.raises(GapError):
+        box.process_updates(types.UpdatesTooLong(), EntityCache(), [])
+    box.apply_difference(difference([message(2)], [types.UpdateBotStopped(5, DATE, True, 1)]), EntityCache())
+    state, _ = box.session_state()
+    assert (state["pts"], state["qts"]) == (20, 1)
+    assert not box.take_pushed(), "a difference was asked for"
+    assert push(21)
