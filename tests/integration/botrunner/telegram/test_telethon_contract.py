@@ -194,6 +194,72 @@ async def test_after_its_own_reconnect_telethon_does_not_fetch_the_gap(bot: Bot)
     await until(lambda: client.seen)
 
 
+async def test_in_silence_telethon_notices_nothing_and_catching_up_fetches_what_was_missed(bot: Bot):
+    """Why receiving is proved: the connection is up, requests are answered, and nothing comes."""
+    client = await bot.client(Hooked, state=await bot.pts())
+    await bot.tg.admin.add_fault("silence", account=bot.name)
+    await bot.hear("in silence")
+    calls = await bot.tg.admin.last_call()
+    assert (await client(functions.updates.GetStateRequest())).pts == await bot.pts()
+    await asyncio.sleep(2)
+    assert client.is_connected()
+    assert client.seen == []
+    assert await bot.tg.admin.call_count("updates.getDifference", after=calls) == 0
+    await client.catch_up()
+    await until(lambda: [text for text, _ in client.seen] == ["in silence"])
+
+
+async def test_asking_for_the_servers_state_moves_nothing_of_ours(bot: Bot):
+    client = await bot.client(Hooked, state=await bot.pts())
+    await bot.tg.admin.add_fault("silence", account=bot.name)
+    await bot.hear("in silence")
+    before = client._message_box.session_state()
+    asked = await client._sender.send(functions.updates.GetStateRequest())
+    assert asked.pts > before[0]["pts"]
+    assert client._message_box.session_state() == before
+    assert client.session.get_update_state(0).pts == before[0]["pts"]
+
+
+async def test_with_a_stored_state_ahead_of_the_servers_every_update_is_dropped_and_catching_up_does_not_help(bot: Bot):
+    client = await bot.client(Hooked, state=await bot.pts() + 1000)
+    await bot.tg.admin.wait_for_call("updates.getDifference", account=bot.name, outcome="ok")
+    for number in range(3):
+        await bot.hear(str(number))
+    await client.catch_up()
+    await bot.tg.admin.wait_for_call("updates.getDifference", account=bot.name, count=2, outcome="ok")
+    assert (await client(functions.updates.GetStateRequest())).pts == await bot.pts()  # after all that was pushed
+    await asyncio.sleep(1)
+    assert client.seen == []
+    assert client.is_connected()
+    assert client._message_box.session_state()[0]["pts"] > await bot.pts()
+
+
+async def test_what_was_pushed_is_told_from_the_answer_to_a_request_of_ours_and_both_move_the_pts(bot: Bot):
+    class Box(MessageBox):  # type: ignore[misc]
+        def process_updates(self, found: Any, *rest: Any) -> Any:
+            before = self.session_state()[0]["pts"]
+            try:
+                return super().process_updates(found, *rest)
+            finally:
+                if self.session_state()[0]["pts"] != before:
+                    moved.append(getattr(found, "_self_outgoing", False))
+
+    class Boxed(TelegramClient):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._message_box = Box(self._log["messagebox"])
+
+    moved: list[bool] = []
+    await bot.tg.admin.update_settings(short_updates=False)
+    client = await bot.client(Boxed, state=await bot.pts())
+    await bot.hear("pushed")
+    await until(lambda: moved == [False])
+    await client._sender.send(
+        functions.messages.SendMessageRequest(types.InputPeerUser(bot.alice, 0), "hi", random_id=42)
+    )
+    await until(lambda: moved == [False, True])
+
+
 async def test_catching_up_means_the_account_and_no_channel():
     box = MessageBox(logging.getLogger("test"))
     box.load(SessionState(0, 0, False, 10, 0, 1, 0, None), [ChannelState(2001, 3)])
