@@ -48,6 +48,30 @@ async def test_a_bot_is_ready_when_its_runner_says_so_with_its_own_role(place: P
     await runner.close()
 
 
+async def test_what_a_runner_has_proved_of_receiving_is_a_condition_and_a_column(place: Place) -> None:
+    def shown() -> list[str]:
+        """Phase, ready and receiving."""
+        return place.kubectl("get", "telegrambot", "concierge", "--no-headers").split()[1:4]
+
+    place.make()
+    assert shown() == ["Starting", "False", "False"]
+    runner = place.runner()
+    await runner.acquire(term=60)
+    await runner.report()
+    assert "by itself" in place.wait("Receiving", "Unknown", "NotProved")["message"]
+    assert shown() == ["Running", "True", "Unknown"]
+    await runner.report(receiving=True)
+    place.wait("Receiving", "True", "Receiving")
+    assert shown() == ["Running", "True", "True"]
+    await runner.report(receiving=False, reason=Reason.DEAF)
+    said = place.wait("Receiving", "False", "Deaf")
+    assert "rollout restart deployment/concierge" in said["message"]
+    assert shown() == ["Degraded", "True", "False"]
+    await runner.report(connected=False, reason=Reason.DISCONNECTED)
+    place.wait("Receiving", "False", "NotReady")
+    await runner.close()
+
+
 async def test_a_refused_token_is_said_and_the_deployment_stays(place: Place) -> None:
     place.make()
     runner = place.runner()
