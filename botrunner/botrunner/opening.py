@@ -22,6 +22,7 @@ from botrunner.prepare import Prepared
 
 log = structlog.get_logger()
 
+FOR_THE_LEASE = 1  # connection of three: a renewal behind a rush of messages would come too late
 SCHEMA_SECONDS = 5.0  # of one attempt; the attempts go on, and a stop is looked for between them
 
 
@@ -59,7 +60,12 @@ def _shared(settings: Settings) -> Store:
     # A third of the lease's term: no statement of a runner outlives its right to act.
     limit = settings.lease_term_seconds / 3
     try:
-        return create_store(settings.database_url, read_own(settings, "database-password"), statement_timeout=limit)
+        return create_store(
+            settings.database_url,
+            read_own(settings, "database-password"),
+            reserved=FOR_THE_LEASE,
+            statement_timeout=limit,
+        )
     except (ValueError, ArgumentError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -67,7 +73,7 @@ def _shared(settings: Settings) -> Store:
 
 
 def _alone(prepared: Prepared) -> Store:
-    return create_store(f"sqlite:///{prepared.data_dir / 'botfleet.sqlite3'}")
+    return create_store(f"sqlite:///{prepared.data_dir / 'botfleet.sqlite3'}", reserved=FOR_THE_LEASE)
 
 
 async def _open_alone(store: Store, prepared: Prepared) -> OpenStore:

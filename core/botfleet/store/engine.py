@@ -33,9 +33,10 @@ class Store:
     idle_seconds = 30.0
     """How long after a rush more than one connection stays open."""
 
-    def __init__(self, engine: AsyncEngine, dialect: DialectName, timeout: float) -> None:
+    def __init__(self, engine: AsyncEngine, dialect: DialectName, timeout: float, reserved: int = 0) -> None:
         self.engine = engine
-        self._slots = asyncio.Semaphore(_queue(engine).size())
+        self._reserved = reserved
+        self._make_slots()
         self.dialect = dialect
         self.timeout = timeout
         self._crowded_at = 0.0
@@ -48,10 +49,14 @@ class Store:
         return self.dialect == "postgresql"
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """A write transaction: committed at the end of the block, rolled back by an exception, bounded in time."""
+    async def begin(self, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A write transaction: committed at the end of the block, rolled back by an exception, bounded in time.
+
+        Args:
+            urgent: waits behind nothing that is not, where connections are reserved. For the lease alone.
+        """
         with mapped_errors():
-            async with asyncio.timeout(self.timeout), self._counted(), self.engine.begin() as connection:
+            async with asyncio.timeout(self.timeout), self._counted(urgent), self.engine.begin() as connection:
                 if not self.is_postgresql:
                     yield connection
                     return
@@ -61,10 +66,14 @@ class Store:
                 await connection.exec_driver_sql("commit")
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """For statements that stand alone: on PostgreSQL each is its own transaction, which saves two round trips."""
+    async def read(self, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
+        """For statements that stand alone: on PostgreSQL each is its own transaction, which saves two round trips.
+
+        Args:
+            urgent: as for `begin`.
+        """
         with mapped_errors():
-            async with asyncio.timeout(self.timeout), self._counted(), self._reading.connect() as connection:
+            async with asyncio.timeout(self.timeout), self._counted(urgent), self._reading.connect() as connection:
                 yield connection
 
     async def fetch(self, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> list[Any]:
@@ -101,7 +110,7 @@ class Store:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
-        self._slots = asyncio.Semaphore(_queue(self.engine).size())
+        self._make_slots()
 
     @property
     def connections(self) -> int:
@@ -118,10 +127,14 @@ class Store:
         given = {name for name, bound in compiled.binds.items() if bound.required}
         return str(compiled), {name: value for name, value in compiled.params.items() if name not in given}
 
+    def _make_slots(self) -> None:
+        self._slots = asyncio.Semaphore(_queue(self.engine).size() - self._reserved)
+        self._urgent_slots = asyncio.Semaphore(self._reserved) if self._reserved else self._slots
+
     @asynccontextmanager
-    async def _counted(self) -> AsyncIterator[None]:
+    async def _counted(self, urgent: bool = False) -> AsyncIterator[None]:
         # First come, first served: of the pool's own waiters one may starve beside tasks that ask again at once.
-        async with self._slots:
+        async with self._urgent_slots if urgent else self._slots:
             if _queue(self.engine).checkedout():
                 self._crowded_at = time.monotonic()
             yield
@@ -155,7 +168,12 @@ def _queue(engine: AsyncEngine) -> sa.QueuePool:
 
 
 def create_store(
-    url: str, password: str | None = None, *, pool: int = 3, statement_timeout: float | None = None
+    url: str,
+    password: str | None = None,
+    *,
+    pool: int = 3,
+    reserved: int = 0,
+    statement_timeout: float | None = None,
 ) -> Store:
     """A store for `postgresql://role@host:port/database` or `sqlite:///path`; connects at its first use.
 
@@ -163,24 +181,27 @@ def create_store(
         url: holds no password (it would be seen in process lists and environments).
         password: from a mounted file.
         pool: connections at most; one is left a while after a rush.
+        reserved: how many of them are for what is urgent alone.
         statement_timeout: seconds a statement, a lock and an idle transaction may last. A runner gives a third of
             its lease's term.
 
     Raises:
-        ValueError: the URL holds a password, or names another kind of database.
+        ValueError: the URL holds a password, or names another kind of database; or all connections are reserved.
     """
     parsed = make_url(url)
     if parsed.password is not None:
         raise ValueError("the database URL holds a password; put it into a file of its own")
+    if not 0 <= reserved < pool:
+        raise ValueError("of a store's connections some must be for ordinary work")
     kind = parsed.get_backend_name()
     if kind in ("postgresql", "postgres"):
-        return _postgresql(parsed, password, pool, statement_timeout)
+        return _postgresql(parsed, password, pool, reserved, statement_timeout)
     if kind == "sqlite":
-        return _sqlite(parsed, pool, statement_timeout)
+        return _sqlite(parsed, pool, reserved, statement_timeout)
     raise ValueError("the database URL must begin with postgresql:// or sqlite://")
 
 
-def _postgresql(url: URL, password: str | None, pool: int, statement_timeout: float | None) -> Store:
+def _postgresql(url: URL, password: str | None, pool: int, reserved: int, statement_timeout: float | None) -> Store:
     limit = statement_timeout or DEFAULT_TIMEOUT
     milliseconds = max(1, int(limit * 1000))
     options = (
@@ -207,10 +228,10 @@ def _postgresql(url: URL, password: str | None, pool: int, statement_timeout: fl
         },
     )
     # The server's own time-outs come first; the client's is for a server that says nothing at all.
-    return Store(engine, "postgresql", limit * 1.5)
+    return Store(engine, "postgresql", limit * 1.5, reserved)
 
 
-def _sqlite(url: URL, pool: int, statement_timeout: float | None) -> Store:
+def _sqlite(url: URL, pool: int, reserved: int, statement_timeout: float | None) -> Store:
     if not url.database or url.database == ":memory:":
         raise ValueError("a SQLite store is a file: sqlite:///path")
     limit = statement_timeout or DEFAULT_TIMEOUT
@@ -225,7 +246,7 @@ def _sqlite(url: URL, pool: int, statement_timeout: float | None) -> Store:
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     sa.event.listen(engine.sync_engine, "invalidate", _roll_back_sqlite)
-    return Store(engine, "sqlite", limit)
+    return Store(engine, "sqlite", limit, reserved)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

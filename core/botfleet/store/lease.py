@@ -116,7 +116,7 @@ class LeaseRepository:
             leases.c.renewed_at,
             leases.c.health,
         ).where(leases.c.bot_id == self._bot_id)
-        async with self._store.read() as connection:
+        async with self._store.read(urgent=True) as connection:
             row = (await connection.execute(statement)).one_or_none()
         if row is None:
             return None
@@ -134,6 +134,7 @@ class LeaseRepository:
     async def _update(self, where: sa.ColumnElement[bool], **values: Any) -> bool:
         """One statement, its own transaction: an answer that comes is the truth, whatever happened before."""
         statement = sa.update(leases).where(where).values(**values).returning(leases.c.bot_id)
-        opened = self._store.read() if self._store.is_postgresql else self._store.begin()
+        # A renewal that waits behind a rush of messages would come too late.
+        opened = self._store.read(urgent=True) if self._store.is_postgresql else self._store.begin(urgent=True)
         async with opened as connection:
             return (await connection.execute(statement)).first() is not None

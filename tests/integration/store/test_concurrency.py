@@ -32,6 +32,7 @@ from tests.contracts.store.samples import (
     texts,
 )
 from tests.integration.store.conftest import Installation
+from tests.waiting import until
 
 
 async def _waiting(installation: Installation, count: int = 1) -> None:
@@ -106,6 +107,22 @@ async def test_one_answer_stored_twice_at_once_is_there_once(path: MessagePath) 
     )
     assert sorted(results, key=repr) == [Stored(0, 0), Stored(0, 0), Stored(1, 1)]
     assert await texts(path) == [("user", "message 1"), ("assistant", "answer 10")]
+
+
+async def test_a_renewal_does_not_wait_behind_a_rush_of_messages(installation: Installation, bot: Bot) -> None:
+    assert bot.role_name is not None
+    store = installation.store(bot.role_name, reserved=1)
+    leases = LeaseRepository(store, bot.id)
+    lease = await leases.acquire("holder", 60)
+    assert lease is not None
+    rush = [asyncio.create_task(store.run_prepared("select pg_sleep(%(s)s)", {"s": 0.3})) for _ in range(20)]
+    await until(lambda: store.connections == 2)
+    renewal = asyncio.create_task(leases.renew(lease))
+    done, _ = await asyncio.wait({renewal, *rush}, return_when=asyncio.FIRST_COMPLETED)
+    assert renewal in done
+    assert renewal.result()
+    await asyncio.gather(*rush)
+    await store.close()
 
 
 async def test_many_chats_at_once_use_three_connections_and_then_one(

@@ -10,6 +10,7 @@ from botfleet.store.engine import Store, create_store, is_unique_violation
 from botfleet.store.errors import StoreError, StoreUnavailable
 from botfleet.store.identity import ensure_standalone_bot, own_bot
 from botfleet.store.schema import create_all_sqlite
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,28 @@ async def test_nobody_starves_beside_tasks_that_ask_again_at_once(store: Store) 
         for _ in range(10):
             await own_bot(store)
         done.set()
+
+
+async def test_what_is_urgent_waits_behind_nothing_else(tmp_path: Path) -> None:
+    store = create_store(f"sqlite:///{tmp_path / 'urgent.sqlite3'}", reserved=1)
+    let_go = asyncio.Event()
+
+    async def slow() -> None:
+        async with store.read():
+            await let_go.wait()
+
+    rush = [asyncio.create_task(slow()) for _ in range(10)]
+    await until(lambda: store.connections == 2)
+    async with asyncio.timeout(5), store.read(urgent=True):
+        assert not any(task.done() for task in rush)
+    let_go.set()
+    await asyncio.gather(*rush)
+    await store.close()
+
+
+def test_a_store_without_a_connection_for_ordinary_work_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="ordinary work"):
+        create_store(f"sqlite:///{tmp_path / 'none.sqlite3'}", pool=1, reserved=1)
 
 
 async def test_connections_of_a_rush_are_closed_a_while_after_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
