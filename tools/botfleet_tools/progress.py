@@ -52,6 +52,8 @@ class Progress:
         self._lock = threading.RLock()
         self._live: LiveProgress | None = None
         self._depth = 0
+        # What no cache had, so that it is downloaded or built: the reason why a first time lasts.
+        self.fetched: list[str] = []
 
     def say(self, message: str) -> None:
         """One line that stays."""

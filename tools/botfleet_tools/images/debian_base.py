@@ -60,6 +60,7 @@ class DebianBase:
         wanted = tuple(names)
         folder = self.folder / "packages" / "_".join(wanted)
         if not folder.is_dir():
+            self.root_filesystem()  # under the same lock, so before it is taken: its list of packages is needed
             with exclusive("debian-base", deadline_seconds=DEADLINE_SECONDS):
                 if not folder.is_dir():
                     self._download(wanted, folder)
@@ -67,6 +68,7 @@ class DebianBase:
 
     def _make(self, archive: Path) -> None:
         tree = _emptied(self.folder / "tree")
+        self.progress.fetched.append(f"Debian {SUITE} for the images")
         with self.progress.step("Base image's root file system (debootstrap)"):
             self._debootstrap(tree, BASE_PACKAGES)
             self._remember_packages(tree)
@@ -83,9 +85,9 @@ class DebianBase:
             shutil.rmtree(tree)
 
     def _download(self, names: tuple[str, ...], folder: Path) -> None:
-        self.root_filesystem()
         base = set((self.folder / "base-packages").read_text().split())
         tree = _emptied(self.folder / "tree")
+        self.progress.fetched.append(f"Debian packages {' '.join(names)} for the images")
         with self.progress.step(f"Debian packages of {', '.join(names)}"):
             self._debootstrap(tree, (*BASE_PACKAGES, *names), "--download-only")
             unfinished = _emptied(folder.with_name(f".{folder.name}.unfinished"))

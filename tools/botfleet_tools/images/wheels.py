@@ -58,6 +58,7 @@ class WheelMaker:
         requirements = self.root / BUILD_REQUIREMENTS
 
         def make(folder: Path) -> None:
+            self.progress.fetched.append(f"wheels of {BUILD_REQUIREMENTS}")
             _ensure_venv_module(self.progress)
             # Without symbolic links to a temporary name: the folder is renamed, and only `python -m` is used of it.
             self._run([sys.executable, "-m", "venv", folder], BUILD_DEADLINE_SECONDS)
@@ -86,6 +87,7 @@ class WheelMaker:
         python = self._build_environment() / "bin" / "python"
 
         def make(folder: Path) -> None:
+            self.progress.fetched.append(f"wheels of {requirements}")
             download: list[str | Path] = [*_pip(python), "download", "--quiet", "--no-deps"]
             for platform in self.target.platforms:
                 download += ["--platform", platform]
