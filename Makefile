@@ -5,6 +5,8 @@ BIN := .venv/bin
 export PYTHON
 # What a remedy repeats: `sudo … make demo`.
 export BOTFLEET_TYPED = make $(MAKECMDGOALS)
+# From here on the time of `make test` counts.
+export BOTFLEET_BEGAN := $(shell date +%s.%N)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv cluster-venv demo demo-down chat try test lint unit integration e2e generate lock clean

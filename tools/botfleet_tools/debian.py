@@ -75,6 +75,7 @@ def ensure(packages: Iterable[str], progress: Progress) -> None:
 def _install(absent: list[str], progress: Progress) -> None:
     names = " ".join(absent)
     progress.say(f"Installing Debian packages (their services stay off): {names}")
+    progress.fetched.append(f"Debian packages {names}")
     log = cache_dir() / "logs" / "apt.log"
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     # dpkg's own lock is waited for: another apt may be at work on a fresh machine.

@@ -20,7 +20,8 @@ from botfleet_tools.standing import make_ready
 ROOT = Path(__file__).parents[2]
 UNIT_TIER_SECONDS = 60.0
 UNIT_TEST_SECONDS = 2.0
-# What `make test` promises on two cores: the first time, which builds and downloads everything, and later.
+# What `make test` promises on two cores: where something has to be downloaded or built that a cache keeps, and later.
+# Our own images do not count: every change of the sources makes them anew.
 FIRST_MINUTES = 75
 LATER_MINUTES = 25
 TYPED = (
@@ -43,6 +44,7 @@ class Result:
     failed: int = 0
     skipped: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
@@ -72,11 +74,12 @@ def lint() -> Result:
 
 def set_up(tiers: Sequence[str]) -> Result:
     """What these tiers stand on: packages, programs, images. A build must not run on a test's time."""
-    result, started = Result("set-up"), time.monotonic()
+    result, started, progress = Result("set-up"), time.monotonic(), Progress()
     try:
-        make_ready(tiers, Progress())
+        make_ready(tiers, progress)
     except ToolError as error:
         result.problems.append(str(error))
+    result.fetched = progress.fetched
     result.seconds = time.monotonic() - started
     return result
 
@@ -132,7 +135,7 @@ def coverage() -> Result:
     return result
 
 
-def summary(results: list[Result], seconds: float | None = None) -> int:
+def summary(results: list[Result], seconds: float | None = None, *, venv_made: bool = False) -> int:
     """Prints what came of everything, which took so long if it was everything; the exit code."""
     print("\n" + "─" * 78)
     for result in results:
@@ -149,7 +152,8 @@ def summary(results: list[Result], seconds: float | None = None) -> int:
     print(f"\n{passed} passed, {failed} failed, {len(skipped)} skipped")
     kept = True
     if seconds is not None:
-        kept, line = in_time(seconds)
+        fetched = [what for result in results for what in result.fetched]
+        kept, line = in_time(seconds, [*([".venv"] if venv_made else []), *fetched])
         print(line)
     return 0 if kept and all(result.good for result in results) else 1
 
@@ -160,11 +164,23 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def in_time(seconds: float) -> tuple[bool, str]:
-    """Whether all tiers together kept the promise, and the line that says how long they took."""
-    kept = seconds <= FIRST_MINUTES * 60
-    promise = f"promise: {LATER_MINUTES} min with a warm cache, {FIRST_MINUTES} without"
-    return kept, f"make test: {duration(seconds)} ({promise}){'' if kept else ', which is too long: FAILED'}"
+def in_time(seconds: float, fetched: Sequence[str]) -> tuple[bool, str]:
+    """Whether everything together kept the promise, and the line that says how long it took."""
+    limit = FIRST_MINUTES if fetched else LATER_MINUTES
+    why = f"without a cache of {', '.join(fetched)}" if fetched else "with a warm cache"
+    kept = seconds <= limit * 60
+    return kept, f"make test: {duration(seconds)} (promise: {limit} min {why}){'' if kept else ', too long: FAILED'}"
+
+
+def began() -> float:
+    """When `make` was called, by the wall clock: what it did before Python ran counts too."""
+    return float(os.environ.get("BOTFLEET_BEGAN") or time.time())
+
+
+def venv_made_since(moment: float) -> bool:
+    """Whether tools/bootstrap.sh has made .venv since then; this is the last file that it writes."""
+    made = Path(sys.prefix) / ".made-from"
+    return made.exists() and made.stat().st_mtime >= moment
 
 
 def main(argv: list[str]) -> int:
@@ -174,7 +190,7 @@ def main(argv: list[str]) -> int:
     if unknown := [tier for tier in argv if tier not in known]:
         print(f"no such tier: {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
-    results, started = list[Result](), time.monotonic()
+    results, started = list[Result](), began()
     for old in ROOT.glob(".coverage.*"):
         old.unlink()
     for tier in argv or known:
@@ -187,7 +203,7 @@ def main(argv: list[str]) -> int:
         results.append(lint() if tier == "lint" else tests(tier))
         if not argv and tier == "integration":
             results.append(coverage())
-    return summary(results, None if argv else time.monotonic() - started)
+    return summary(results, None if argv else time.time() - started, venv_made=venv_made_since(started))
 
 
 def _run(command: list[str]) -> int:

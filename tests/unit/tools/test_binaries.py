@@ -148,7 +148,9 @@ def test_a_release_comes_before_a_build(sources: Sources) -> None:
     resolving._pause_path().parent.mkdir(parents=True)
     resolving._pause_path().touch()
     preflight([Program.HELM])
-    path = resolve(Program.HELM)
+    progress = Progress()
+    path = resolve(Program.HELM, progress)
+    assert progress.fetched == ["helm 4.0.4"]
     assert path.read_bytes() == b"released"
     assert path.stat().st_mode & 0o111
     assert sources.built == []
@@ -157,12 +159,25 @@ def test_a_release_comes_before_a_build(sources: Sources) -> None:
 def test_without_an_answer_programs_of_one_module_are_built_together_and_the_server_is_asked_once(
     sources: Sources,
 ) -> None:
-    found = resolve_all([Program.KUBELET, Program.KUBECTL, Program.HELM])
+    progress = Progress()
+    found = resolve_all([Program.KUBELET, Program.KUBECTL, Program.HELM], progress)
+    assert progress.fetched == ["kubelet 1.34.2", "kubectl 1.34.2", "helm 4.0.4"]
     assert sources.asked == ["kubelet", "helm"]
     assert sources.built == [["kubelet", "kubectl"], ["helm"]]
     assert found[Program.KUBECTL].read_text() == "built from k8s.io/kubernetes@v1.34.2"
-    assert resolve_all([Program.KUBELET, Program.KUBECTL, Program.HELM]) == found
+    again = Progress()
+    assert resolve_all([Program.KUBELET, Program.KUBECTL, Program.HELM], again) == found
+    assert again.fetched == []
     assert len(sources.built) == 2
+
+
+def test_the_pause_program_is_built_once(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        gobuild, "build_file", lambda _, target, __: (target.parent.mkdir(parents=True), target.touch())
+    )
+    first, second = Progress(), Progress()
+    assert resolving.pause(first) == resolving.pause(second)
+    assert (first.fetched, second.fetched) == (["pause"], [])
 
 
 def test_a_wrong_checksum_is_not_answered_by_a_build(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:

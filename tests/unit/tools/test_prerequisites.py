@@ -126,8 +126,10 @@ def test_services_are_kept_from_starting_during_the_installation_only(
         (links / "redis-server.service").touch()
 
     monkeypatch.setattr(debian, "run", fake_run)
-    debian.ensure(["redis-server"], Progress())
+    progress = Progress()
+    debian.ensure(["redis-server"], progress)
 
+    assert progress.fetched == ["Debian packages redis-server"]
     assert [command[-1] for command in commands] == ["redis-server"]
     assert not debian.POLICY_FILE.exists()
     assert not debian.CREATECLUSTER.parent.parent.exists()

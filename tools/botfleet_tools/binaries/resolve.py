@@ -106,7 +106,9 @@ def pause(progress: Progress | None = None) -> Path:
             resources.as_file(resources.files("botfleet_tools.binaries") / "pause.go") as source,
         ):
             if not target.exists():
-                gobuild.build_file(source, target, progress or Progress())
+                shown = progress or Progress()
+                shown.fetched.append("pause")
+                gobuild.build_file(source, target, shown)
     return target
 
 
@@ -150,6 +152,7 @@ def _from_releases(programs: list[Program], progress: Progress) -> dict[Program,
                     progress.say(f"{server} gives no answer: building from source instead")
                     silent.add(server)
                     continue
+                progress.fetched.append(f"{pin.executable} {pin.version}")
                 partial = target.with_name(f".{target.name}.download")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 partial.write_bytes(content)
@@ -166,6 +169,7 @@ def _built_with(program: Program, absent: list[Program], progress: Progress) -> 
     with exclusive(f"build-{module.folder}", deadline_seconds=LOCK_DEADLINE_SECONDS):
         missing = [PINS[other] for other in together if not cached_path(other).exists()]
         if missing:
+            progress.fetched += [f"{pin.executable} {pin.version}" for pin in missing]
             gobuild.build(module, missing, _cache_folder(PINS[program]), progress)
     return {other: cached_path(other) for other in together}
 
