@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -95,3 +96,120 @@ def test_everything_together_is_held_to_its_time_from_the_call_of_make(
     (tmp_path / ".made-from").touch()
     assert testing.main([]) == 0
     assert "(promise: 75 min without a cache of .venv)" in capsys.readouterr().out
+
+
+JUNIT = """<?xml version="1.0"?><testsuites><testsuite>{cases}</testsuite></testsuites>"""
+PASSED = '<testcase classname="tests.unit.a" name="test_quick" time="0.1"/>'
+SLOW = '<testcase classname="tests.unit.a" name="test_slow" time="2.1"/>'
+FAILED = '<testcase classname="tests.unit.a" name="test_x" time="0.1"><failure message="no"/></testcase>'
+BROKEN = '<testcase classname="tests.unit.a" name="test_x" time="0.1"><error message="no"/></testcase>'
+SKIPPED = '<testcase classname="tests.unit.a" name="test_x" time="0.1"><skipped message="no Go"/></testcase>'
+OF_SKIPPED = "tests.unit.a::test_x: no Go"
+
+
+class FakeRun:
+    """Runs nothing: leaves the report that pytest would leave, and ends as it would end."""
+
+    def __init__(self, cases: str | None, *codes: int) -> None:
+        self.cases = cases
+        self.codes = list(codes)
+        self.commands: list[list[str]] = []
+
+    def __call__(self, command: list[str]) -> int:
+        self.commands.append(command)
+        reports = [word.partition("=")[2] for word in command if word.startswith("--junit-xml=")]
+        if reports and self.cases is not None:
+            Path(reports[0]).write_text(JUNIT.format(cases=self.cases))
+        return self.codes.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("tier", "cases", "code", "passed", "failed", "skipped", "problems"),
+    [
+        ("unit", PASSED, 0, 1, 0, [], []),
+        ("unit", PASSED + SLOW, 0, 2, 0, [], ["tests.unit.a::test_slow took 2.1 s; a unit test ends within 2 s"]),
+        ("integration", PASSED + SLOW, 0, 2, 0, [], []),
+        ("unit", PASSED + FAILED, 1, 1, 1, [], []),
+        ("unit", PASSED + BROKEN, 1, 1, 1, [], []),
+        ("e2e", PASSED + SKIPPED, 0, 1, 0, [OF_SKIPPED], []),
+        ("e2e", SKIPPED, 0, 0, 0, [OF_SKIPPED], ["no test ran"]),
+        ("integration", "", 5, 0, 0, [], ["pytest ended with 5", "no test ran"]),
+        ("integration", None, 4, 0, 0, [], ["pytest ended with 4", "no test ran"]),
+        ("e2e", PASSED, 2, 1, 0, [], ["pytest ended with 2"]),
+        ("e2e", PASSED, -9, 1, 0, [], ["pytest ended with -9"]),
+    ],
+)
+def test_a_tier_is_good_only_when_tests_ran_none_failed_and_each_kept_its_time(
+    tier: str,
+    cases: str | None,
+    code: int,
+    passed: int,
+    failed: int,
+    skipped: list[str],
+    problems: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = FakeRun(cases, code)
+    monkeypatch.setattr(testing, "_run", run)
+    result = testing.tests(tier)
+    assert (result.passed, result.failed, result.skipped, result.problems) == (passed, failed, skipped, problems)
+    assert f"tests/{tier}" in run.commands[0]
+    assert ("coverage" in run.commands[0]) is (tier != "e2e")
+    assert summary([result]) == (1 if failed or problems else 0)
+    said = capsys.readouterr().out
+    assert all(line in said for line in (*skipped, *problems))
+
+
+@pytest.mark.parametrize(
+    ("tier", "seconds", "good"), [("unit", 59.0, True), ("unit", 61.0, False), ("e2e", 61.0, True)]
+)
+def test_a_unit_tier_of_more_than_60_seconds_fails(
+    tier: str, seconds: float, good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter([1000.0, 1000.0 + seconds])
+    monkeypatch.setattr(testing, "_run", FakeRun(PASSED, 0))
+    monkeypatch.setattr(testing, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+    result = testing.tests(tier)
+    assert result.good is good
+    assert result.problems == ([] if good else ["the unit tier took 61 s; it must end within 60 s"])
+
+
+@pytest.mark.parametrize(("combined", "reported", "good"), [(0, 0, True), (0, 2, False), (0, 1, False), (1, 0, False)])
+def test_coverage_below_its_gate_fails_and_so_does_coverage_that_was_not_measured(
+    combined: int, reported: int, good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = FakeRun(None, combined, reported)
+    monkeypatch.setattr(testing, "_run", run)
+    result = testing.coverage()
+    assert result.good is good
+    assert summary([result]) == (0 if good else 1)
+
+
+def test_each_check_of_lint_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(testing, "_run", FakeRun(None, 0, 1, 2, 0, 0))
+    result = testing.lint()
+    assert (result.passed, result.failed, result.good) == (3, 2, False)
+    assert result.problems == ["ruff format failed", "mypy failed"]
+
+
+@pytest.mark.parametrize("bad", ["lint", "set-up", "unit", "integration", "coverage", "e2e"])
+def test_make_test_fails_when_any_of_its_parts_does(
+    bad: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[str] = []
+
+    def part(name: str) -> Result:
+        ran.append(name)
+        return Result(name, failed=1) if name == bad else Result(name, passed=1)
+
+    monkeypatch.setattr(testing, "ROOT", tmp_path)
+    monkeypatch.setattr(testing, "lint", lambda: part("lint"))
+    monkeypatch.setattr(testing, "set_up", lambda _: part("set-up"))
+    monkeypatch.setattr(testing, "tests", part)
+    monkeypatch.setattr(testing, "coverage", lambda: part("coverage"))
+    monkeypatch.chdir(tmp_path)
+    assert testing.main([]) == 1
+    everything = ["lint", "unit", "set-up", "integration", "coverage", "e2e"]
+    assert ran == (everything[:3] if bad == "set-up" else everything), "what stands on nothing does not run"
+    assert f"FAILED {bad} " in capsys.readouterr().out
