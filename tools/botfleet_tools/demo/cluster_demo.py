@@ -36,7 +36,8 @@ def up(console: Console, progress: Progress) -> None:
     simulation = simulated.ensure(cluster, images.reference("simulator"), progress)
     install(Release(cluster), images, progress, {"bots": {"defaults": simulated.BOT_DEFAULTS}})
     _apply_bots(cluster, simulation, progress)
-    _show_manifest(console, ROOT / "examples/concierge.yaml")
+    for name in EXAMPLES:
+        _show_manifest(console, ROOT / f"examples/{name}.yaml")
     console.print("[bold]$ kubectl get telegrambots -A[/]")
     console.print(cluster.kubectl("get", "telegrambots", "-A"), markup=False)
     with explained(cluster):
@@ -92,7 +93,7 @@ async def _talk(cluster: Cluster, simulation: simulated.Simulation, console: Con
 
 
 def _show_manifest(console: Console, path: Path) -> None:
-    console.print(f"\n[bold]Applied: {path.relative_to(ROOT)}[/] (and spa.yaml, support.yaml)\n")
+    console.print(f"\n[bold]Applied: {path.relative_to(ROOT)}[/]\n")
     if console.is_terminal:
         console.print(Syntax(path.read_text(), "yaml", background_color="default", word_wrap=True))
     else:
