@@ -7,9 +7,12 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -64,19 +67,58 @@ spec:
 """
 
 
-def make(*words: str, says: str = "", expect: int = 0) -> str:
-    """Runs make as the README says; what it printed."""
+@dataclass
+class Run:
+    """What a run of make printed, and what it told of its progress: each line with the moment at which it came."""
+
+    printed: list[tuple[float, str]] = field(default_factory=list)
+    told: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(line for _, line in self.printed)
+
+    @property
+    def progress(self) -> str:
+        return "".join(line for _, line in self.told)
+
+
+def read_lines(source: IO[str], into: list[tuple[float, str]]) -> threading.Thread:
+    def read() -> None:
+        into.extend((time.monotonic(), line) for line in source)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread
+
+
+def run_make(*words: str, says: str = "", expect: int = 0) -> Run:
+    """Runs make as the README says."""
+    run = Run()
     with subprocess.Popen(
         ["make", *words], cwd=ROOT, env=ENVIRONMENT, text=True, start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        readers = [read_lines(process.stdout, run.printed), read_lines(process.stderr, run.told)]
         try:
-            printed, told = process.communicate(says, timeout=MAKE_SECONDS)
+            process.stdin.write(says)
+            process.stdin.close()
+            process.wait(MAKE_SECONDS)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-    assert process.returncode == expect, printed + told
-    return printed
+        for reader in readers:
+            reader.join(10)
+    assert process.returncode == expect, run.text + run.progress
+    return run
+
+
+def make(*words: str, says: str = "", expect: int = 0) -> str:
+    """What it printed."""
+    return run_make(*words, says=says, expect=expect).text
 
 
 def look() -> Traces | None:
@@ -112,11 +154,17 @@ def before() -> Traces | None:
 
 
 @pytest.fixture(scope="module")
-def first(before: Traces | None) -> Iterator[str]:
+def first_run(before: Traces | None) -> Iterator[Run]:
     try:
-        yield make("demo")
+        yield run_make("demo")
     finally:
         make("demo-down")
+
+
+@pytest.fixture(scope="module")
+def first(first_run: Run) -> str:
+    """What the first `make demo` printed."""
+    return first_run.text
 
 
 def conversation(printed: str) -> list[tuple[str, str]]:
@@ -125,16 +173,59 @@ def conversation(printed: str) -> list[tuple[str, str]]:
     return [(bot, text.strip().splitlines()[-1].strip()) for bot, text in said]
 
 
-def test_it_shows_the_manifest_the_fleet_and_what_people_and_bots_said(first: str) -> None:
-    assert "Applied: examples/concierge.yaml" in first
-    assert "kind: TelegramBot" in first
+def test_it_shows_the_manifests_the_fleet_and_what_people_and_bots_said(first: str) -> None:
+    for bot in ("concierge", "spa", "support"):
+        manifest = (ROOT / f"examples/{bot}.yaml").read_text()
+        assert f"\nApplied: examples/{bot}.yaml\n\n{manifest}" in first
     assert len(re.findall(r"^(?:hotel|shop) +\w+ +Running +True ", first, re.MULTILINE)) == 6, "before and after"
     talked = conversation(first)
     assert [bot for bot, _ in talked] == ["@concierge_bot"] * 3 + ["@spa_bot"] + ["@support_bot"] * 2
     assert "Noted: 12, 14, 31." in talked[2][1]
     assert talked[5][1].startswith("Yes, I am an AI")
     assert "make chat BOT=hotel/concierge" in first
+    assert "make demo-down" in first
     assert "export KUBECONFIG=" in first
+
+
+STEPS = (
+    r"Starting cluster botfleet-demo-test",
+    r"Cluster botfleet-demo-test",
+    r"Loading the images into the cluster",
+    r"Starting the simulated Telegram and model",
+    r"Installing the chart as release botfleet",
+    r"Applying three TelegramBots",
+)
+
+
+def test_each_step_that_lasts_is_shown_when_it_begins_and_when_it_is_done_with_its_seconds(first_run: Run) -> None:
+    ended = -1.0
+    steps = STEPS if not docker_runs() else ("Creating kind cluster botfleet-demo-test", *STEPS[2:])
+    for title in steps:
+        (begun,) = [moment for moment, line in first_run.told if line == f"… {title}\n"]
+        ((done, took),) = [
+            (moment, float(found[1]))
+            for moment, line in first_run.told
+            if (found := re.fullmatch(rf"✔ {title} \((\d+\.\d) s\)\n", line))
+        ]
+        assert ended <= begun <= done, first_run.progress
+        assert took / 2 <= done - begun <= took + 5, "it is told when it happens, and not at the end"
+        ended = done
+    for title in re.findall(r"^… (.+)$", first_run.progress, re.MULTILINE):  # also what was built for it, where it was
+        assert f"\n✔ {title} (" in f"\n{first_run.progress}"
+    talked = [moment for moment, line in first_run.printed if " → @" in line]
+    assert ended <= min(talked), "people write once the bots are there"
+
+
+def test_a_line_is_shown_when_it_is_said_and_its_answer_when_it_comes(first_run: Run) -> None:
+    said, waited = 0.0, []
+    for moment, line in first_run.printed:
+        if re.match(r"  \w+ → @\w+: ", line):
+            said = moment
+        elif found := re.search(r"\((\d+\.\d) s\)$", line.rstrip()):
+            waited.append((moment - said, float(found[1])))
+    assert len(waited) == 6
+    for between, took in waited:
+        assert took / 2 <= between <= took + 5, waited
 
 
 def test_nothing_of_the_platform_had_to_be_started_again_while_it_was_installed(first: str) -> None:
