@@ -3,8 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
-# What a remedy repeats: `sudo … make demo`.
-export BOTFLEET_TYPED = make $(MAKECMDGOALS)
+# What a remedy repeats, with the variables that were given, each quoted for a shell: `sudo … make PYTHON='python3.12' demo`.
+given = $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
+export BOTFLEET_TYPED = make $(if $(given),$(foreach name,$(given),$(name)='$(subst ','\'',$(value $(name)))') )$(MAKECMDGOALS)
 # From here on the time of `make test` counts.
 export BOTFLEET_BEGAN := $(shell date +%s.%N)
 

@@ -1,6 +1,7 @@
 """What the Makefile tells the programs that it starts."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-TELLS = '#!/bin/sh\nprintf "%s=%s\\n" {0}_BEGAN "$BOTFLEET_BEGAN" {0}_AT "$(date +%s.%N)"\n'
+TELLS = """#!/bin/sh
+printf "%s=%s\\n" {0}_BEGAN "$BOTFLEET_BEGAN" {0}_AT "$(date +%s.%N)" {0}_TYPED "$BOTFLEET_TYPED"
+"""
 
 
 @pytest.fixture
@@ -39,3 +42,18 @@ def test_the_clock_of_make_test_begins_before_the_environment_is_made(checkout: 
     said = told(checkout, "test")
     assert said["PYTHON_BEGAN"] == said["BOOTSTRAP_BEGAN"]
     assert called - 0.01 <= float(said["PYTHON_BEGAN"]) <= float(said["BOOTSTRAP_AT"]) < float(said["PYTHON_AT"])
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        (["test"], "make test"),
+        (["lint", "unit"], "make lint unit"),
+        (["PYTHON=/usr/bin/env", "test"], "make PYTHON='/usr/bin/env' test"),
+        (["test", 'BOT=it\'s $(HOME) "a  b" ; #x'], "make BOT='it'\\''s $(HOME) \"a  b\" ; #x' test"),
+    ],
+)
+def test_a_remedy_can_repeat_what_was_typed_with_its_variables(checkout: Path, words: list[str], typed: str) -> None:
+    said = told(checkout, *words)
+    assert said["BOOTSTRAP_TYPED"] == said["PYTHON_TYPED"] == typed
+    assert sorted(shlex.split(typed)[1:]) == sorted(words), "a shell reads it as it was typed"
