@@ -4,6 +4,7 @@ It only looks; it installs and changes nothing.
 """
 
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -18,6 +19,11 @@ Version = tuple[int, ...]
 PYTHON: Version = (3, 11)
 # What the remedy installs: Debian 12 itself has an older one.
 GO = "1.26.8"
+# The sha256 that https://go.dev/dl/ publishes of its archives, by what the kernel calls the architecture.
+GO_ARCHIVES = {
+    "x86_64": ("amd64", "d0f743b33e8d8945e6b1f432edd15785c70507121d6e2a723b21285eddf8b57b"),
+    "aarch64": ("arm64", "211ffced9dcb9633a55eac6364816ec0ddd951389a740e88fa8b3337971bdda0"),
+}
 Need = Literal["root", "python", "go", "linux"]
 
 
@@ -66,13 +72,29 @@ def go_problem(found: Version | None, needed: Version, purpose: str) -> Problem 
 
 def go_remedy() -> str:
     """One command line that installs a Go beside any other one, on a Debian that has nothing yet."""
-    sudo = "" if os.geteuid() == 0 else "sudo "
+    if platform.machine() not in GO_ARCHIVES:
+        return "what https://go.dev/doc/install says"
+    architecture, checksum = GO_ARCHIVES[platform.machine()]
     return (
-        f"{sudo}apt-get update && {sudo}apt-get install --yes curl ca-certificates"
-        f" && curl -fsSL https://go.dev/dl/go{GO}.linux-$(dpkg --print-architecture).tar.gz"
-        f" | {sudo}tar -xzf - --one-top-level=/usr/local/go{GO} --strip-components=1"
+        f"{_install('curl', 'ca-certificates')} && go=$(mktemp)"
+        f' && curl -fsSLo "$go" https://go.dev/dl/go{GO}.linux-{architecture}.tar.gz'
+        f' && echo "{checksum}  $go" | sha256sum --check'
+        f' && {_sudo()}tar -xzf "$go" --one-top-level=/usr/local/go{GO} --strip-components=1'
         f' && export PATH=/usr/local/go{GO}/bin:"$PATH"'
     )
+
+
+def python_remedy() -> str:
+    """Debian's own Python, and what was typed with it: another one, which is too old, may come first on PATH."""
+    return f"{_install('python3', 'python3-venv')} && {typed()} PYTHON=/usr/bin/python3"
+
+
+def _install(*packages: str) -> str:
+    return f"{_sudo()}apt-get update && {_sudo()}apt-get install --yes {' '.join(packages)}"
+
+
+def _sudo() -> str:
+    return "" if os.geteuid() == 0 else "sudo "
 
 
 def root_remedy() -> str:
@@ -98,12 +120,11 @@ def check(needs: set[Need], *, go: Version = (1, 24), go_purpose: str = "builds 
     problems: list[Problem] = []
     if "linux" in needs and sys.platform != "linux":
         problems.append(Problem("Linux", "use a Linux machine, or Docker with kind: --provider kind"))
+    if "python" in needs and sys.version_info[:2] < PYTHON:
+        what = f"Python {dotted(PYTHON)} or newer (Debian has it since 12); found {sys.version.split()[0]}"
+        problems.append(Problem(what, python_remedy()))
     if "root" in needs and os.geteuid() != 0:
         problems.append(Problem("root (namespaces, mounts and Debian packages)", root_remedy()))
-    if "python" in needs and sys.version_info[:2] < PYTHON:
-        problems.append(
-            Problem(f"Python {dotted(PYTHON)} or newer; this is {sys.version.split()[0]}", "apt-get install python3")
-        )
     if "go" in needs and (problem := go_problem(go_version(), go, go_purpose)) is not None:
         problems.append(problem)
     if problems:

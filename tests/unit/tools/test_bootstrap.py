@@ -3,11 +3,14 @@ made says how far it is.
 """
 
 import contextlib
+import hashlib
 import os
+import platform
 import pty
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +35,7 @@ def checkout(tmp_path: Path) -> Path:
         (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
     program(tmp_path, "python3", "exit 0")
     program(tmp_path, "id", "echo 0")
+    program(tmp_path, "uname", "echo x86_64")
     return tmp_path
 
 
@@ -39,6 +43,13 @@ def program(checkout: Path, name: str, does: str) -> None:
     path = checkout / "bin" / name
     path.write_text(f"#!{shutil.which('bash')}\n{does}\n")
     path.chmod(0o755)
+
+
+def empty_requirements(checkout: Path) -> None:
+    """The files that .venv is made from, with nothing in them."""
+    for name in ("requirements/uv.txt", "requirements/dev.txt", *(f"{part}/pyproject.toml" for part in PARTS)):
+        (checkout / name).parent.mkdir(exist_ok=True)
+        (checkout / name).touch()
 
 
 def said(checkout: Path, *words: str) -> str:
@@ -57,14 +68,65 @@ def said(checkout: Path, *words: str) -> str:
     return done.stderr
 
 
-def test_without_python_the_package_is_named(checkout: Path) -> None:
+TOO_OLD = """case "$2" in
+  *version_info*) exit 1 ;;
+  *version.split*) echo 3.9.2 ;;
+esac"""
+
+
+@pytest.mark.parametrize(("user", "sudo"), [(0, ""), (1000, "sudo ")])
+@pytest.mark.parametrize(("found", "told"), [(None, "python3 cannot be run"), (TOO_OLD, "found 3.9.2")])
+def test_without_a_python_that_is_new_enough_the_packages_are_named(
+    checkout: Path, user: int, sudo: str, found: str | None, told: str
+) -> None:
+    program(checkout, "id", f"echo {user}")
     (checkout / "bin/python3").unlink()
-    assert "apt-get install python3" in said(checkout)
+    if found is not None:
+        program(checkout, "python3", found)
+    assert said(checkout) == (
+        "missing on this machine:\n"
+        f"  - Python 3.11 or newer (Debian has it since 12); {told}\n"
+        f"    run: {sudo}apt-get update && {sudo}apt-get install --yes python3 python3-venv"
+        f" && {TYPED} PYTHON=/usr/bin/python3\n"
+    )
 
 
-def test_root_and_go_are_named_together_before_a_cluster_is_begun(checkout: Path) -> None:
+@pytest.mark.parametrize("user", [0, 1000])
+def test_without_the_module_venv_its_package_is_named_where_it_cannot_be_installed(checkout: Path, user: int) -> None:
+    """Somebody who is not root; and root on a machine without apt-get."""
+    program(checkout, "id", f"echo {user}")
+    program(checkout, "python3", '[ "$2" != "import ensurepip" ]')
+    empty_requirements(checkout)
+    assert said(checkout).startswith("missing on this machine:\n  - Python's module venv\n    run: ")
+    assert ("sudo apt-get install --yes python3-venv\n" in said(checkout)) is (user != 0)
+
+
+def test_the_package_of_the_module_venv_is_installed_after_saying_so(checkout: Path) -> None:
+    """apt-get looks at what has been said by then."""
+    said_so_far = checkout / "said"
+    program(checkout, "python3", '[ "$2" != "import ensurepip" ]')
+    program(
+        checkout, "apt-get", f'echo "apt-get $*, after: $(cat {said_so_far})" >>{checkout}/asked; [ "$1" = update ]'
+    )
+    empty_requirements(checkout)
+    with said_so_far.open("w") as shown:
+        done = subprocess.run(
+            [str(checkout / "tools/bootstrap.sh")],
+            stdout=subprocess.DEVNULL, stderr=shown, env={"PATH": str(checkout / "bin")}, timeout=20, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    updated, installed = re.findall(r"apt-get .*?(?=\napt-get |\Z)", (checkout / "asked").read_text(), re.DOTALL)
+    assert "after: Making .venv" in updated
+    assert "Installing the Debian package python3-venv …" in updated
+    assert installed.startswith("apt-get install -y --no-install-recommends python3-venv, after:")
+    assert said_so_far.read_text().endswith("Making .venv failed at: apt-get install python3-venv\n")
+
+
+def test_python_root_and_go_are_named_together_before_a_cluster_is_begun(checkout: Path) -> None:
     program(checkout, "id", "echo 1000")
+    program(checkout, "python3", TOO_OLD)
     told = said(checkout, "cluster")
+    assert "found 3.9.2" in told
     assert 'sudo -E env "PATH=$PATH" make demo\n' in told
     assert "Go 1.24 or newer" in told
     assert "there is none on PATH" in told
@@ -77,25 +139,32 @@ def test_a_go_that_is_too_old_is_named(checkout: Path) -> None:
     assert "root" not in told
 
 
-@pytest.mark.parametrize("user", [0, 1000])
+@pytest.mark.parametrize(("user", "machine"), [(0, "x86_64"), (1000, "aarch64"), (1000, "riscv64")])
 def test_the_remedies_are_those_of_the_commands_themselves(
-    checkout: Path, user: int, monkeypatch: pytest.MonkeyPatch
+    checkout: Path, user: int, machine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
+    monkeypatch.setattr(sys, "version", "3.9.2 (default)")
+    program(checkout, "python3", TOO_OLD)
+    program(checkout, "uname", f"echo {machine}")
     monkeypatch.setattr(prerequisites, "go_version", lambda: None)
     monkeypatch.setenv("BOTFLEET_TYPED", TYPED)
     program(checkout, "id", f"echo {user}")
     with pytest.raises(prerequisites.PrerequisitesMissingError) as caught:
-        prerequisites.check({"root", "go"})
+        prerequisites.check({"root", "go", "python"})
     assert said(checkout, "cluster") == f"{caught.value}\n"
 
 
+@pytest.mark.parametrize("what_came", ["the release", "something else"])
 @pytest.mark.parametrize("user", [0, 1000])
-def test_the_remedy_for_go_copied_into_a_shell_gives_it_that_go(
-    checkout: Path, tmp_path: Path, user: int, monkeypatch: pytest.MonkeyPatch
+def test_the_remedy_for_go_copied_into_a_shell_gives_it_that_go_and_nothing_else(
+    checkout: Path, tmp_path: Path, user: int, what_came: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the internet and the package manager played; that the address exists cannot be seen from here."""
     monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     release = tmp_path / "release/go/bin/go"
     release.parent.mkdir(parents=True)
     release.write_text(f"#!{shutil.which('bash')}\necho go version go{prerequisites.GO} linux/amd64\n")
@@ -105,29 +174,35 @@ def test_the_remedy_for_go_copied_into_a_shell_gives_it_that_go(
     asked = tmp_path / "asked"
     program(checkout, "apt-get", f'echo "apt-get $*" >>{asked}')
     program(checkout, "sudo", '"$@"')
-    program(checkout, "dpkg", "echo amd64")
-    program(checkout, "curl", f'echo "$*" >>{asked}; cat {tmp_path / "release.tar.gz"}')
-    for name in ("tar", "gzip"):
+    program(checkout, "curl", f'echo "$1 $3" >>{asked}; cat {tmp_path / "release.tar.gz"} >"$2"')
+    for name in ("tar", "gzip", "mktemp"):
         (checkout / "bin" / name).symlink_to(str(shutil.which(name)))
     (tmp_path / "local").mkdir()
     remedy = prerequisites.go_remedy().replace("/usr/local", str(tmp_path / "local"))
+    if what_came == "the release":
+        checksum = hashlib.sha256((tmp_path / "release.tar.gz").read_bytes()).hexdigest()
+        remedy = remedy.replace(prerequisites.GO_ARCHIVES["x86_64"][1], checksum)
 
     done = subprocess.run(
         [str(shutil.which("bash")), "-c", f"{remedy}; go version"],
         capture_output=True,
         text=True,
-        env={"PATH": str(checkout / "bin")},
+        env={"PATH": str(checkout / "bin"), "TMPDIR": str(tmp_path)},
         timeout=20,
         check=False,
     )
 
-    assert done.stdout == f"go version go{prerequisites.GO} linux/amd64\n", done.stderr
     assert asked.read_text().splitlines() == [
         "apt-get update",
         "apt-get install --yes curl ca-certificates",
-        f"-fsSL https://go.dev/dl/go{prerequisites.GO}.linux-amd64.tar.gz",
+        f"-fsSLo https://go.dev/dl/go{prerequisites.GO}.linux-amd64.tar.gz",
     ]
     assert ("sudo" in remedy) is (user != 0)
+    if what_came == "the release":
+        assert done.stdout.endswith(f"go version go{prerequisites.GO} linux/amd64\n"), done.stderr
+    else:
+        assert "FAILED" in done.stdout
+        assert list((tmp_path / "local").iterdir()) == []
 
 
 @pytest.mark.parametrize("there", ["go", "docker"])
@@ -153,9 +228,7 @@ def test_a_target_that_makes_a_cluster_checks_for_it_first(target: str) -> None:
 @pytest.fixture
 def waiting(checkout: Path) -> Iterator[Path]:
     """A clone whose Python makes no .venv before it is told to, through this pipe."""
-    for name in ("requirements/uv.txt", "requirements/dev.txt", *(f"{part}/pyproject.toml" for part in PARTS)):
-        (checkout / name).parent.mkdir(exist_ok=True)
-        (checkout / name).touch()
+    empty_requirements(checkout)
     os.mkfifo(checkout / "go-on")
     program(checkout, "python3", f'[ "$1 $2" != "-m venv" ] || read -r _ <{checkout / "go-on"}')
     yield checkout / "go-on"
