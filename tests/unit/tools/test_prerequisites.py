@@ -1,5 +1,6 @@
 """What is missing is named, all at once, with the command that mends it; packages are installed after saying so."""
 
+import io
 import os
 import shlex
 import shutil
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from botfleet_tools import debian, prerequisites
 from botfleet_tools.prerequisites import PrerequisitesMissingError, go_problem, parse_go_version
@@ -134,6 +136,18 @@ def test_services_are_kept_from_starting_during_the_installation_only(
     assert not debian.POLICY_FILE.exists()
     assert not debian.CREATECLUSTER.parent.parent.exists()
     assert [path.name for path in links.iterdir()] == ["mine.service"]
+
+
+def test_that_packages_are_installed_is_said_with_their_names_before_apt_runs(
+    fake_system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = io.StringIO()
+    said_before: list[str] = []
+    monkeypatch.setattr(debian, "run", lambda *_, **__: said_before.append(output.getvalue()))
+    debian.ensure(["redis-server", "runc"], Progress(Console(file=output, width=200)))
+    assert [text.splitlines()[0] for text in said_before] == [
+        "Installing Debian packages (their services stay off): redis-server runc"
+    ]
 
 
 def test_package_lists_are_fetched_when_the_installation_fails_and_a_policy_of_the_machine_stays(
