@@ -15,7 +15,7 @@ from botfleet_tools.cluster import Cluster
 from botfleet_tools.demo import cluster_demo
 from botfleet_tools.errors import ToolError
 from botfleet_tools.platform import install, simulated
-from botfleet_tools.platform.diagnosis import broken, explained, pod_line, secret_texts, unwell
+from botfleet_tools.platform.diagnosis import broken, explained, masked, pod_line, secret_texts, unwell
 from botfleet_tools.progress import Progress
 from botfleet_tools.run import CommandFailedError
 
@@ -122,6 +122,30 @@ def test_a_secret_inside_a_longer_value_is_one_too() -> None:
     assert found.isdisjoint({"bots", "token", "bot", "postgres", "5432", "botfleet"})
 
 
+@pytest.mark.parametrize(
+    ("held", "shown", "left"),
+    [
+        ("horse", "login with horse", "login with •••"),
+        ("pin\nfour", "four of pin", "••• of pin"),  # fewer than four characters are not masked
+        (f"{PASSWORD}\n", f"not {PASSWORD}!", "not •••!"),
+        ("postgresql://bot:correct-horse@h/d", "password correct-horse of h", "password ••• of h"),
+        ("redis://:correct%2Fhorse@h", "correct%2Fhorse or correct/horse", "••• or •••"),
+        (json.dumps({"users": [{"secret": "correct-horse"}]}), "users: secret correct-horse", "users: secret •••"),
+        ("a: 1\n---\n- secret: 'correct-horse'\n", "users: secret correct-horse", "users: secret •••"),
+        ("at: 2026-99-99", "at: 2026-99-99", "•••"),
+        (json.dumps({"bot": "hotel", "key": "sk-horse"}), "hotel has sk-horse", "hotel has •••"),
+        ("hotel", "hotel is a whole value", "••• is a whole value"),
+        ("correct-horse", f"token: {base64.b64encode(b'correct-horse').decode()}", "token: •••=="),
+        ("correct-horse\n", f"token: {base64.b64encode(b'correct-horse' + bytes([10])).decode()}", "token: •••="),
+        ("a?b>c?d>e?f~", base64.urlsafe_b64encode(b"a?b>c?d>e?f~").decode(), "•••"),
+        ("one\ntwo\nthree", f"three, {base64.b64encode(b'one' + bytes([10]) + b'two' + bytes([10]) + b'three').decode()}", "•••, •••=="),
+    ],
+)  # fmt: skip
+def test_what_a_secret_holds_is_masked_whole_and_in_parts_and_as_base64(held: str, shown: str, left: str) -> None:
+    hidden = secret_texts([secret(value=held)], ["hotel", "spa"])
+    assert masked(shown, hidden) == left
+
+
 @dataclass
 class FakeCluster:
     """Answers as kubectl does: lists by kind, logs by pod."""
@@ -148,7 +172,7 @@ def test_a_failed_wait_shows_the_failure_the_pods_the_conditions_and_the_logs_an
     bot = thing("TelegramBot", {"type": "Ready", "status": "False", "reason": "R", "message": f"not {PASSWORD}"})
     cluster = FakeCluster(
         {
-            "secrets": [secret(token=TOKEN, password=PASSWORD)],
+            "secrets": [secret(token=TOKEN, password=PASSWORD, accounts=json.dumps({"of": "hotel", "pod": "loops"}))],
             "pods": [WELL, LOOPS, RESTARTED],
             "telegrambots": [bot],
             "jobs": [],

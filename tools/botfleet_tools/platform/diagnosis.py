@@ -1,7 +1,9 @@
 """Why: when the platform does not come up, a person must see which part failed: which pods are not well, which conditions do
 not hold, and the end of the logs.
 
-It only looks. What a Secret of the cluster holds is never shown, wherever it may stand.
+It only looks. What a Secret of the cluster holds is masked, wherever it may stand: each line of a value, the password in an
+address, each string in JSON or YAML, each long word with a digit; all of it also as base64. Not masked are texts of fewer than
+four characters, other encodings, and a string within a value that is an object's name: whoever sees the pods sees that.
 """
 
 import base64
@@ -10,6 +12,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import unquote
+
+import yaml
 
 from botfleet_tools.cluster import Cluster
 from botfleet_tools.errors import ToolError
@@ -21,9 +26,11 @@ KINDS = ("jobs", "deployments", "statefulsets", "telegrambots")
 # Conditions that tell of trouble when they hold; all others of ours and of Kubernetes tell of it when they do not.
 TROUBLE = frozenset({"Failed", "ReplicaFailure"})
 PASSING = frozenset({"Complete", "FailureTarget", "SuccessCriteriaMet", "Suspended"})
-SHORTEST_SECRET = 6
+SHORTEST_SECRET = 4
 SHORTEST_WORD = 12
 HIDDEN = "•••"
+BASE64 = (base64.b64encode, base64.urlsafe_b64encode)
+PASSWORD_IN_ADDRESS = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")
 
 Object = dict[str, Any]
 
@@ -44,9 +51,10 @@ def explained(cluster: Cluster) -> Iterator[None]:
 def report(cluster: Cluster, failure: str) -> str:
     """The failure, all pods, the conditions that do not hold, and the end of the logs of the pods that are not well."""
     try:
-        hidden = secret_texts(_items(cluster, "secrets"))
-        pods = _items(cluster, "pods")
+        secrets, pods = _items(cluster, "secrets"), _items(cluster, "pods")
         objects = [item for kind in KINDS for item in _items(cluster, kind, may_be_unknown=True)]
+        names = {item["metadata"][key] for item in (*secrets, *pods, *objects) for key in ("namespace", "name")}
+        hidden = secret_texts(secrets, names)
         lines = [failure, "pods:", *(f"  {pod_line(pod)}" for pod in pods)]
         if found := [line for item in (*objects, *pods) for line in broken(item)]:
             lines += ["not as it should be:", *(f"  {line}" for line in found)]
@@ -104,18 +112,39 @@ def broken(item: Object) -> list[str]:
     return found
 
 
-def secret_texts(secrets: Iterable[Object]) -> set[str]:
-    """Every text of these Secrets that may not be shown: each line of each value, and each long word with a digit in it."""
-    found: set[str] = set()
+def secret_texts(secrets: Iterable[Object], names: Iterable[str] = ()) -> set[str]:
+    """Every text of these Secrets that may not be shown. What is inside a value and is one of the names is left out."""
+    whole: set[str] = set()
+    inside: set[str] = set()
     for secret in secrets:
         if str(secret.get("type", "")).startswith("helm.sh/"):
             continue
         for value in secret.get("data", {}).values():
             text = base64.b64decode(value).decode(errors="replace")
-            found |= {line.strip() for line in text.splitlines() if len(line.strip()) >= SHORTEST_SECRET}
+            whole |= {value.rstrip("="), text.strip(), *(line.strip() for line in text.splitlines())}
+            inside |= {form for word in PASSWORD_IN_ADDRESS.findall(text) for form in (word, unquote(word))}
+            inside |= {leaf.strip() for leaf in _leaves(_parsed(text))}
             words = re.split(r"[\s\"',{}\[\]:@/]+", text)
-            found |= {word for word in words if len(word) >= SHORTEST_WORD and re.search(r"\d", word)}
-    return found
+            inside |= {word for word in words if len(word) >= SHORTEST_WORD and re.search(r"\d", word)}
+    found = {text for text in whole | (inside - set(names)) if len(text) >= SHORTEST_SECRET}
+    encoded = {encode(text.encode()).decode().rstrip("=") for text in found for encode in BASE64}
+    return found | encoded
+
+
+def _parsed(text: str) -> Any:
+    """What JSON or YAML says; a text that is neither says nothing."""
+    try:
+        return list(yaml.safe_load_all(text))  # JSON is YAML
+    except (yaml.YAMLError, ValueError):
+        return None
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(part)
 
 
 def masked(text: str, hidden: Iterable[str]) -> str:
