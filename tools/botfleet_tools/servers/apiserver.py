@@ -45,7 +45,7 @@ class ApiServer(Server):
 
     @staticmethod
     def unavailable(version: ApiVersion) -> str | None:
-        """Why this version cannot be had here (1.36 is downloaded, or built with a newer Go than 1.34), None when it can."""
+        """Why this version cannot be had here, None when it can. To build API server 1.36 takes a newer Go than to build 1.34."""
         return obstacle(PROGRAMS[version])
 
     @staticmethod
