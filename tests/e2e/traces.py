@@ -5,8 +5,9 @@ import re
 import shutil
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from botfleet_tools.cluster.names import Names
@@ -46,6 +47,32 @@ def traces(*names: str) -> Traces:
         routes=routes(own),
         sysctls=tuple(Path("/proc/sys", name).read_text() for name in SYSCTLS),
     )
+
+
+# What is the whole machine's: somebody else may change it at the same time, and change it back.
+OF_THE_MACHINE = ("firewall", "routes", "sysctls")
+
+
+def same(before: Traces, *names: str, seconds: float = 20.0) -> None:
+    """Fails with the lines that differ from before; what others may have changed is looked at again within a deadline."""
+    end = time.monotonic() + seconds
+    while differ := differences(before, traces(*names)):
+        ours = [line for line in differ if not line.startswith(OF_THE_MACHINE)]
+        assert not ours, "\n".join(ours)
+        assert time.monotonic() < end, "\n".join(differ)
+        time.sleep(0.2)
+
+
+def differences(before: Traces, after: Traces) -> list[str]:
+    """What was there and is not, and what is there and was not, a line each."""
+    found = []
+    for part in fields(Traces):
+        was, now = Counter(getattr(before, part.name)), Counter(getattr(after, part.name))
+        found += [f"{part.name}: gone: {line}" for line in (was - now).elements()]
+        found += [f"{part.name}: new: {line}" for line in (now - was).elements()]
+        if not found and getattr(before, part.name) != getattr(after, part.name):
+            found.append(f"{part.name}: in another order")
+    return found
 
 
 def processes(*names: str) -> dict[int, str]:
