@@ -32,12 +32,19 @@ PACKAGES = (
 UP_LOCK_SECONDS = 3600.0
 LOCK_SECONDS = 120.0
 START_SECONDS = 20.0
+# How long `up` waits for each.
 API_SECONDS = 120.0
+CONTAINERD_SECONDS = 120.0
 NODE_SECONDS = 120.0
+ACCOUNT_SECONDS = 120.0
+DNS_SECONDS = 120.0
+SERVICES_SECONDS = 120.0
 KUBECTL_SECONDS = 20.0
 POLL_SECONDS = 0.2
 # A service that ended this often since it was last steady does not come up any more.
 FAILURES = 5
+# What a service is started after; one that has not been started has no log, and is not what failed.
+AFTER = {"kube-apiserver": "etcd", "kubelet": "containerd"}
 NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc", "--mount-proc")
 
 
@@ -147,7 +154,7 @@ def _launch(state: State) -> State:
             found[:] = [pid for pid in children(launcher) if Process.of(pid) is not None]
             return bool(found)
 
-        _wait(started, START_SECONDS, "the cluster's first process", log)
+        _wait(started, START_SECONDS, lambda: ("the cluster's first process", log))
         state = state.with_changes(init=Process.of(found[0]))
         network.connect(state.names.interface, state.network, found[0])
         pipe.write(b"go\n")
@@ -185,14 +192,17 @@ def _complete(state: State, progress: Progress) -> State:
         kubectl(state, "apply", "--server-side", "--force-conflicts", "-f", objects)
         step.update("waiting for containerd")
         socket = ["test", "-S", "/run/containerd/containerd.sock"]
-        _wait_for(state, lambda: bool(images.inside(state, *socket) == ""), API_SECONDS, "containerd", step)
+        _wait_for(state, lambda: bool(images.inside(state, *socket) == ""), CONTAINERD_SECONDS, "containerd", step)
         images.load_pause(state, log / "images.log")
         step.update("waiting for the node")
         _wait_for(state, lambda: _node_ready(state), NODE_SECONDS, "kubelet", step)
         step.update("waiting for the default service account")
-        _wait_for(state, lambda: _has_account(state), NODE_SECONDS, "kube-controller-manager", step)
+        _wait_for(state, lambda: _has_account(state), ACCOUNT_SECONDS, "kube-controller-manager", step)
+        step.update("waiting for the names of the cluster")
+        names = f"tcp:{state.network.node_ip}:53"
+        _wait_for(state, lambda: init.accepts(names), DNS_SECONDS, "coredns", step)
         step.update("waiting for all services")
-        _wait_for(state, lambda: not _stopped(state), NODE_SECONDS, "init", step)
+        _wait_for(state, lambda: not _stopped(state), SERVICES_SECONDS, "init", step)
     return state.with_changes(complete=True)
 
 
@@ -218,7 +228,7 @@ def _ready(state: State) -> bool:
 
 
 def _wait_for(state: State, ready: Callable[[], bool], deadline_seconds: float, part: str, step: Step) -> None:
-    """Wait for a part of the cluster.
+    """Wait for a part of the cluster; "init" stands for all services.
 
     Raises ClusterError naming the part that failed, with the end of its log: at once when a service does not stay up.
     """
@@ -240,12 +250,21 @@ def _wait_for(state: State, ready: Callable[[], bool], deadline_seconds: float, 
         except CommandFailedError:
             return False
 
-    _wait(attempt, deadline_seconds, part, logs / f"{part}.log")
+    def blamed() -> tuple[str, Path]:
+        facts, name = service_facts(state), part
+        if name == "init":
+            name = next(iter(_stopped(state)), name)
+        while name in AFTER and not facts.get(name, {}).get("starts"):
+            name = AFTER[name]
+        return name, logs / f"{name}.log"
+
+    _wait(attempt, deadline_seconds, blamed)
 
 
-def _wait(ready: Callable[[], bool], deadline_seconds: float, part: str, log: Path) -> None:
+def _wait(ready: Callable[[], bool], deadline_seconds: float, blamed: Callable[[], tuple[str, Path]]) -> None:
     end = time.monotonic() + deadline_seconds
     while not ready():
         if time.monotonic() > end:
+            part, log = blamed()
             raise ClusterError(f"{part} was not ready within {deadline_seconds:.0f} s; the end of {log}:\n{tail(log)}")
         time.sleep(POLL_SECONDS)
