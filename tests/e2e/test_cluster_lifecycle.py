@@ -16,13 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from botfleet_tools import binaries
 from botfleet_tools.binaries import Program, resolve
-from botfleet_tools.cluster import Cluster, layout, process
+from botfleet_tools.cluster import Cluster, layout, pauseimage, process
 from botfleet_tools.cluster import cluster as clusters
 from botfleet_tools.cluster.names import ClusterError
 from botfleet_tools.cluster.state import load, run_dir
 from botfleet_tools.pids import Process
 from botfleet_tools.progress import Progress
+from botfleet_tools.run import capture
 from tests.e2e.traces import Traces, in_namespace, init_of, namespace_of, processes, read, traces, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -31,6 +33,7 @@ ONE, OTHER = "bf-test-one", "bf-test-other"
 ROOT = Path(__file__).parents[2]
 UP_SECONDS = 300.0
 QUICK_SECONDS = 10.0
+LOADED = "localhost/bf-test/loaded:1"
 POD = """
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -44,7 +47,7 @@ spec:
   containers:
   - name: pause
     image: %s
-    imagePullPolicy: IfNotPresent
+    imagePullPolicy: Never
     securityContext: {runAsNonRoot: true, runAsUser: 65535}
     volumeMounts: [{name: data, mountPath: /data}]
   volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
@@ -59,8 +62,8 @@ def start_up(name: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command("up", "--name", name), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def run_pod(cluster: Cluster) -> None:
-    cluster.kubectl("apply", "--filename=-", stdin=POD % layout.PAUSE_IMAGE)
+def run_pod(cluster: Cluster, image: str = layout.PAUSE_IMAGE) -> None:
+    cluster.kubectl("apply", "--filename=-", stdin=POD % image)
     cluster.kubectl("wait", "--for=condition=Ready", "pod/pod", "--timeout=50s")
 
 
@@ -132,7 +135,9 @@ def test_two_clusters_started_at_once_run_side_by_side_and_the_end_of_one_leaves
     assert traces(ONE, OTHER) == nothing_before
 
 
-def test_a_second_up_is_quick_and_changes_nothing(nothing_before: Traces) -> None:
+def test_a_second_up_is_quick_and_changes_nothing_and_the_other_commands_tell_of_the_running_cluster(
+    nothing_before: Traces,
+) -> None:
     cluster = Cluster.ensure(ONE, "process", audit=True)
     init = init_of(ONE)
 
@@ -142,6 +147,23 @@ def test_a_second_up_is_quick_and_changes_nothing(nothing_before: Traces) -> Non
     assert time.monotonic() - started < QUICK_SECONDS
     assert init_of(ONE) == init
     assert cluster.audit_log is not None
+    told = {
+        verb: subprocess.run(
+            command(verb, "--name", ONE), capture_output=True, text=True, timeout=60, check=True
+        ).stdout
+        for verb in ("status", "kubeconfig", "path")
+    }
+    first, *parts = told["status"].splitlines()
+    assert first == f"{ONE}: running, provider process, node {cluster.node_ip}, files {run_dir(ONE)}"
+    state = load(ONE)
+    assert state is not None
+    for part in process.service_facts(state):
+        assert f"  {part}: running, started 1 times" in parts
+    assert re.search(rf"^{state.names.node} +Ready ", told["status"], re.MULTILINE)
+    assert told["kubeconfig"] == f"{cluster.kubeconfig}\n"
+    assert told["path"] == f"{run_dir(ONE)}\n"
+    listed = [resolve(Program.KUBECTL), "--kubeconfig", told["kubeconfig"].strip(), "get", "nodes", "--output=name"]
+    assert capture(listed, deadline_seconds=20) == f"node/{state.names.node}\n"
     cluster.kubectl("create", "configmap", "seen-in-audit")
     until(lambda: '"seen-in-audit"' in str(cluster.audit_log.read_text() if cluster.audit_log else ""))
 
@@ -187,9 +209,14 @@ def test_a_part_that_runs_and_does_not_get_ready_is_named_after_its_deadline_wit
     assert traces(ONE, OTHER) == nothing_before
 
 
-def test_nothing_is_left_after_down(nothing_before: Traces) -> None:
+def test_nothing_is_left_after_down(nothing_before: Traces, tmp_path: Path) -> None:
     cluster = Cluster.ensure(ONE, "process")
-    run_pod(cluster)
+    archive = tmp_path / "image.tar"
+    archive.write_bytes(pauseimage.archive(binaries.pause(), LOADED))
+    for said in (f"… Loading {LOADED}\n", f"✔ {LOADED}: loaded already\n"):
+        loading = command("load-image", str(archive), "--name", ONE)
+        assert said in subprocess.run(loading, capture_output=True, text=True, timeout=60, check=True).stderr
+    run_pod(cluster, LOADED)
     namespace = namespace_of(ONE)
     assert len(in_namespace(namespace)) > 8  # the services, and what runs the pod
     assert traces(ONE, OTHER) != nothing_before
