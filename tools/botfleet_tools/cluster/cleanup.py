@@ -40,14 +40,14 @@ def _collect(pid: int) -> None:
 
 
 def sweep(progress: Progress) -> None:
-    """Remove what clusters that crashed left behind. One that another command works on is left to it."""
+    """Remove what clusters, or commands that made one, left when they crashed. One that a command works on is left to it."""
     for state in every():
-        if state.alive():
+        if not state.abandoned():
             continue
         try:
             with exclusive(state.names.lock, deadline_seconds=0):
                 current = load(state.name)
-                if current is not None and not current.alive():
+                if current is not None and current.abandoned():
                     progress.say(f"Cluster {state.name} has crashed: removing what it left")
                     remove(current)
         except LockTimeoutError:

@@ -64,7 +64,7 @@ def up(name: str, progress: Progress, *, audit: bool = False) -> State:
     check()
     with exclusive(names.lock, deadline_seconds=UP_LOCK_SECONDS):
         state = load(name)
-        if state is not None and not state.alive():
+        if state is not None and state.abandoned():
             progress.say(f"Cluster {name} has crashed: removing what it left")
             cleanup.remove(state)
             state = None
@@ -73,7 +73,11 @@ def up(name: str, progress: Progress, *, audit: bool = False) -> State:
         elif audit and not state.audit:
             raise ClusterError(f"cluster {name} runs without an audit log; run: botfleet-cluster down --name {name}")
         if not (state.complete and _ready(state)):
-            state = _complete(state, progress)
+            try:
+                state = _complete(state, progress)
+            except Exception:
+                state.with_changes(failed=True)
+                raise
         return state
 
 
@@ -203,7 +207,7 @@ def _complete(state: State, progress: Progress) -> State:
         _wait_for(state, lambda: init.accepts(names), DNS_SECONDS, "coredns", step)
         step.update("waiting for all services")
         _wait_for(state, lambda: not _stopped(state), SERVICES_SECONDS, "init", step)
-    return state.with_changes(complete=True)
+    return state.with_changes(complete=True, failed=False)
 
 
 def _stopped(state: State) -> list[str]:

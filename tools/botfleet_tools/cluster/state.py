@@ -29,6 +29,8 @@ class State:
     init: Process | None = None
     # Set once the cluster was ready for the first time.
     complete: bool = False
+    # Set when `up` said that a part failed: what there is of it is kept for a look.
+    failed: bool = False
     images: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -44,6 +46,10 @@ class State:
     def alive(self) -> bool:
         """Whether its first process runs; all others end with it."""
         return self.init is not None and self.init.alive()
+
+    def abandoned(self) -> bool:
+        """Whether it crashed, or whoever made it did: true also while it is made, by somebody who then holds its lock."""
+        return not self.alive() or not (self.complete or self.failed)
 
     def save(self) -> None:
         """Write it down, all or nothing."""
