@@ -1,6 +1,8 @@
 """`make try`: one bot in the terminal, without a cluster and without root."""
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,6 +43,39 @@ def as_anybody() -> list[str]:
     return command
 
 
+def look_at_the_runner(told: str) -> None:
+    """The process that was started is what was said: that manifest, with a store of its own and no server for its events."""
+    found = re.search(r"the bot's log is (\S+)/botrunner\.log\.\n", told)
+    assert found is not None
+    folder = Path(found[1])
+    command = {
+        process: [part.decode() for part in line.split(b"\0")]
+        for process in Path("/proc").glob("[0-9]*")
+        if f"{folder}/data".encode() in (line := read(process / "cmdline"))
+    }
+    ((process, words),) = command.items()
+    assert words[words.index("run") : words.index("--secrets")] == ["run", "-f", str(ROOT / "examples/concierge.yaml")]
+    starting = re.search(
+        r"starting .*manifest=(\S+)", re.sub(r"\x1b\[\d*m", "", (folder / "botrunner.log").read_text())
+    )
+    assert starting is not None
+    assert starting[1] == str(ROOT / "examples/concierge.yaml")
+    opened = {str(file.readlink()) for file in (process / "fd").iterdir()}
+    assert str(folder / "data/botfleet.sqlite3") in opened
+    # Without these two, docs/settings.md says, data are in SQLite and events stay in the process.
+    environment = read(process / "environ").split(b"\0")
+    assert b"BOTFLEET_BOT_DEFAULTS" in {entry.partition(b"=")[0] for entry in environment}
+    assert [entry for entry in environment if entry.startswith((b"BOTFLEET_DATABASE_URL", b"BOTFLEET_REDIS_URL"))] == []
+
+
+def read(file: Path) -> bytes:
+    """Empty when the process is gone."""
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def test_a_bot_answers_within_a_minute_in_the_terminal_of_somebody_who_is_not_root_and_respects_a_stop(
     home: str,
 ) -> None:
@@ -52,6 +87,9 @@ def test_a_bot_answers_within_a_minute_in_the_terminal_of_somebody_who_is_not_ro
         "XDG_CACHE_HOME": home,
         # The one that made .venv, which is there already; python3 may be another one for somebody else.
         "PYTHON": str(Path(sys.executable).resolve()),
+        # What somebody may have set for a bot that runs elsewhere. Nothing answers there.
+        "BOTFLEET_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
+        "BOTFLEET_REDIS_URL": "redis://nobody@127.0.0.1:1/0",
     }
     began = time.monotonic()
     with subprocess.Popen(
@@ -66,13 +104,18 @@ def test_a_bot_answers_within_a_minute_in_the_terminal_of_somebody_who_is_not_ro
                 if line.startswith("You write to @concierge_bot"):
                     break
             took = time.monotonic() - began
+            look_at_the_runner(told)
             done, _ = process.communicate("Rooms 3 and 4?\n/stop\n/start\nRoom 5?\n\n", timeout=100)
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=20)  # the end of its input ends the chat, and with it the bot
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             raise
     assert process.returncode == 0, told + done
     assert took < UP_SECONDS
-    assert "runs alone, on SQLite" in told
+    assert told.startswith("$ botrunner run -f examples/concierge.yaml --secrets … --data …\n")
+    assert "The bot of examples/concierge.yaml runs alone, on SQLite" in told
     assert "I will not write to you any more" in done
     assert "Noted: 5." in done
     assert "Noted: 3, 4." not in done

@@ -88,7 +88,10 @@ async def _bot(folder: Path, defaults: dict[str, object], console: Console) -> A
         str(folder / "data"),
     ]
     console.print(f"$ botrunner run -f {EXAMPLE.relative_to(ROOT)} --secrets … --data …")
-    environment = {**os.environ, "BOTFLEET_BOT_DEFAULTS": yaml.safe_dump(defaults)}
+    # Whatever the user's shell says of servers: the store and the bus of a bot alone are in its process.
+    shared = ("BOTFLEET_DATABASE_URL", "BOTFLEET_REDIS_URL")
+    environment = {name: value for name, value in os.environ.items() if name not in shared}
+    environment["BOTFLEET_BOT_DEFAULTS"] = yaml.safe_dump(defaults)
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *command, stdout=output, stderr=output, env=environment, start_new_session=True
