@@ -105,13 +105,14 @@ T = TypeVar("T")
 
 def wait_for(found: Callable[[], T | None], seconds: float, told: Callable[[], str]) -> T:
     """The first result that is not None, which must be there in time; asks five times a second."""
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while True:
         result = found()
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:.0f} s: {told()}")
+        after = time.monotonic() - started
         if result is not None:
+            assert after <= seconds, f"it came only after {after:.1f} s, wanted within {seconds:.0f} s: {result}"
             return result
+        assert after <= seconds, f"not within {seconds:.0f} s: {told()}"
         time.sleep(0.2)
 
 

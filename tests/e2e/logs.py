@@ -4,6 +4,7 @@ A log goes with its pod, so it is followed while it is written: a watch of all p
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -44,6 +45,7 @@ class LogKeeper:
         self._watch = kubernetes.watch.Watch()
         self._folder = folder
         self._kept: dict[str, Kept] = {}
+        self._restarts: dict[tuple[str, str, str], int] = {}
         self._problems: list[str] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -53,6 +55,7 @@ class LogKeeper:
         self._watcher.start()
 
     def stop(self) -> None:
+        """Follows no more; what was not read until now is not kept."""
         self._closing.set()
         self._watch.stop()
 
@@ -68,7 +71,14 @@ class LogKeeper:
     def problems(self) -> list[str]:
         """What could not be kept, and why: a search of what is left would show nothing."""
         with self._lock:
-            return [*self._problems, *(f"{log}: {log.problem}" for log in self._kept.values() if log.problem)]
+            lives = Counter((log.pod_uid, log.container) for log in self._kept.values())
+            missed = [
+                f"{pod} {container} was started {restarts + 1} times, and {lives[uid, container]} logs were kept"
+                for (uid, pod, container), restarts in self._restarts.items()
+                if lives[uid, container] != restarts + 1
+            ]
+            unread = [f"{log}: {log.problem}" for log in self._kept.values() if log.problem]
+            return [*self._problems, *missed, *unread]
 
     def current(self, log: Kept) -> str:
         """The log as the API server gives it now."""
@@ -84,6 +94,7 @@ class LogKeeper:
                         self._take_in(event["raw_object"])
             except Exception as error:  # noqa: BLE001 -- told by `problems`
                 if getattr(error, "status", None) == HTTPStatus.GONE:
+                    self._closing.wait(1)
                     continue
                 if not self._closing.is_set():
                     with self._lock:
@@ -93,6 +104,11 @@ class LogKeeper:
     def _take_in(self, pod: dict[str, Any]) -> None:
         metadata = pod["metadata"]
         with self._lock:
+            if self._closing.is_set():
+                return
+            for container, restarts in lives_before(pod):
+                key = (metadata["uid"], f"{metadata['namespace']}/{metadata['name']}", container)
+                self._restarts[key] = max(restarts, self._restarts.get(key, 0))
             for container, identity, previous in containers(pod):
                 if identity in self._kept:
                     continue
@@ -119,15 +135,25 @@ class LogKeeper:
         )
 
 
+def lives_before(pod: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """How often each container that has started was started again."""
+    for name, one in statuses(pod):
+        if one.get("containerID"):
+            yield name, one["restartCount"]
+
+
+def statuses(pod: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for one in pod.get("status", {}).get(kind) or []:
+            yield one["name"], one
+
+
 def containers(pod: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
     """The containers of a pod that have a log: name, the container's id, and whether another one runs in its place by now."""
-    status = pod.get("status", {})
-    for kind in ("initContainerStatuses", "containerStatuses"):
-        for one in status.get(kind) or []:
-            now = one.get("containerID")
-            state = one.get("state", {})
-            if now and ("running" in state or "terminated" in state):
-                yield one["name"], now, False
-            before = one.get("lastState", {}).get("terminated", {}).get("containerID")
-            if before and before != now:
-                yield one["name"], before, True
+    for name, one in statuses(pod):
+        now = one.get("containerID")
+        if now:
+            yield name, now, False
+        before = one.get("lastState", {}).get("terminated", {}).get("containerID")
+        if before and before != now:
+            yield name, before, True

@@ -62,7 +62,9 @@ async def test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_sa
             20,
             lambda: "the database role is left",
         )
-        assert user not in redis_users(fleet)
+        await asyncio.to_thread(
+            wait_for, lambda: user not in redis_users(fleet) or None, 20, lambda: "the Redis user is left"
+        )
         kept = query(fleet, "select text from botfleet.messages where bot_id = %s", bot_id)
         assert any("9101" in str(text) for (text,) in kept), "deletionPolicy Retain keeps the data"
 

@@ -15,6 +15,7 @@ from botfleet.store.privileges import RUNNER, Grant
 from botfleet.store.tables import metadata
 from botfleet_tools.platform.forward import forwarded
 from tests.e2e.conftest import Fleet
+from tests.e2e.searching import search, secrets_of
 from tests.e2e.servers import query
 
 OWNED = sorted(set(metadata.tables) - {"installation", "bots"})
@@ -115,10 +116,11 @@ def own_id(connection: psycopg.Connection[tuple[object, ...]]) -> object:
     return found[0][0]
 
 
-def test_no_credential_of_a_pod_is_in_its_environment(stolen: Stolen) -> None:
-    for name, value in stolen.files.items():
-        if name.endswith(("password", "key")):
-            assert not any(value in variable for variable in stolen.environment.values())
+def test_no_credential_of_a_pod_is_in_its_environment(fleet: Fleet, stolen: Stolen) -> None:
+    own = {name: value for name, value in stolen.files.items() if name.endswith(("password", "key"))}
+    assert own, "the bot's own credentials are files"
+    secrets = secrets_of(fleet.kubectl, fleet.simulation) | own
+    assert search({"environment": json.dumps(stolen.environment)}, secrets) == []
 
 
 def test_a_pod_holds_no_kubernetes_credential(stolen: Stolen) -> None:
@@ -262,4 +264,7 @@ def test_redis_refuses_what_a_bot_does_not_need(fleet: Fleet, stolen: Stolen, co
 
 def test_a_bot_writes_to_its_own_stream(stolen: Stolen) -> None:
     with stolen.redis() as client:
+        before = client.xlen(stolen.prefix + "probe")
+        client.execute_command("XADD", stolen.prefix + "probe", "MAXLEN", "10", "*", "a", "b")
+        assert client.xlen(stolen.prefix + "probe") == before + 1
         assert client.xlen(stolen.prefix + "events") > 0

@@ -20,7 +20,7 @@ from botfleet.store.health_feed import HealthFeed
 from botfleet.store.lease import Lease, LeaseRepository
 from botfleet.store.messages import MessagePath
 from botfleet.store.rows import Intake, NewerPending, Stored, UpdateState
-from botfleet.store.schema import stored_revision, wait_for_schema
+from botfleet.store.schema import wait_for_schema
 from tests.contracts.store.samples import (
     ACCOUNT,
     PERSON,
@@ -258,12 +258,6 @@ async def test_health_that_nobody_understands_does_not_stop_the_operator(
         await connection.execute(nonsense)
     rows = {row.bot_id: row for row in await HealthFeed(operator).all()}
     assert rows[bot.id].health is None
-
-
-async def test_a_program_waits_for_its_schema_with_its_own_role(store: Store, operator: Store) -> None:
-    for waiting in (store, operator):
-        await wait_for_schema(waiting, 5)
-        assert await stored_revision(waiting) == ("0001", "0001")
 
 
 async def test_waiting_for_a_schema_ends_with_what_is_missing(installation: Installation) -> None:

@@ -234,12 +234,6 @@ async def test_the_same_values_make_the_same_bot() -> None:
     assert await outcome(BOT) == await outcome(deepcopy(BOT))
 
 
-def test_each_field_of_the_status_is_spelled_by_the_operator_which_alone_writes_it() -> None:
-    code = "".join(path.read_text() for path in (ROOT / "operator/botfleet_operator").rglob("*.py"))
-    for path in STATUS:
-        assert re.search(rf'"{path.rpartition(".")[2]}"', code), path
-
-
 def test_the_columns_show_fields_that_there_are() -> None:
     there = {f".{path}" for path in leaves(schema())} | {".metadata.creationTimestamp"}
     for column in PRINTER_COLUMNS:

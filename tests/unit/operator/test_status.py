@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from botfleet.conditions import REASONS, ConditionType, Phase, Reason
+from botfleet.crd import crd
 from botfleet_operator import status
 from botfleet_operator.decide import decide
 from botfleet_operator.model import DeploymentState
@@ -202,3 +203,15 @@ def test_undecided_says_nothing_and_keeps_the_phase() -> None:
     plan = decide(waiting)
     assert isinstance(plan, Plan)
     assert (plan.verdicts, plan.phase) == ((), Phase.RUNNING)
+
+
+def test_what_is_written_has_every_field_of_the_crds_status_and_no_other() -> None:
+    record = bot()
+    beat = heartbeat(record, username="concierge_bot", last_reply_at=NOW)
+    full = written(settled(heartbeat=beat, pods=(fresh_pod(),)))
+    versions = crd()["spec"]["versions"]
+    declared = versions[0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+    assert set(full) == set(declared)
+    assert set(full["account"]) == set(declared["account"]["properties"])
+    for condition in full["conditions"]:
+        assert set(condition) == set(declared["conditions"]["items"]["properties"])
