@@ -34,27 +34,14 @@ from botfleet_tools.servers import Postgres
 from tests.e2e.conftest import node_can_be_made, wait_for
 from tests.e2e.logs import LogKeeper
 from tests.e2e.searching import finds_all, search, secrets_of, words_of
+from tests.pages import block, checkout
 
 pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"^```(\w+)(?: [a-z]+)?\n(.*?)^```$", re.M | re.S)
 POSTGRES_HOST = "postgres.servers.svc.cluster.local"
 REDIS_HOST = "redis.servers.svc.cluster.local"
 ROLES = ("owner", "operator", "redis")  # each has a file NAME-password
-
-
-def blocks(page: str, section: str, language: str) -> list[str]:
-    """The code blocks of a page's section, in their order."""
-    text = (ROOT / page).read_text()
-    part = text.split(f"\n## {section}\n")[1].split("\n## ")[0]
-    return [body for found, body in BLOCK.findall(part) if found == language]
-
-
-def one(page: str, section: str, language: str, having: str) -> str:
-    found = [block for block in blocks(page, section, language) if having in block]
-    assert len(found) == 1, f"{page}, {section}: {len(found)} blocks of {language} hold {having!r}"
-    return found[0]
 
 
 @dataclass
@@ -86,12 +73,7 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owner]:
     logs.start()
     try:
         folder = tmp_path_factory.mktemp("checkout")
-        # What git knows and the environment: what a developer made beside it by the same pages is not touched.
-        known = subprocess.run(
-            ["git", "ls-tree", "--name-only", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        for name in (*known.stdout.split(), ".venv"):
-            (folder / name).symlink_to(ROOT / name)
+        checkout(folder)
         programs = folder / "programs"
         programs.mkdir()
         for program in (Program.KUBECTL, Program.HELM):
@@ -182,7 +164,7 @@ def prepared(owner: Owner, servers: Servers) -> Servers:
     (owner.folder / "ca.crt").write_bytes(servers.authority)
     with forwarded(owner.cluster, "servers", "deployment/postgres", 5432) as ports:
         owner.types(
-            one("docs/install.md", "Your own PostgreSQL", "console", "createdb"),
+            block("docs/install.md", "Your own PostgreSQL", "console", "createdb"),
             PGHOST="127.0.0.1",
             PGPORT=str(ports[5432]),
             PGUSER="postgres",
@@ -191,7 +173,7 @@ def prepared(owner: Owner, servers: Servers) -> Servers:
             PGSSLMODE="disable",
         )
     password = secrets.token_hex(16)
-    rule = one("docs/install.md", "Your own Redis", "text", "SETUSER").replace("PASSWORD", password)
+    rule = block("docs/install.md", "Your own Redis", "text", "SETUSER").replace("PASSWORD", password)
     with (
         forwarded(owner.cluster, "servers", "deployment/redis", 6379) as ports,
         redis.Redis(host="127.0.0.1", port=ports[6379], protocol=2) as client,
@@ -199,7 +181,7 @@ def prepared(owner: Owner, servers: Servers) -> Servers:
         client.execute_command(*rule.split())
         client.execute_command("ACL", "SETUSER", "default", "off")
     (owner.folder / "redis-password").write_text(password)
-    owner.types(one("docs/install.md", "Your own Redis", "console", "create secret"))
+    owner.types(block("docs/install.md", "Your own Redis", "console", "create secret"))
     return servers
 
 
@@ -212,9 +194,9 @@ def simulation(owner: Owner, servers: Servers) -> Simulation:
 def installed(owner: Owner, prepared: Servers, simulation: Simulation) -> None:
     """The section of README.md about an own cluster, up to the platform."""
     section = "A real bot in your cluster"
-    build = one("README.md", section, "console", "botfleet-images build")
+    build = block("README.md", section, "console", "botfleet-images build")
     owner.types(build.replace("make venv\n", ""))  # it is what runs this
-    values = one("README.md", section, "yaml", "registry.example.org")
+    values = block("README.md", section, "yaml", "registry.example.org")
     parsed = yaml.safe_load(values)
     images = build_images("runner", "operator", progress=Progress())
     for name, archive in (("runner", "bots"), ("operator", "operator")):
@@ -222,14 +204,14 @@ def installed(owner: Owner, prepared: Servers, simulation: Simulation) -> None:
         owner.cluster.load_image(*(owner.folder / "images-built").glob(f"{name}*"))
         owner.cluster.tag_image(images[name].reference, f"{named['repository']}:{named['tag']}")
     parsed["bots"]["defaults"] = simulated.BOT_DEFAULTS
-    own = yaml.safe_load(one("docs/install.md", "Your own PostgreSQL", "yaml", "external"))
+    own = yaml.safe_load(block("docs/install.md", "Your own PostgreSQL", "yaml", "external"))
     own["postgres"]["external"]["host"] = POSTGRES_HOST
     parsed |= own
-    own = yaml.safe_load(one("docs/install.md", "Your own Redis", "yaml", "external"))
+    own = yaml.safe_load(block("docs/install.md", "Your own Redis", "yaml", "external"))
     own["redis"]["external"] |= {"host": REDIS_HOST, "tls": False}  # the images know no authority of this test
     parsed |= own
     (owner.folder / "my-values.yaml").write_text(yaml.safe_dump(parsed))
-    owner.types(one("README.md", section, "console", "helm install"))
+    owner.types(block("README.md", section, "console", "helm install"))
 
 
 async def answers(owner: Owner, simulation: Simulation, bot: str, number: int) -> None:
@@ -261,14 +243,14 @@ def concierge(owner: Owner, installed: None, simulation: Simulation) -> str:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(value + "\n")  # as an editor writes it
     section = "A real bot in your cluster"
-    owner.types(one("README.md", section, "console", "create secret"))
+    owner.types(block("README.md", section, "console", "create secret"))
     simulated.apply(
         owner.cluster,
         simulated.secret("hotel", simulated.SERVER_SECRET, {"public.pem": simulation.public_key}, usable=True),
     )
-    manifest = one("README.md", section, "yaml", "kind: TelegramBot")
+    manifest = block("README.md", section, "yaml", "kind: TelegramBot")
     assert yaml.safe_load(manifest) == yaml.safe_load((ROOT / "examples/concierge.yaml").read_text())
-    return owner.types(one("README.md", section, "console", "describe"))
+    return owner.types(block("README.md", section, "console", "describe"))
 
 
 async def test_the_readmes_commands_bring_a_bot_that_answers(
@@ -323,10 +305,10 @@ async def test_in_production_two_operators_with_rights_in_named_namespaces_only_
 ) -> None:
     simulated.apply(owner.cluster, *simulated.owner_secrets(simulation))
     values = yaml.safe_load((owner.folder / "my-values.yaml").read_text())
-    production = yaml.safe_load(one("docs/install.md", "In production", "yaml", "watchNamespaces"))
+    production = yaml.safe_load(block("docs/install.md", "In production", "yaml", "watchNamespaces"))
     values["operator"] |= production["operator"]
     (owner.folder / "my-values.yaml").write_text(yaml.safe_dump(values))
-    owner.types(one("docs/install.md", "Upgrade", "console", "helm upgrade"))
+    owner.types(block("docs/install.md", "Upgrade", "console", "helm upgrade"))
     owner.types("kubectl --namespace botfleet rollout status deployment/botfleet-operator --timeout=120s")
     account = "system:serviceaccount:botfleet:botfleet-operator"
     may = "kubectl auth can-i get secrets --namespace {} --as {} || true"
