@@ -31,8 +31,8 @@ def restarts(cluster: Cluster, namespace: str, bot: str) -> int:
     return sum(int(status["restartCount"]) for status in statuses)
 
 
-def kill9(cluster: Cluster, namespace: str, bot: str) -> int:
-    """SIGKILL to every process of the bot's container; how many there were.
+def processes(cluster: Cluster, namespace: str, bot: str) -> list[int]:
+    """The processes of a bot's container, as this machine numbers them.
 
     The node's processes are visible from this machine with either provider, and are known by their container's id in
     /proc/PID/cgroup.
@@ -41,12 +41,17 @@ def kill9(cluster: Cluster, namespace: str, bot: str) -> int:
     container = status["containerID"].rpartition("//")[2]
     if len(container) < 32:
         raise ToolError(f"{namespace}/{bot}: the container has no usable id yet")
+    folders = [folder for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    return [int(folder.name) for folder in folders if _belongs(folder, container)]
+
+
+def kill9(cluster: Cluster, namespace: str, bot: str) -> int:
+    """SIGKILL to every process of the bot's container; how many there were."""
     killed = 0
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and _belongs(folder, container):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(folder.name), signal.SIGKILL)
-                killed += 1
+    for process in processes(cluster, namespace, bot):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+            killed += 1
     return killed
 
 
