@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from botfleet_simulator.client import TelegramAdmin
@@ -33,6 +34,9 @@ ACCOUNTS: dict[str, Any] = {
         },
     ],
 }
+SUITE_SECONDS = 250.0
+pytestmark = pytest.mark.timeout(300)
+
 # A plugin for the suite's process: whoever starts another process there is refused.
 NO_CHILDREN = """
 import sys
@@ -51,15 +55,19 @@ async def run_suite(folder: Path, *arguments: str) -> tuple[int, dict[str, int],
     """pytest's exit code, its counts, and what it printed."""
     (folder / "no_children.py").write_text(NO_CHILDREN)
     report = folder / "report.xml"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", "-q", "-p", "no_children", f"--junit-xml={report}", *arguments),
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    output = folder / "printed.txt"
+    with output.open("wb") as printing:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no_children", f"--junit-xml={report}", *arguments),
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])},
+            stdout=printing,
+            stderr=printing,
+        )
     try:
-        printed, _ = await asyncio.wait_for(process.communicate(), 100)
+        await asyncio.wait_for(process.wait(), SUITE_SECONDS)
+    except TimeoutError:
+        pytest.fail(f"the suite did not end within {SUITE_SECONDS:.0f} s; it printed: {output.read_text()[-4000:]}")
     finally:
         if process.returncode is None:
             process.kill()
@@ -68,7 +76,7 @@ async def run_suite(folder: Path, *arguments: str) -> tuple[int, dict[str, int],
     if report.exists():
         (suite,) = ET.parse(report).getroot().iter("testsuite")  # noqa: S314 -- written by our own pytest
         counts = {name: int(suite.get(name, 0)) for name in counts}
-    return process.returncode or 0, counts, printed.decode()
+    return process.returncode or 0, counts, output.read_text()
 
 
 async def logged_in(admin: TelegramAdmin) -> set[str]:
