@@ -74,7 +74,7 @@ def _run(prepared: "Prepared") -> int:
 
 
 def main() -> None:
-    """Console script."""
+    """What the console script runs."""
     cli()
 
 

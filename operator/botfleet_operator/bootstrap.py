@@ -128,7 +128,7 @@ async def run(environment: Mapping[str, str]) -> None:
 
 
 def main() -> None:
-    """Console script `botfleet-bootstrap`."""
+    """What the console script `botfleet-bootstrap` runs."""
     logs.configure(os.environ.get("BOTFLEET_LOG_FORMAT", "json"), os.environ.get("BOTFLEET_LOG_LEVEL", "info"))
     try:
         asyncio.run(run(os.environ))

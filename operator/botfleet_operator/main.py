@@ -90,7 +90,7 @@ async def run() -> int:
 
 
 def main() -> None:
-    """Console script `botfleet-operator`."""
+    """What the console script `botfleet-operator` runs."""
     try:
         code = uvloop.run(run())
     except SettingsError as error:

@@ -177,7 +177,7 @@ def _wait(engine: sa.Engine, deadline_seconds: float) -> None:
 
 
 def main() -> None:
-    """Console script `botfleet-migrate`."""
+    """What the console script `botfleet-migrate` runs."""
     logs.configure(os.environ.get("BOTFLEET_LOG_FORMAT", "json"), os.environ.get("BOTFLEET_LOG_LEVEL", "info"))
     try:
         migrate(from_environment(os.environ))

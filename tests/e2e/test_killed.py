@@ -4,8 +4,10 @@ import asyncio
 from typing import Any
 
 from botfleet_tools.platform import simulated
-from botfleet_tools.platform.pods import kill9, restarts
+from botfleet_tools.platform.pods import kill9, pod_of, restarts
 from tests.e2e.conftest import Fleet, named_once, wait_for
+
+LOADED_SECONDS = 15  # what a runner takes to load and to end, on a busy machine
 
 
 async def restarted(fleet: Fleet, namespace: str, bot: str, count: int) -> None:
@@ -106,3 +108,21 @@ async def test_killed_between_the_first_login_and_the_storing_of_its_key_a_bot_g
         ]
         assert len(early) <= 1
     assert await fleet.telegram.call_count("auth.importBotAuthorization", username) <= 2
+
+
+async def test_a_pod_that_is_deleted_while_its_runner_still_loads_is_gone_long_before_its_grace_is_over(
+    fleet: Fleet,
+) -> None:
+    bot = fleet.simulation.bot("support")
+    pod = pod_of(fleet.cluster, bot.namespace, bot.name)
+    assert pod["spec"]["terminationGracePeriodSeconds"] > 2 * LOADED_SECONDS
+    before = restarts(fleet.cluster, bot.namespace, bot.name)
+    assert kill9(fleet.cluster, bot.namespace, bot.name)
+    await restarted(fleet, bot.namespace, bot.name, before + 1)
+    await asyncio.to_thread(
+        fleet.kubectl, "-n", bot.namespace, "delete", "pod", pod["metadata"]["name"], f"--timeout={LOADED_SECONDS}s"
+    )
+    who = await fleet.new_person(14)
+    async with fleet.person(who) as person:
+        await person.say(bot.username, "message 8101")
+        await named_once(fleet, who.id, bot.username, [8101])

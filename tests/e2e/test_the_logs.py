@@ -4,9 +4,8 @@ import asyncio
 import json
 
 from botfleet_tools.platform.pods import kill9, pod_of
-from tests.e2e.conftest import Fleet, wait_for
+from tests.e2e.conftest import Fleet, named_once, wait_for
 from tests.e2e.searching import command_lines_of_pods, finds_all, search, secrets_of, words_of
-from tests.e2e.test_killed import restarted
 
 
 async def wanted(fleet: Fleet) -> dict[str, str]:
@@ -24,10 +23,15 @@ async def wanted(fleet: Fleet) -> dict[str, str]:
 
 
 async def test_a_killed_container_and_a_pod_that_is_gone_leave_their_logs_to_be_searched(fleet: Fleet) -> None:
+    bot = fleet.simulation.bot("spa")
     pod = pod_of(fleet.cluster, "hotel", "spa")["metadata"]
-    assert kill9(fleet.cluster, "hotel", "spa")
-    await restarted(fleet, "hotel", "spa", 1)
-    await asyncio.to_thread(fleet.wait_condition, "hotel", "spa", "Ready", "True")
+    who = await fleet.new_person(71)
+    async with fleet.person(who) as person:
+        await person.say(bot.username, "message 7101")
+        await named_once(fleet, who.id, bot.username, [7101])
+        assert kill9(fleet.cluster, "hotel", "spa")
+        await person.say(bot.username, "message 7102")
+        await named_once(fleet, who.id, bot.username, [7101, 7102])
     fleet.kubectl("-n", "hotel", "rollout", "restart", "deployment/spa")
     fleet.kubectl("-n", "hotel", "rollout", "status", "deployment/spa", "--timeout=50s")
     await asyncio.to_thread(
@@ -43,6 +47,8 @@ async def test_a_killed_container_and_a_pod_that_is_gone_leave_their_logs_to_be_
     assert '"event": "stopped"' not in killed.text
     assert '"event": "starting"' in stopped.text
     assert '"event": "stopped"' in stopped.text.splitlines()[-1]
+    assert '"event": "reply_sent"' in killed.text
+    assert '"event": "reply_sent"' in stopped.text
     assert {log.path for log in (killed, stopped)} <= {log.path for log in fleet.logs.removed()}
 
 
