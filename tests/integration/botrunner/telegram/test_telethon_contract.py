@@ -59,6 +59,12 @@ class Bot:
     async def pts(self) -> int:
         return (await self.tg.admin.state(self.name)).pts
 
+    async def differences(self, count: int = 1) -> None:
+        """Until so many have been answered: what comes later comes after them."""
+        await self.tg.admin.wait_for_call(
+            "updates.getDifference", account=self.name, count=count, after=self.world.since, outcome="ok"
+        )
+
     async def hear(self, text: str) -> None:
         await self.tg.admin.send_message(self.alice, self.name, text)
 
@@ -197,6 +203,7 @@ async def test_after_its_own_reconnect_telethon_does_not_fetch_the_gap(bot: Bot)
 async def test_in_silence_telethon_notices_nothing_and_catching_up_fetches_what_was_missed(bot: Bot):
     """Why receiving is proved: the connection is up, requests are answered, and nothing comes."""
     client = await bot.client(Hooked, state=await bot.pts())
+    await bot.differences()
     await bot.tg.admin.add_fault("silence", account=bot.name)
     await bot.hear("in silence")
     calls = await bot.tg.admin.last_call()
@@ -211,6 +218,7 @@ async def test_in_silence_telethon_notices_nothing_and_catching_up_fetches_what_
 
 async def test_asking_for_the_servers_state_moves_nothing_of_ours(bot: Bot):
     client = await bot.client(Hooked, state=await bot.pts())
+    await bot.differences()
     await bot.tg.admin.add_fault("silence", account=bot.name)
     await bot.hear("in silence")
     before = client._message_box.session_state()
@@ -222,11 +230,11 @@ async def test_asking_for_the_servers_state_moves_nothing_of_ours(bot: Bot):
 
 async def test_with_a_stored_state_ahead_of_the_servers_every_update_is_dropped_and_catching_up_does_not_help(bot: Bot):
     client = await bot.client(Hooked, state=await bot.pts() + 1000)
-    await bot.tg.admin.wait_for_call("updates.getDifference", account=bot.name, outcome="ok")
+    await bot.differences()
     for number in range(3):
         await bot.hear(str(number))
     await client.catch_up()
-    await bot.tg.admin.wait_for_call("updates.getDifference", account=bot.name, count=2, outcome="ok")
+    await bot.differences(2)
     assert (await client(functions.updates.GetStateRequest())).pts == await bot.pts()  # after all that was pushed
     await asyncio.sleep(1)
     assert client.seen == []
@@ -252,6 +260,7 @@ async def test_what_was_pushed_is_told_from_the_answer_to_a_request_of_ours_and_
     moved: list[bool] = []
     await bot.tg.admin.update_settings(short_updates=False)
     client = await bot.client(Boxed, state=await bot.pts())
+    await bot.differences()
     await bot.hear("pushed")
     await until(lambda: moved == [False])
     await client._sender.send(
