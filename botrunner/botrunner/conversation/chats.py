@@ -35,6 +35,7 @@ from botrunner.conversation.workers import Workers
 from botrunner.metrics import Metrics
 from botrunner.model.provider import Answer, ChatMessage, NoAnswer
 from botrunner.telegram.format import split
+from botrunner.telegram.formatted import Formatted
 from botrunner.telegram.ids import random_id
 from botrunner.telegram.types import Me
 
@@ -188,8 +189,8 @@ class Conversations:
 
     async def _store(self, peer_id: int, turn: Sequence[InboxRow], answer: Answer, disclose: bool, final: bool) -> bool:
         """Stores an answer, however long the store is away: it is paid for. False: newer messages came, nothing was written."""
-        text = texts.disclosed(answer.text) if disclose else answer.text
-        drafts = self._drafts(turn[-1], f"reply:{turn[-1].message_id}", text, in_history=True, discloses=disclose)
+        whole = Formatted(texts.disclosed(answer.text) if disclose else answer.text)
+        drafts = self._drafts(turn[-1], f"reply:{turn[-1].message_id}", whole, in_history=True, discloses=disclose)
         failures = 0
         while True:
             # Stopping, no further model call begins: what there is stands, and what is newer waits for the next start.
@@ -226,7 +227,7 @@ class Conversations:
         else:
             await self._path.opt_in(row.peer_id)
             text, discloses = texts.STARTED, True
-        drafts = self._drafts(row, f"{COMMAND}{row.message_id}", text, in_history=False, discloses=discloses)
+        drafts = self._drafts(row, f"{COMMAND}{row.message_id}", Formatted(text), in_history=False, discloses=discloses)
         try:
             stored = await self._path.store_answer(row.peer_id, [row], drafts, replies_are_final=True)
         finally:
@@ -234,21 +235,21 @@ class Conversations:
         if isinstance(stored, Stored):
             self._note_answered([row], stored)
 
-    def _drafts(self, row: InboxRow, cause: str, text: str, *, in_history: bool, discloses: bool) -> list[Draft]:
+    def _drafts(self, row: InboxRow, cause: str, whole: Formatted, *, in_history: bool, discloses: bool) -> list[Draft]:
         return [
             Draft(
                 cause=cause,
                 part=part,
                 random_id=random_id(self._me.id, row.peer_id, cause, 0, part),
-                text=piece,
-                entities=None,
+                text=piece.text,
+                entities=piece.entities(),
                 access_hash=row.access_hash,
                 reply_to_message_id=None,
                 trace_id=row.trace_id,
                 in_history=in_history,
                 discloses=discloses,
             )
-            for part, piece in enumerate(split(text))
+            for part, piece in enumerate(split(whole))
         ]
 
     def _note_answered(self, rows: Sequence[InboxRow], stored: Stored) -> None:

@@ -1,10 +1,21 @@
-"""A long answer is split as a reader would, and nothing of it is lost."""
+"""A long answer is split as a reader would, nothing of it is lost, and its formatting goes on in the next part."""
+
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botrunner.telegram.format import LIMIT, split, utf16_length
+from botrunner.telegram import format as formatting
+from botrunner.telegram.format import LIMIT
+from botrunner.telegram.formatted import Formatted, Kind, Span, tidy, utf16_length
+
+
+def split(text: str, limit: int = LIMIT) -> list[str]:
+    """Of a text without formatting."""
+    parts = formatting.split(Formatted(text), limit)
+    assert all(part.spans == () for part in parts)
+    return [part.text for part in parts]
 
 
 def words(text: str) -> str:
@@ -63,6 +74,98 @@ def test_an_emoji_is_not_torn_from_its_parts_nor_a_letter_from_its_accent():
     assert split("aaae\u0301", 4) == ["aaa", "e\u0301"]
 
 
+def test_what_is_longer_than_a_message_and_still_one_character_is_cut_where_the_message_ends():
+    assert split("e" + "\u0301" * 5, 4) == ["e" + "\u0301" * 3, "\u0301" * 2]
+
+
 def test_a_limit_that_no_character_fits_is_refused():
     with pytest.raises(ValueError, match="UTF-16"):
         split("x", 1)
+
+
+# -- with formatting
+
+
+@st.composite
+def formatted(draw: st.DrawFn) -> Formatted:
+    text = draw(st.text(alphabet="ab.\n \t😀e\u0301", max_size=120))
+    place = st.integers(0, len(text))
+    spans = draw(st.lists(st.builds(Span, st.sampled_from(list(Kind)), place, place), max_size=8))
+    links = (replace(span, value="https://a.example") if span.kind is Kind.LINK else span for span in spans)
+    return Formatted(text, tidy(text, links))
+
+
+def marked(whole: Formatted) -> list[tuple[str, frozenset[tuple[Kind, str]]]]:
+    """Each character that is no white space, with what is said of it."""
+    return [
+        (character, frozenset((span.kind, span.value) for span in whole.spans if span.start <= at < span.end))
+        for at, character in enumerate(whole.text)
+        if not character.isspace()
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(formatted(), st.integers(2, 40))
+def test_each_character_keeps_its_formatting_whatever_the_part_it_comes_into(whole, limit):
+    parts = formatting.split(whole, limit)
+    assert [one for part in parts for one in marked(part)] == marked(whole)
+    assert all(part.text.strip() and utf16_length(part.text) <= limit for part in parts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(formatted(), st.integers(2, 40))
+def test_a_part_is_split_no_further_and_its_entities_lie_within_it(whole, limit):
+    for part in formatting.split(whole, limit):
+        assert formatting.split(part, limit) == [part]
+        for entity in part.entities() or []:
+            assert entity["offset"] >= 0
+            assert 0 < entity["length"] <= utf16_length(part.text) - entity["offset"]
+
+
+def test_bold_that_crosses_a_cut_is_bold_in_both_parts():
+    whole = Formatted("one two three", (Span(Kind.BOLD, 4, 13),))
+    assert formatting.split(whole, 8) == [
+        Formatted("one two", (Span(Kind.BOLD, 4, 7),)),
+        Formatted("three", (Span(Kind.BOLD, 0, 5),)),
+    ]
+
+
+def test_a_code_block_goes_on_in_its_language_and_keeps_the_indentation_of_the_line_at_the_cut():
+    code = "if something:\n    one(argument)\n    two(argument)"
+    parts = formatting.split(Formatted(code, (Span(Kind.PRE, 0, len(code), "python"),)), 40)
+    assert [part.text for part in parts] == ["if something:\n    one(argument)", "    two(argument)"]
+    assert [part.spans for part in parts] == [(Span(Kind.PRE, 0, len(part.text), "python"),) for part in parts]
+
+
+def test_a_code_block_of_white_space_alone_makes_no_part_without_a_word():
+    code = "a\n" + " " * 100 + "\n" + " " * 100 + "b"
+    parts = formatting.split(Formatted(code, (Span(Kind.PRE, 0, len(code)),)), 16)
+    assert [part.text for part in parts] == ["a", "b"]
+
+
+def test_offsets_and_lengths_are_counted_in_utf16_units():
+    assert Formatted("😀 a😀", (Span(Kind.BOLD, 2, 4),)).entities() == [{"type": "bold", "offset": 3, "length": 3}]
+
+
+def test_what_goes_with_an_entity_is_stored_under_its_own_name():
+    spans = (Span(Kind.LINK, 0, 1, "https://a.example"), Span(Kind.PRE, 1, 2, "python"), Span(Kind.PRE, 2, 3))
+    assert Formatted("abc", spans).entities() == [
+        {"type": "text_link", "offset": 0, "length": 1, "url": "https://a.example"},
+        {"type": "pre", "offset": 1, "length": 1, "language": "python"},
+        {"type": "pre", "offset": 2, "length": 1},
+    ]
+    assert Formatted("abc").entities() is None
+
+
+def test_no_message_has_more_entities_than_telegram_takes():
+    whole = Formatted("a " * 200, tuple(Span(Kind.BOLD, 2 * n, 2 * n + 1) for n in range(200)))
+    assert len(whole.entities() or []) == 100
+
+
+def test_styles_give_way_to_code_code_to_a_link_and_a_quote_has_no_quote_within():
+    bold, code = Span(Kind.BOLD, 0, 9), Span(Kind.CODE, 3, 6)
+    assert tidy("abcdefghi", [bold, code]) == (Span(Kind.BOLD, 0, 3), code, Span(Kind.BOLD, 6, 9))
+    link = Span(Kind.LINK, 0, 9, "https://a.example")
+    assert tidy("abc def g", [code, link]) == (link,)
+    assert tidy("abc", [Span(Kind.QUOTE, 0, 3), Span(Kind.QUOTE, 1, 2)]) == (Span(Kind.QUOTE, 0, 3),)
+    assert tidy("a  b", [Span(Kind.ITALIC, 1, 3), Span(Kind.BOLD, 0, 2)]) == (Span(Kind.BOLD, 0, 1),)
