@@ -37,6 +37,7 @@ from botrunner.model.provider import Answer, ChatMessage, NoAnswer
 from botrunner.telegram.format import split
 from botrunner.telegram.formatted import Formatted
 from botrunner.telegram.ids import random_id
+from botrunner.telegram.markdown import render
 from botrunner.telegram.types import Me
 
 log = structlog.get_logger()
@@ -189,7 +190,7 @@ class Conversations:
 
     async def _store(self, peer_id: int, turn: Sequence[InboxRow], answer: Answer, disclose: bool, final: bool) -> bool:
         """Stores an answer, however long the store is away: it is paid for. False: newer messages came, nothing was written."""
-        whole = Formatted(texts.disclosed(answer.text) if disclose else answer.text)
+        whole = render(texts.disclosed(answer.text) if disclose else answer.text)
         drafts = self._drafts(turn[-1], f"reply:{turn[-1].message_id}", whole, in_history=True, discloses=disclose)
         failures = 0
         while True:

@@ -73,6 +73,9 @@ ALREADY_SENT = frozenset({"RANDOM_ID_DUPLICATE"})
 REPLY_GONE = frozenset({"REPLY_MESSAGE_ID_INVALID", "REPLY_TO_INVALID", "REPLY_MESSAGES_TOO_MUCH"})
 """Nothing was sent, because the message that it answers is gone."""
 
+FORMATTING_REFUSED = frozenset({"ENTITY_BOUNDS_INVALID", "ENTITIES_TOO_LONG", "ENTITY_MENTION_USER_INVALID"})
+"""Nothing was sent, because of the formatting; the text alone will do."""
+
 ACCOUNT_LOST: dict[str, Reason] = {
     "AUTH_KEY_UNREGISTERED": Reason.SESSION_REVOKED,
     "AUTH_KEY_INVALID": Reason.SESSION_REVOKED,

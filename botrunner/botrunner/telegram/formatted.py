@@ -28,6 +28,8 @@ class Kind(StrEnum):
 _ORDER = {kind: index for index, kind in enumerate(Kind)}
 _STYLES = frozenset({Kind.BOLD, Kind.ITALIC, Kind.STRIKE})
 _VERBATIM = frozenset({Kind.CODE, Kind.PRE})
+# Not code and what may lie round it: the white space of code is a part of it.
+_TRIMMED = frozenset({*_STYLES, Kind.LINK})
 _VALUES = {Kind.LINK: "url", Kind.PRE: "language"}
 
 
@@ -90,7 +92,7 @@ def tidy(text: str, spans: Iterable[Span]) -> tuple[Span, ...]:
     for style in _STYLES:
         for span in _joined(span for span in given if span.kind is style):
             kept.extend(_without(span, code))
-    trimmed = (span if span.kind in _VERBATIM else _trimmed(text, span) for span in kept)
+    trimmed = (_trimmed(text, span) if span.kind in _TRIMMED else span for span in kept)
     filled = (span for span in trimmed if text[span.start : span.end].strip())
     return tuple(sorted(filled, key=lambda span: (span.start, -span.end, _ORDER[span.kind])))
 

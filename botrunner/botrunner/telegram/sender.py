@@ -23,6 +23,7 @@ from botrunner.telegram.errors import (
     ACCOUNT_LOST,
     ALREADY_SENT,
     CHAT_REFUSALS,
+    FORMATTING_REFUSED,
     KEY_IS_DEAD,
     REPLY_GONE,
     WAIT_CHAT,
@@ -32,6 +33,7 @@ from botrunner.telegram.errors import (
     wire_name,
 )
 from botrunner.telegram.types import Me
+from botrunner.telegram.wire_entities import wire_entities
 
 _log = structlog.get_logger(__name__)
 
@@ -125,7 +127,7 @@ class Sender:
             peer = await self._peer(client, row)
             if peer is None:
                 return Refused(SendReason.PEER_UNKNOWN, closes_chat=False)
-            return await self._send(client, row, peer, row.reply_to_message_id, deadline)
+            return await self._send(client, row, peer, deadline)
         except LeaseOverError:
             return Unknown()
         except (errors.RPCError, errors.AuthKeyNotFound, OSError) as error:
@@ -158,28 +160,35 @@ class Sender:
         with contextlib.suppress(errors.RPCError, errors.AuthKeyNotFound, OSError):  # best effort, see the callers
             await client.ask(request, SIDE_SECONDS)
 
-    async def _send(
-        self, client: InboxClient, row: OutboxRow, peer: Any, reply_to: int | None, deadline: float
-    ) -> Outcome:
-        request = functions.messages.SendMessageRequest(
-            peer=peer,
-            message=row.text,
-            random_id=row.random_id,
-            no_webpage=True,
-            reply_to=types.InputReplyToMessage(reply_to) if reply_to is not None else None,
-        )
-        try:
-            answer = await client.ask(request, deadline)
-        except errors.RPCError as error:
-            name = wire_name(error)
-            if name in ALREADY_SENT:
+    async def _send(self, client: InboxClient, row: OutboxRow, peer: Any, deadline: float) -> Outcome:
+        """With what a refusal names left out: the message that it answers may be gone."""
+        reply_to, entities = row.reply_to_message_id, wire_entities(row.entities)
+        while True:
+            request = functions.messages.SendMessageRequest(
+                peer=peer,
+                message=row.text,
+                random_id=row.random_id,
+                no_webpage=True,
+                reply_to=types.InputReplyToMessage(reply_to) if reply_to is not None else None,
+                entities=entities,
+            )
+            try:
+                answer = await client.ask(request, deadline)
+            except errors.RPCError as error:
+                name = wire_name(error)
+                if name in ALREADY_SENT:
+                    self._remember(row.random_id)
+                    return Sent(None)
+                if name in REPLY_GONE and reply_to is not None:
+                    reply_to = None
+                elif name in FORMATTING_REFUSED and entities is not None:
+                    _log.warning("telegram.formatting_refused", error=name, trace_id=row.trace_id)
+                    entities = None
+                else:
+                    raise
+            else:
                 self._remember(row.random_id)
-                return Sent(None)
-            if name in REPLY_GONE and reply_to is not None:
-                return await self._send(client, row, peer, None, deadline)
-            raise
-        self._remember(row.random_id)
-        return Sent(sent_message_id(answer, row.random_id))
+                return Sent(sent_message_id(answer, row.random_id))
 
     def _remember(self, random_id: int) -> None:
         self._answered[random_id] = None

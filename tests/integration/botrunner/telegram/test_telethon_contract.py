@@ -19,11 +19,14 @@ from telethon import TelegramClient, errors, events, utils
 from telethon._updates import EntityCache, GapError, MessageBox
 from telethon._updates.messagebox import ENTRY_ACCOUNT
 from telethon._updates.session import ChannelState, SessionState
+from telethon.extensions import BinaryReader
+from telethon.extensions import markdown as telethon_markdown
 from telethon.sessions import MemorySession, StringSession
 from telethon.tl import functions, types
 
 from botrunner.ownership.clock import LeaseClock, now
 from botrunner.ownership.cutoff import CutOff
+from botrunner.telegram.wire_entities import wire_entities
 from tests.integration.botrunner.telegram.harness import World
 from tests.waiting import until
 
@@ -453,3 +456,24 @@ def _shut(client: TelegramClient) -> None:
     fileno = client._sender._connection._writer.get_extra_info("socket").fileno()
     with socket.socket(fileno=os.dup(fileno)) as own:
         own.shutdown(socket.SHUT_RDWR)
+
+
+def test_telethons_own_markdown_is_not_what_models_write():
+    """Why the runner has a parser of its own (docs/design/message-path.md, "The form of an answer")."""
+    for text in ("# heading", "- a", "> b", "*italic*"):
+        assert telethon_markdown.parse(text) == (text, [])
+    text, entities = telethon_markdown.parse("2 ** 3 and 4 ** 5")
+    assert "**" not in text
+    assert len(entities) == 1
+    assert telethon_markdown.parse("[a](javascript:x)")[1] == [types.MessageEntityTextUrl(0, 1, "javascript:x")]
+
+
+def test_a_raw_request_carries_text_and_entities_as_they_are():
+    stored = [{"type": "bold", "offset": 3, "length": 2}, {"type": "pre", "offset": 6, "length": 1, "language": "py"}]
+    request = functions.messages.SendMessageRequest(
+        types.InputPeerSelf(), "😀 ** x", random_id=1, entities=wire_entities(stored)
+    )
+    with BinaryReader(bytes(request)) as reader:
+        read = reader.tgread_object()
+    assert read.message == "😀 ** x"
+    assert read.entities == [types.MessageEntityBold(3, 2), types.MessageEntityPre(6, 1, "py")]

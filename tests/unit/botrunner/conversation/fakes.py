@@ -62,7 +62,8 @@ class FakeTelegram:
     outcomes: dict[int, list[Outcome]] = field(default_factory=dict)
     delivered: dict[int, list[str]] = field(default_factory=dict)
     sends: list[tuple[int, int]] = field(default_factory=list)
-    known: dict[int, str] = field(default_factory=dict)
+    known: dict[int, tuple[str, Any]] = field(default_factory=dict)
+    formatting: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.connected = asyncio.Event()
@@ -81,9 +82,11 @@ class FakeTelegram:
         if self.outcomes.get(row.peer_id):
             return self.outcomes[row.peer_id].pop(0)
         if row.random_id in self.known:
-            assert self.known[row.random_id] == row.text, "one random_id, two texts: the second would never arrive"
+            same = (row.text, row.entities)
+            assert self.known[row.random_id] == same, "one random_id, two texts: the second would never arrive"
             return Sent(None)
-        self.known[row.random_id] = row.text
+        self.known[row.random_id] = (row.text, row.entities)
+        self.formatting.append(row.entities)
         self.delivered.setdefault(row.peer_id, []).append(row.text)
         await self._tell()
         return Sent(1000 + len(self.known))

@@ -104,7 +104,7 @@ def marked(whole: Formatted) -> list[tuple[str, frozenset[tuple[Kind, str]]]]:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(formatted(), st.integers(2, 40))
 def test_each_character_keeps_its_formatting_whatever_the_part_it_comes_into(whole, limit):
     parts = formatting.split(whole, limit)
@@ -112,7 +112,7 @@ def test_each_character_keeps_its_formatting_whatever_the_part_it_comes_into(who
     assert all(part.text.strip() and utf16_length(part.text) <= limit for part in parts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(formatted(), st.integers(2, 40))
 def test_a_part_is_split_no_further_and_its_entities_lie_within_it(whole, limit):
     for part in formatting.split(whole, limit):

@@ -162,6 +162,46 @@ async def test_an_answer_to_a_message_that_is_gone_is_sent_without_pointing_at_i
     assert {request.random_id for request in client.requests} == {123}
 
 
+async def test_the_formatting_of_a_row_is_sent_with_its_text():
+    client = Client(short())
+    stored = [
+        {"type": "blockquote", "offset": 0, "length": 5},
+        {"type": "text_link", "offset": 0, "length": 1, "url": "https://a.example"},
+        {"type": "bold", "offset": 1, "length": 1},
+        {"type": "italic", "offset": 1, "length": 1},
+        {"type": "strikethrough", "offset": 1, "length": 1},
+        {"type": "code", "offset": 2, "length": 1},
+        {"type": "pre", "offset": 3, "length": 1, "language": "python"},
+        {"type": "pre", "offset": 4, "length": 1},
+        {"type": "of a later program", "offset": 0, "length": 5},
+        {"type": "bold", "offset": None},
+        {},
+    ]
+    await attached(client).send(row(entities=stored))
+    assert client.requests[0].entities == [
+        types.MessageEntityBlockquote(0, 5),
+        types.MessageEntityTextUrl(0, 1, "https://a.example"),
+        types.MessageEntityBold(1, 1),
+        types.MessageEntityItalic(1, 1),
+        types.MessageEntityStrike(1, 1),
+        types.MessageEntityCode(2, 1),
+        types.MessageEntityPre(3, 1, "python"),
+        types.MessageEntityPre(4, 1, ""),
+    ]
+
+
+async def test_a_text_whose_formatting_is_refused_is_sent_as_it_is_under_its_own_id():
+    client = Client(says("ENTITY_BOUNDS_INVALID"), short())
+    assert await attached(client).send(row(entities=[{"type": "bold", "offset": 0, "length": 99}])) == Sent(55)
+    assert [request.entities for request in client.requests] == [[types.MessageEntityBold(0, 99)], None]
+    assert {(request.message, request.random_id) for request in client.requests} == {("hello", 123)}
+
+
+async def test_a_text_that_is_refused_without_formatting_is_not_sent_for_ever():
+    client = Client(says("ENTITY_BOUNDS_INVALID"))
+    assert await attached(client).send(row()) == Refused("Refused", closes_chat=False)
+
+
 async def test_a_row_without_a_hash_takes_the_one_that_is_known_by_now():
     client = Client(short())
     client.entities = Entities([PeerRow(5, 9)])
