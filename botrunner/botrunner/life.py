@@ -123,7 +123,7 @@ class Life:
             raise AssertionError("connected without an account")
         self._outgoing = Outgoing(path, self._telegram.sender, self._metrics, self._replied)
         self._conversations = Conversations(
-            path, self._prepared.spec, self._model, me, self._outgoing.poke, self._metrics
+            path, self._prepared.spec, self._model, me, self._outgoing.poke, self._metrics, self._telegram.sender
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._outgoing.run(), name="outgoing")

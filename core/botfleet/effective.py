@@ -18,7 +18,7 @@ T = TypeVar("T")
 BUILT_IN: dict[str, Any] = {
     "persona": {"disclosure": "FirstReply"},
     "model": {"baseUrl": "https://api.openai.com/v1", "maxOutputTokens": 400, "timeoutSeconds": 30},
-    "conversation": {"debounceSeconds": 2.0, "historyMessages": 20},
+    "conversation": {"debounceSeconds": 2.0, "historyMessages": 20, "typing": True},
     "suspend": False,
     "deletionPolicy": "Retain",
     "workload": {},
@@ -51,6 +51,7 @@ class Conversation:
 
     debounce_seconds: float
     history_messages: int
+    typing: bool
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class EffectiveSpec:
                 "conversation": {
                     "debounce_seconds": self.conversation.debounce_seconds,
                     "history_messages": self.conversation.history_messages,
+                    "typing": self.conversation.typing,
                 },
                 "suspend": self.suspend,
                 "deletion_policy": self.deletion_policy,
@@ -161,7 +163,9 @@ def _effective_of(whole: TelegramBotSpec) -> EffectiveSpec:
             _said(model.max_output_tokens),
             _said(model.timeout_seconds),
         ),
-        conversation=Conversation(_said(conversation.debounce_seconds), _said(conversation.history_messages)),
+        conversation=Conversation(
+            _said(conversation.debounce_seconds), _said(conversation.history_messages), _said(conversation.typing)
+        ),
         suspend=_said(whole.suspend),
         deletion_policy=_said(whole.deletion_policy),
         workload=_said(whole.workload),

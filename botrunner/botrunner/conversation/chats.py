@@ -27,9 +27,11 @@ from botrunner.conversation.policy import (
     Command,
     Pending,
     RunCommand,
+    Skip,
     SkipMessages,
     next_step,
 )
+from botrunner.conversation.presence import Presence, Shows
 from botrunner.conversation.prompt import assemble
 from botrunner.conversation.workers import Workers
 from botrunner.metrics import Metrics
@@ -66,11 +68,13 @@ class Conversations:
         me: Me,
         stored: Callable[[int], None],
         metrics: Metrics,
+        shows: Shows,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._path, self._spec, self._model, self._me = path, spec, model, me
         self._stored, self._metrics, self._now = stored, metrics, now
+        self._presence = Presence(shows, typing=spec.conversation.typing)
         self._slots = asyncio.Semaphore(CONCURRENT_REPLIES)
         self._stop = asyncio.Event()
         self._workers = Workers("chat", self._chat, self._pending_chats)
@@ -147,6 +151,11 @@ class Conversations:
         pending = [Pending(r.message_id, r.text, r.date) for r in rows]
         return next_step(pending, facts, self._spec.persona, self._me.username, self._now())
 
+    async def _is_wanted(self, peer_id: int) -> bool:
+        """Whether what is being written may be said: not when its question is gone, nor after a /stop."""
+        step = await self._decide(peer_id, await self._path.pending(peer_id))
+        return isinstance(step, AskModel) or (isinstance(step, SkipMessages) and step.reason is not Skip.OPTED_OUT)
+
     async def _skip(self, peer_id: int, step: SkipMessages) -> None:
         await self._path.close_inbox(peer_id, step.message_ids, InboxState.SKIPPED, step.reason.value)
         self._metrics.skipped.labels(step.reason.value).inc(len(step.message_ids))
@@ -183,7 +192,8 @@ class Conversations:
                 if self._stop.is_set():
                     return
                 history = await self._path.history(peer_id, self._spec.conversation.history_messages)
-                answer = await self._ask(assemble(self._spec.persona.prompt, history, said))
+                with self._presence.answering(turn[-1], lambda: self._is_wanted(peer_id)):
+                    answer = await self._ask(assemble(self._spec.persona.prompt, history, said))
                 given = _Given(step, said, turn, answer)
             if await self._store(peer_id, given.turn, given.answer, given.step.disclose, final):
                 return

@@ -4,7 +4,6 @@ It never decides what is sent, when, or again; and never sends without the row's
 """
 
 import asyncio
-import contextlib
 import struct
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -91,6 +90,7 @@ class Sender:
         self._me: Me | None = None
         self._answered: OrderedDict[int, None] = OrderedDict()
         self._attached = asyncio.Event()
+        self._side_not_before = 0.0
 
     def attach(self, client: InboxClient, me: Me) -> None:
         """From now on this client sends."""
@@ -137,7 +137,7 @@ class Sender:
             return Refused(SendReason.REFUSED, closes_chat=False)
 
     async def typing(self, peer_id: int, access_hash: int | None) -> None:
-        """Show that an answer is being written, for about five seconds. Best effort: nothing depends on it."""
+        """Show that an answer is being written, for about six seconds. Best effort: nothing depends on it."""
         peer = self._known_peer(self._client, peer_id, access_hash)
         if peer is not None:
             await self._side(functions.messages.SetTypingRequest(peer, types.SendMessageTypingAction()))
@@ -154,11 +154,14 @@ class Sender:
             await self._side(functions.messages.ReadHistoryRequest(peer, message_id))
 
     async def _side(self, request: Any) -> None:
-        client = self._client
-        if client is None:
+        """Never raises what Telegram or the network does, and is silent for as long as Telegram wants that."""
+        client, clock = self._client, asyncio.get_running_loop().time
+        if client is None or clock() < self._side_not_before:
             return
-        with contextlib.suppress(errors.RPCError, errors.AuthKeyNotFound, OSError):  # best effort, see the callers
+        try:
             await client.ask(request, SIDE_SECONDS)
+        except (errors.RPCError, errors.AuthKeyNotFound, OSError) as error:
+            self._side_not_before = clock() + wait_seconds(error)
 
     async def _send(self, client: InboxClient, row: OutboxRow, peer: Any, deadline: float) -> Outcome:
         """With what a refusal names left out: the message that it answers may be gone."""
@@ -256,10 +259,3 @@ def sent_message_id(answer: Any, random_id: int) -> int | None:
         if isinstance(update, types.UpdateMessageID) and update.random_id == random_id:
             return int(update.id)
     return None
-
-
-async def show_typing(sender: Sender, peer_id: int, access_hash: int | None, *, every: float = 4.0) -> None:
-    """Show typing until cancelled; Telegram forgets it after about five seconds."""
-    while True:
-        await sender.typing(peer_id, access_hash)
-        await asyncio.sleep(every)

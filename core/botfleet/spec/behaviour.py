@@ -84,3 +84,6 @@ class ConversationSpec(Wire):
     history_messages: Annotated[
         int | None, Field(ge=0, le=200, description="Earlier messages of the chat that the model sees. Default 20.")
     ] = None
+    typing: Annotated[
+        bool | None, Field(description='Show "typing…" while the model writes an answer. Default true.')
+    ] = None

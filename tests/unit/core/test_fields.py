@@ -47,6 +47,7 @@ SPEC = {
     "model.timeoutSeconds",
     "conversation.debounceSeconds",
     "conversation.historyMessages",
+    "conversation.typing",
     "suspend",
     "deletionPolicy",
     "workload.image",
@@ -139,6 +140,7 @@ SHOWN_BY = {
     "persona.disclosure": "test_who_writes_is_said_in_every_conversation_once_if_the_owner_wants_that",
     "conversation.debounceSeconds": "test_messages_that_come_quickly_get_one_answer",
     "conversation.historyMessages": "test_the_model_is_shown_as_many_earlier_messages_as_the_owner_said",
+    "conversation.typing": "test_an_owner_who_does_not_want_typing_gets_none",
     # It has one value, which is what happens.
     "deletionPolicy": "test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_same_credential_gets_back",
 }

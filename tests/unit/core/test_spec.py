@@ -107,7 +107,13 @@ def test_the_built_in_defaults_are_the_ones_that_the_fields_describe() -> None:
     described = yaml.safe_dump(structural_schema(), width=10_000)
     for part in ("persona", "model", "conversation"):
         for field, value in BUILT_IN[part].items():
-            text = f"{value:g}" if isinstance(value, float) else str(value)
+            text = (
+                f"{value:g}"
+                if isinstance(value, float)
+                else str(value).lower()
+                if isinstance(value, bool)
+                else str(value)
+            )
             words = structural_schema()["properties"]["spec"]["properties"][part]["properties"][field]["description"]
             assert text in words, f"{part}.{field} does not tell its default {text}: {words}"
     assert "Retain (default)" in described

@@ -477,3 +477,33 @@ def test_a_raw_request_carries_text_and_entities_as_they_are():
         read = reader.tgread_object()
     assert read.message == "😀 ** x"
     assert read.entities == [types.MessageEntityBold(3, 2), types.MessageEntityPre(6, 1, "py")]
+
+
+async def test_a_raw_read_receipt_moves_the_pts_as_any_update_does_and_leaves_no_gap(world: World):
+    person = await world.tg.admin.create_session(world.phone)
+    client = TelegramClient(memory_of(person), 1, "hash", request_retries=1)
+    await client.connect()
+    try:
+        await client.get_me()
+        bots_id = await client.get_input_entity(world.name)
+        heard: list[str] = []
+        client.add_event_handler(lambda event: _hear(heard, event.raw_text), events.NewMessage(incoming=True))
+        await world.tg.admin.send_message(world.alice, world.name, "hello")
+        await world.tg.admin.send_message(world.name, world.alice, "one")
+        await until(lambda: heard == ["one"])
+        before, pts = await world.calls("updates.getDifference"), (await world.tg.admin.state(world.alice)).pts
+        request = functions.messages.ReadHistoryRequest(bots_id, 0)
+        await request.resolve(client, utils)
+        await client._sender.send(request)
+        assert (await world.tg.admin.state(world.alice)).pts > pts
+        await world.tg.admin.send_message(world.name, world.alice, "two")
+        await until(lambda: heard == ["one", "two"])
+        state = client._message_box.session_state()[0]
+        assert state["pts"] == (await world.tg.admin.state(world.alice)).pts
+        assert await world.calls("updates.getDifference") == before
+    finally:
+        await client.disconnect()
+
+
+async def _hear(heard: list[str], text: str) -> None:
+    heard.append(text)

@@ -33,13 +33,17 @@ ME = Me(id=777, username="concierge_bot", bot=True)
 
 
 def spec_of(
-    *, debounce: float = 0.0, disclosure: Disclosure = Disclosure.ON_REQUEST, history: int = 20
+    *,
+    debounce: float = 0.0,
+    disclosure: Disclosure = Disclosure.ON_REQUEST,
+    history: int = 20,
+    typing: bool = True,
 ) -> EffectiveSpec:
     spec = effective(TelegramBotSpec.model_validate(MINIMAL["spec"]))
     return replace(
         spec,
         persona=replace(spec.persona, disclosure=disclosure),
-        conversation=replace(spec.conversation, debounce_seconds=debounce, history_messages=history),
+        conversation=replace(spec.conversation, debounce_seconds=debounce, history_messages=history, typing=typing),
     )
 
 
@@ -62,7 +66,9 @@ class Bot:
     def __post_init__(self) -> None:
         self.metrics = Metrics()
         self.outgoing = Outgoing(self.path, self.sender or self.telegram, self.metrics)
-        self.conversations = Conversations(self.path, self.spec, self.model, ME, self.outgoing.poke, self.metrics)
+        self.conversations = Conversations(
+            self.path, self.spec, self.model, ME, self.outgoing.poke, self.metrics, self.telegram
+        )
 
     @contextlib.asynccontextmanager
     async def live(self) -> AsyncIterator[None]:

@@ -64,6 +64,8 @@ class FakeTelegram:
     sends: list[tuple[int, int]] = field(default_factory=list)
     known: dict[int, tuple[str, Any]] = field(default_factory=dict)
     formatting: list[Any] = field(default_factory=list)
+    shown: list[tuple[Any, ...]] = field(default_factory=list)
+    shows: Callable[[], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         self.connected = asyncio.Event()
@@ -90,6 +92,18 @@ class FakeTelegram:
         self.delivered.setdefault(row.peer_id, []).append(row.text)
         await self._tell()
         return Sent(1000 + len(self.known))
+
+    async def typing(self, peer_id: int, access_hash: int | None) -> None:
+        await self._show("typing", peer_id)
+
+    async def mark_read(self, peer_id: int, access_hash: int | None, message_id: int) -> None:
+        await self._show("read", peer_id, message_id)
+
+    async def _show(self, *what: Any) -> None:
+        self.shown.append(what)
+        await self._tell()
+        if self.shows is not None:
+            await self.shows()
 
     async def _tell(self) -> None:
         async with self.changed:

@@ -23,10 +23,8 @@ from botrunner.telegram.sender import (
     Wait,
     message_of,
     sent_message_id,
-    show_typing,
 )
 from botrunner.telegram.types import Me
-from tests.waiting import until
 
 DATE = datetime(2026, 1, 2, tzinfo=UTC)
 BOT, PERSON = Me(777, "bot", bot=True), Me(777, "me", bot=False)
@@ -256,18 +254,28 @@ async def test_only_the_last_thousand_answers_are_remembered():
 
 
 async def test_typing_and_reading_are_best_effort():
-    client = Client(says("FLOOD_WAIT_30", 420), True, says("CHANNEL_PRIVATE"), TimeoutError())
+    client = Client(True, says("CHANNEL_PRIVATE"), TimeoutError(), LeaseOverError(), telethon_errors.AuthKeyNotFound())
     sender = attached(client, PERSON)
-    await sender.typing(5, 9)
     await sender.mark_read(5, 9, 17)
     await sender.mark_read(CHANNEL, 9, 17)
-    await sender.typing(CHANNEL, 9)
+    for _ in range(3):
+        await sender.typing(CHANNEL, 9)
     assert [type(request).__name__ for request in client.requests] == [
-        "SetTypingRequest",
         "ReadHistoryRequest",
         "ReadHistoryRequest",
-        "SetTypingRequest",
+        *["SetTypingRequest"] * 3,
     ]
+    assert client.failures == [], "what it means for the account is found out by a send"
+
+
+async def test_while_telegram_wants_it_there_is_no_typing_and_no_reading_but_there_are_answers():
+    client = Client(says("FLOOD_WAIT_30", 420), short())
+    sender = attached(client, PERSON)
+    await sender.typing(5, 9)
+    await sender.typing(5, 9)
+    await sender.mark_read(5, 9, 17)
+    assert await sender.send(row()) == Sent(55)
+    assert len(client.requests) == 2
 
 
 async def test_bots_cannot_mark_as_read_and_nobody_can_without_a_connection():
@@ -275,14 +283,6 @@ async def test_bots_cannot_mark_as_read_and_nobody_can_without_a_connection():
     await attached(client).mark_read(5, 9, 17)
     await Sender().typing(5, 9)
     assert client.requests == []
-
-
-async def test_typing_is_shown_again_until_it_is_cancelled():
-    client = Client(*[True] * 50)
-    showing = asyncio.create_task(show_typing(attached(client), 5, 9, every=0.01))
-    await until(lambda: len(client.requests) >= 3)
-    showing.cancel()
-    await asyncio.gather(showing, return_exceptions=True)
 
 
 async def test_somebody_whom_the_memory_has_let_go_is_found_in_the_store():
