@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
+LONGEST_ANSWER = 40_000
+"""Characters, about ten messages of Telegram. Nobody reads more in a chat: what is longer ends there, with an ellipsis."""
 
 
 class ChatMessage(TypedDict):
@@ -116,13 +118,16 @@ def answer_of(completion: "ChatCompletion") -> Answer | NoAnswer:
     if not isinstance(content, str | None):
         return NoAnswer(Failure.BAD_ANSWER)
     # Cleaned as the store cleans it, before anything is decided: what is left may be nothing.
-    text = clean(content or "").strip()
+    text = clean((content or "").strip()[: LONGEST_ANSWER + 1]).strip()
     if not text:
         return NoAnswer(Failure.EMPTY_ANSWER)
+    too_long = len(text) > LONGEST_ANSWER
+    if too_long:
+        text = text[: LONGEST_ANSWER - 1].rstrip() + "…"
     usage = getattr(completion, "usage", None)
     return Answer(
         text=text,
-        cut_off=getattr(choices[0], "finish_reason", None) == "length",
+        cut_off=too_long or getattr(choices[0], "finish_reason", None) == "length",
         input_tokens=_count(getattr(usage, "prompt_tokens", None)),
         output_tokens=_count(getattr(usage, "completion_tokens", None)),
     )

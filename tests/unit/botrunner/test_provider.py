@@ -1,14 +1,18 @@
 """Promises of one question to the model: every way in which an endpoint can fail is an outcome, and nothing is retried unseen."""
 
 import asyncio
+import gc
 import json
+import tracemalloc
 
 import httpx2 as httpx
 import pytest
 
 from botfleet.effective import Model
 from botfleet.spec import SecretKeyRef
-from botrunner.model.provider import Answer, Failure, ModelProvider, NoAnswer
+from botrunner.model.provider import LONGEST_ANSWER, Answer, Failure, ModelProvider, NoAnswer
+from botrunner.telegram.format import split
+from botrunner.telegram.formatted import Formatted
 
 KEY = "sk-planted-secret"
 
@@ -119,3 +123,35 @@ async def test_the_time_that_an_endpoint_asks_for_is_kept_unless_it_is_nonsense(
         outcome, _ = await ask(httpx.Response(429, json={}, headers={"retry-after": header}))
         assert isinstance(outcome, NoAnswer)
         assert outcome.retry_after == seconds
+
+
+async def test_ten_megabytes_of_text_are_ten_messages_that_end_with_an_ellipsis_and_nothing_else_is_kept() -> None:
+    body = json.dumps(completion("word " * (2 * 2**20))).encode()
+    response = httpx.Response(200, content=body, headers={"content-type": "application/json"})
+    await ask(httpx.Response(200, json=completion()))  # what is imported and cached by the first call is no part of it
+    tracemalloc.start()
+    try:
+        outcome, _ = await ask(response)
+        gc.collect()
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(outcome, Answer)
+    assert outcome.cut_off
+    assert len(outcome.text) == LONGEST_ANSWER
+    assert outcome.text.endswith("…")
+    assert len(split(Formatted(outcome.text))) <= 10
+    assert kept < 2 * 2**20
+    assert most < 4 * len(body)
+
+
+async def test_an_answer_as_long_as_may_be_is_whole() -> None:
+    outcome, _ = await ask(httpx.Response(200, json=completion("x" * LONGEST_ANSWER)))
+    assert outcome == Answer("x" * LONGEST_ANSWER, cut_off=False, input_tokens=5, output_tokens=2)
+
+
+async def test_lone_surrogates_and_zeros_from_a_model_become_something_that_can_be_stored() -> None:
+    body = json.dumps(completion("a\ud800b\x00c \ude00")).encode()
+    outcome, _ = await ask(httpx.Response(200, content=body, headers={"content-type": "application/json"}))
+    assert isinstance(outcome, Answer)
+    assert outcome.text == "a?bc ?"
