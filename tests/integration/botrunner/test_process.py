@@ -2,9 +2,12 @@
 
 import asyncio
 import random
+import re
 import shutil
+from typing import Any
 
 import pytest
+from telethon.tl import types
 
 from tests.integration.botrunner.conftest import ROOT, Runner, World
 
@@ -166,3 +169,91 @@ async def test_the_log_holds_no_secret_and_no_message(world: World, concierge: R
     assert "stopped" in text
     planted = [world.token, world.token.partition(":")[2], world.model_key, "planted", "Noted", "999770"]
     assert [word for word in planted if word in text] == []
+
+
+async def test_a_long_answer_in_markdown_arrives_in_order_with_its_formatting(world: World) -> None:
+    runner = world.runner(
+        ROOT / "examples/concierge.yaml", conversation={"debounceSeconds": 0}, model={"maxOutputTokens": 10_000}
+    )
+    await runner.start()
+    await runner.wait_probe("/readyz", 200)
+    code = "\n".join(f"    line({number})" for number in range(400))
+    paragraphs = "\n\n".join(f"**{number}** 😀 [more](https://a.example/{number})" for number in range(20))
+    await world.model.admin.set_answers({"rules": [{"reply": f"# Plan\n\n```python\n{code}\n```\n\n{paragraphs}"}]})
+    phone = await world.person()
+    async with world.telegram.person(phone=phone) as person:
+        await person.say(world.username, "the plan")
+        arrived = await person.wait_replies(world.username, 2, timeout=20)
+        messages = await person.client.get_messages(world.username, ids=[reply.id for reply in arrived])
+    text = "\n".join(message.message for message in messages)
+    assert [int(number) for number in re.findall(r"line\((\d+)\)", text)] == list(range(400))
+    spans = [
+        (entity, words) for message in messages for entity, words in message.get_entities_text() if entity is not None
+    ]
+    bold = [words for entity, words in spans if isinstance(entity, types.MessageEntityBold)]
+    assert bold == ["Plan", *(str(number) for number in range(20))]
+    assert [
+        (entity.language, words.split()[0]) for entity, words in spans if isinstance(entity, types.MessageEntityPre)
+    ] == [
+        ("python", "line(0)"),
+        ("python", words_of(messages[1])[0]),
+    ]
+    links = [(entity.url, words) for entity, words in spans if isinstance(entity, types.MessageEntityTextUrl)]
+    assert links == [(f"https://a.example/{number}", "more") for number in range(20)]
+
+
+def words_of(message: Any) -> list[str]:
+    return str(message.message).split()
+
+
+async def test_typing_is_seen_at_telegram_while_the_model_writes(world: World, concierge: Runner) -> None:
+    admin = world.telegram.admin
+    hold = await world.model.admin.add_fault("hold", times=1)
+    async with world.telegram.person(phone=await world.person()) as person:
+        await person.say(world.username, "message 51")
+        await world.model.admin.wait_fault(hold.id, hits=1)
+        await admin.wait_for_call("messages.setTyping", account=world.username, count=2, outcome="ok")
+        await world.model.admin.release(hold.id)
+        await person.wait_reply(world.username, timeout=20)
+    (sent,) = await admin.calls("messages.sendMessage", world.username)
+    assert all(call.seq < sent.seq for call in await admin.calls("messages.setTyping", world.username))
+    assert await admin.call_count("messages.readHistory", world.username) == 0, "bots cannot"
+
+
+@pytest.mark.parametrize("fault", ["FLOOD_WAIT_60", "hang"])
+async def test_typing_that_telegram_refuses_or_does_not_answer_costs_no_answer(
+    world: World, concierge: Runner, fault: str
+) -> None:
+    admin, phone = world.telegram.admin, await world.person()
+    if fault == "hang":
+        await admin.add_fault("hold", method="messages.setTyping", times=100, before=True)
+    else:
+        await admin.add_fault("error", method="messages.setTyping", times=100, message=fault)
+    hold = await world.model.admin.add_fault("hold", times=1)
+    async with world.telegram.person(phone=phone) as person:
+        await person.say(world.username, "message 61")
+        await world.model.admin.wait_fault(hold.id, hits=1)
+        await admin.wait_for_call("messages.setTyping", account=world.username)
+        await world.model.admin.release(hold.id)
+        await world.named_once(phone, [61])
+
+
+async def test_a_persons_account_marks_as_read_what_it_answers_and_goes_on(world: World) -> None:
+    owner = await world.person()
+    world.secret("assistant-session/session", await world.telegram.admin.create_session(owner))
+    runner = world.runner(
+        ROOT / "examples/person.yaml", conversation={"debounceSeconds": 0}, model={"baseUrl": world.model.base_url}
+    )
+    await world.telegram.admin.update_account(owner, username="aigul")
+    await runner.start()
+    await runner.wait_probe("/readyz", 200)
+    async with world.telegram.person(phone=await world.person()) as person:
+        for number in (71, 72, 73):
+            said = await person.say("aigul", f"message {number}")
+            assert str(number) in (await person.wait_reply("aigul", timeout=20)).text
+            await world.telegram.admin.wait_for_call(
+                "messages.readHistory", account=owner, count=number - 70, outcome="ok"
+            )
+        dialog = next(d for d in await person.client.get_dialogs() if d.entity.username == "aigul")
+    assert dialog.dialog.read_outbox_max_id == said.id
+    assert await runner.stop() == 0
