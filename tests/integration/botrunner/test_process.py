@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from telethon.tl import types
 
-from tests.integration.botrunner.conftest import ROOT, Runner, World
+from tests.integration.botrunner.conftest import World
+from tests.support.runner import ROOT, Runner
 
 SEED = 20261124
 pytestmark = pytest.mark.timeout(300)  # real processes on a machine with other work to do

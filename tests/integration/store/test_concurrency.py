@@ -31,7 +31,7 @@ from tests.contracts.store.samples import (
     taken_in,
     texts,
 )
-from tests.integration.store.conftest import Installation
+from tests.support.installation import Installation
 from tests.waiting import until
 
 

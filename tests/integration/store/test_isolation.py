@@ -19,7 +19,7 @@ from botfleet.store.messages import MessagePath
 from botfleet.store.rows import Intake, PeerRow, UpdateState
 from botfleet.store.tables import metadata
 from tests.contracts.store.samples import ACCOUNT, PERSON, answered, take_over, taken_in
-from tests.integration.store.conftest import DATABASE, OPERATOR, OWNER, Installation, apply_privileges
+from tests.support.installation import DATABASE, OPERATOR, OWNER, Installation, apply_privileges
 
 OWNED = sorted(set(metadata.tables) - privileges.SHARED)
 FILLED = sorted(set(OWNED) - {"bots", "bindings"})

@@ -7,7 +7,7 @@ from alembic.migration import MigrationContext
 
 from botfleet.store.engine import SCHEMA
 from botfleet.store.tables import metadata
-from tests.integration.store.conftest import DATABASE, OWNER, Installation, migrate
+from tests.support.installation import DATABASE, OWNER, Installation, migrate
 
 
 @pytest.fixture

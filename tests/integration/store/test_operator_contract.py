@@ -6,7 +6,7 @@ import pytest
 
 from botfleet.store.engine import Store
 from tests.contracts.store.operator_contract import *  # noqa: F403
-from tests.integration.store.conftest import Installation
+from tests.support.installation import Installation
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: an installation's database, a bot's process."""
