@@ -31,6 +31,7 @@ TYPED = (
     "simulator/botfleet_simulator",
     "tools/botfleet_tools",
     "migrations",
+    "bench",
 )
 
 

@@ -1,0 +1,37 @@
+"""Why: the command line: `python -m bench kill`, `reply`, `memory`. It reads options and sets the exit code; the rest is elsewhere."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from bench import running
+
+cli = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+Minutes = Annotated[float, typer.Option(help="It ends itself after this time.")]
+
+
+@cli.command()
+def kill(
+    messages: Annotated[int, typer.Option(help="How many messages are sent.")] = 10_000,
+    kills: Annotated[int, typer.Option(help="How often a runner is killed.")] = 96,
+    faults: Annotated[int, typer.Option(help="How often the simulators do wrong.")] = 96,
+    people: Annotated[int, typer.Option(help="How many write, to both bots.")] = 40,
+    rate: Annotated[float, typer.Option(help="Messages a second, to both bots together.")] = 25,
+    seed: Annotated[int | None, typer.Option(help="Of a run that is to be repeated.")] = None,
+    minutes: Minutes = 30,
+) -> None:
+    """Kills runners at random and at each step; counts lost, doubled, out of order as the receivers see it."""
+    from bench.kill.run import Options, run
+
+    options = Options(messages, kills, faults, people, rate, seed)
+    sys.exit(running.run(run(options), minutes=minutes))
+
+
+@cli.callback()
+def _root() -> None:
+    """Benchmarks."""
+
+
+if __name__ == "__main__":
+    cli()
