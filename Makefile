@@ -10,7 +10,7 @@ export BOTFLEET_TYPED = make $(if $(given),$(foreach name,$(given),$(name)='$(su
 export BOTFLEET_BEGAN := $(shell date +%s.%N)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv cluster-venv demo demo-down chat try test lint unit integration e2e generate lock clean
+.PHONY: help venv cluster-venv demo demo-down chat try test lint unit integration e2e bench-kill bench-reply bench-memory generate lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -47,6 +47,15 @@ integration: venv ## Tests with a real PostgreSQL, Redis and kube-apiserver
 
 e2e: cluster-venv ## Tests in real pods on a real node
 	@$(BIN)/python -m botfleet_tools.testing e2e
+
+bench-kill: venv ## kill -9 over 10,000 messages: what was lost, doubled, out of order (10 minutes)
+	@$(BIN)/python -m bench kill
+
+bench-reply: venv ## Answer overhead and answers a second, beside a bare Telethon echo bot (5 minutes)
+	@$(BIN)/python -m bench reply
+
+bench-memory: venv ## Memory of an idle runner and its growth, beside its libraries alone (5 minutes)
+	@$(BIN)/python -m bench memory
 
 generate: venv ## The files that are generated from the code: CRD, docs/conditions.md
 	@$(BIN)/python -m botfleet_tools.generate

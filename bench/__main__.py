@@ -28,6 +28,32 @@ def kill(
     sys.exit(running.run(run(options), minutes=minutes))
 
 
+@cli.command()
+def reply(
+    rounds: Annotated[int, typer.Option(help="Floor and runner in turn, so many times.")] = 5,
+    single: Annotated[int, typer.Option(help="Messages in one chat, a round.")] = 200,
+    loaded: Annotated[int, typer.Option(help="Messages at 84/s over 50 chats, a round.")] = 840,
+    saturated: Annotated[int, typer.Option(help="Messages as fast as they are answered, a round.")] = 1500,
+    minutes: Minutes = 15,
+) -> None:
+    """Answer overhead and answers a second, beside a bare Telethon echo bot."""
+    from bench.reply.run import Options, run
+
+    sys.exit(running.run(run(Options(rounds, single, loaded, saturated)), minutes=minutes))
+
+
+@cli.command()
+def memory(
+    messages: Annotated[int, typer.Option(help="How many messages it answers.")] = 10_000,
+    step: Annotated[int, typer.Option(help="It is weighed each time after so many.")] = 1000,
+    minutes: Minutes = 15,
+) -> None:
+    """RSS and PSS of a connected idle runner and their growth, beside a process that only imports its libraries."""
+    from bench.memory.run import Options, run
+
+    sys.exit(running.run(run(Options(messages, step)), minutes=minutes))
+
+
 @cli.callback()
 def _root() -> None:
     """Benchmarks."""

@@ -4,6 +4,7 @@ It knows nothing of what is measured.
 """
 
 import asyncio
+import io
 import os
 import signal
 import sys
@@ -16,6 +17,8 @@ TOO_LONG = 124  # as timeout(1) has it
 
 def run(benchmark: Coroutine[Any, Any, int], *, minutes: float) -> int:
     """The exit code; the benchmark's own clean-up runs in every case."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # who reads a pipe sees how far it is
     # Images have bytecode. Without, each process compiles for itself: seconds at its start, and 50 MiB that stay.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:

@@ -1,0 +1,75 @@
+"""Promises of the benchmarks, at a small scale: they run, print what they measured, and leave nothing behind. No figure is judged."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+SECONDS = 100
+pytestmark = pytest.mark.timeout(SECONDS + 20)  # a quiet machine needs a quarter of it
+
+
+def bench(*words: str) -> list[str]:
+    """The lines that a benchmark prints."""
+    command = [sys.executable, "-m", "bench", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def marked(mark: str) -> set[int]:
+    """The processes that were begun with this mark in their environment."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in path.read_bytes():
+                found.add(int(path.parent.name))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def test_bench_kill_finds_each_message_answered_once_and_in_order_through_kills_and_faults() -> None:
+    lines = bench("kill", "--messages", "60", "--kills", "2", "--faults", "2", "--people", "4", "--seed", "20261126")
+    assert "seed 20261126" in lines[0]
+    figures = {line[:19].strip(): line[19:] for line in lines}
+    assert int(figures["messages sent"]) >= 60
+    assert [figures[name] for name in ("lost", "doubled", "out of order", "kills -9", "faults")] == list("00022")
+
+
+def test_bench_reply_prints_the_runner_beside_the_bare_echo_with_ratios() -> None:
+    lines = bench("reply", "--rounds", "1", "--single", "5", "--loaded", "50", "--saturated", "50")
+    assert any(line.startswith("settings: debounce 0") for line in lines)
+    rows = [line for line in lines if line.startswith(("1 chat, p", "84/s", "answers a second", "CPU a message"))]
+    assert len(rows) == 7
+    assert all(float(row.split()[-1]) > 0 for row in rows)
+
+
+def test_bench_memory_prints_the_runner_beside_its_libraries_and_its_growth() -> None:
+    lines = bench("memory", "--messages", "100", "--step", "50")
+    weighed = {line[:-24].strip(): line for line in lines}
+    assert any(name.startswith("its libraries imported") for name in weighed)
+    assert any(name.startswith("after 100 messages") for name in weighed)
+    assert lines[-1].startswith("growth")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_benchmark_that_is_interrupted_leaves_no_process(number: signal.Signals) -> None:
+    mark = f"BENCH_MARK={secrets.token_hex(16)}"
+    name, _, value = mark.partition("=")
+    command = [sys.executable, "-m", "bench", "kill", "--messages", "5000", "--people", "2"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, name: value}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("settings"):
+            assert process.poll() is None
+        assert len(marked(mark)) > 4, "servers, simulators and itself"
+        process.send_signal(number)
+        assert process.wait(SECONDS) == 130
+    assert marked(mark) == set()

@@ -1,0 +1,16 @@
+"""Promises of how benchmarks print."""
+
+from bench.figures import Rounds, percentile, table
+
+
+def test_rounds_are_printed_as_least_median_and_most() -> None:
+    assert str(Rounds((3.0, 1.0, 2.0))) == "1.0 / 2.0 / 3.0"
+
+
+def test_a_percentile_lies_within_what_was_measured() -> None:
+    assert percentile([1.0, 2.0, 3.0], 50) == 2.0
+    assert 2.9 < percentile([1.0, 2.0, 3.0], 99) <= 3.0
+
+
+def test_a_table_has_its_columns_below_one_another() -> None:
+    assert table(["", "b"], [["row", 10], ["longer", 2]]) == "         b\nrow     10\nlonger   2"
