@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 
+from bench.image import as_in_image
 from botfleet.store.binding import BindingRepository
 from botfleet.store.bots import Bot
 from botfleet.store.engine import Store
@@ -129,7 +130,7 @@ class Rig:
         (own / "session-key").write_text(base64.urlsafe_b64encode(os.urandom(32)).decode())
         server = self.installation.server
         return {
-            **os.environ,
+            **as_in_image(self.folder),
             "BOTFLEET_DATABASE_URL": f"postgresql://{role}@{server.host}:{server.port}/{DATABASE}",
             "BOTFLEET_REDIS_URL": f"redis://{user}@{self.redis.host}:{self.redis.port}/0",
             "BOTFLEET_OWN_DIR": str(own),

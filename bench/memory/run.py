@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from bench.figures import table
+from bench.image import as_in_image
 from bench.load import flat_out
 from bench.process import Memory, memory
-from bench.rig import rig, settings_line
+from bench.rig import Rig, rig, settings_line
 from bench.running import tell
 from bench.talker import talkers
 
@@ -26,10 +27,15 @@ class Options:
 
 
 @contextlib.asynccontextmanager
-async def _floor() -> AsyncIterator[int]:
+async def _floor(made: Rig) -> AsyncIterator[int]:
     """A process that has only imported."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.memory.imports", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "bench.memory.imports",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=as_in_image(made.folder),
     )
     try:
         assert process.stdout is not None
@@ -65,7 +71,7 @@ async def run(options: Options) -> int:
         )
         await _compile()
         bot = await made.bot_account()
-        async with _floor() as floor:
+        async with _floor(made) as floor:
             bare = memory(floor)
         await bot.start()
         await asyncio.sleep(SETTLE_SECONDS)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import random
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from bench.figures import Rounds, percentile, table
+from bench.image import as_in_image
 from bench.load import at_rate, flat_out, one_after_the_other
 from bench.process import cpu_seconds
 from bench.rig import BenchBot, Rig, rig, settings_line
@@ -66,7 +66,7 @@ async def _echo(made: Rig) -> AsyncIterator[int]:
         "bench.reply.echo",
         stdout=asyncio.subprocess.PIPE,
         env={
-            **os.environ,
+            **as_in_image(made.folder),
             "BENCH_TOKEN": str(account.token),
             "BENCH_HOST": made.telegram.host,
             "BENCH_PORT": str(made.telegram.port),
