@@ -18,7 +18,10 @@ HELD_SECONDS = 1.0
 BEHIND = 100  # so many messages a killer may be late: then the senders wait for it
 LOOK_SECONDS = 0.5
 TELL_SECONDS = 15.0
-PATIENCE = 90.0  # seconds without any new answer: what is missing then is lost
+UNANSWERED = (
+    40  # in one chat, then the senders wait: what is beyond 50 in a chat's backlog is skipped by policy, not lost
+)
+PATIENCE = 60.0  # seconds without any new answer: what is missing then is lost
 SEND, DIFFERENCE = "messages.sendMessage", "updates.getDifference"
 _TELEGRAM_FAULTS: dict[Fault, tuple[str, str, dict[str, bool]]] = {
     Fault.DROPPED: ("drop_answer", SEND, {}),
@@ -79,11 +82,26 @@ class _Run:
             await self._answered()
         return together(judge(sent, self.got.get(chat, [])) for chat, sent in self.chats.items())
 
+    def fates(self) -> Counter[str]:
+        """What the database says of each message that is missing: never taken in, or closed for a reason."""
+        told: Counter[str] = Counter()
+        with self.rig.installation.superuser() as connection:
+            for chat, sent in self.chats.items():
+                for number in set(sent) - set(self.got.get(chat, [])):
+                    rows = connection.execute(
+                        "select state, reason from botfleet.inbox where text = %s", (f"message {number}",)
+                    ).fetchall()
+                    told[" ".join(str(word) for word in rows[0] if word) if rows else "never taken in"] += 1
+        return told
+
     async def _send(self) -> None:
         began = time.monotonic()
         for number, letter in enumerate(self.plan.letters, 1):
             await asyncio.sleep(max(0.0, began + number / self.rate - time.monotonic()))
             await self._until(lambda number=number: not self._late(number))  # type: ignore[misc]
+            while self._unanswered(letter) >= UNANSWERED:
+                await self._read(letter)
+                await asyncio.sleep(LOOK_SECONDS)
             await self._write(letter, number)
             async with self.moved:
                 self.sent = number
@@ -94,6 +112,9 @@ class _Run:
         username = self.killers[bot].bot.username
         await self.rig.telegram.admin.send_message(self.phones[person], username, f"message {number}")
         self.chats.setdefault(chat, []).append(number)
+
+    def _unanswered(self, chat: tuple[int, int]) -> int:
+        return len(self.chats.get(chat, [])) - len(self.got.get(chat, []))
 
     def _late(self, number: int) -> bool:
         due = [kill for kill in self.plan.kills if kill.after + BEHIND < number]
@@ -207,6 +228,8 @@ def _print(held: _Run, verdict: Verdict, sending: float, whole: float) -> None:
     stood = sum((killer.stood for killer in held.killers), Counter[str]())
     print(f"messages sent      {verdict.sent}")
     print(f"lost               {verdict.lost}")
+    for fate, count in (held.fates() if verdict.lost else Counter[str]()).items():
+        print(f"  {count:4}  {fate}")
     print(f"doubled            {verdict.doubled}")
     print(f"out of order       {verdict.out_of_order}")
     if verdict.strange:
