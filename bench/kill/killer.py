@@ -86,7 +86,9 @@ class Killer:
             await psycopg.AsyncConnection.connect(dsn, autocommit=True) as watcher,
         ):
             await holder.execute("set lock_timeout = '5s'")
-            await holder.execute(f"lock table botfleet.{table} in access exclusive mode")
+            # What is only read is held by the strongest lock; elsewhere reads go on, and it is the writes that are held.
+            mode = "access exclusive" if table == HELD_TABLES[Point.OPT_OUTS] else "exclusive"
+            await holder.execute(f"lock table botfleet.{table} in {mode} mode")
             found = await self._held(watcher)
             await self.bot.runner.kill()
             if found and not unheard:
