@@ -6,8 +6,9 @@ import re
 import signal
 from pathlib import Path
 
-from tests.integration.botrunner.conftest import READY, ROOT, World
+from tests.integration.botrunner.conftest import World
 from tests.pages import block, checkout
+from tests.support.runner import READY, ROOT
 from tests.waiting import until
 
 SECTION = "A real bot, alone"

@@ -17,7 +17,7 @@ from botfleet.store.schema import stored_revision, wait_for_schema
 from botrunner.config import Settings
 from botrunner.opening import open_store
 from botrunner.prepare import Prepared
-from tests.integration.store.conftest import Installation
+from tests.support.installation import Installation
 from tests.waiting import until_async
 
 
