@@ -16,11 +16,15 @@ from typing import IO
 
 import pytest
 
+from botfleet_simulator.client import ModelAdmin, TelegramAdmin
 from botfleet_tools.binaries import Program, resolve
 from botfleet_tools.cluster import Cluster
 from botfleet_tools.cluster.kind import docker_runs
 from botfleet_tools.errors import ToolError
 from botfleet_tools.platform.diagnosis import explained
+from botfleet_tools.platform.forward import forwarded
+from botfleet_tools.platform.simulated import NAMESPACE, stored
+from tests.e2e.searching import finds_all, search, secrets_of, words_of
 from tests.e2e.traces import Traces, same, traces
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -253,6 +257,31 @@ def test_anybody_can_chat_with_a_bot_of_the_demo(first: str) -> None:
     assert "Noted: 77." in make("chat", "BOT=hotel/spa", says="A massage at 77?\n\n")
     refused = make("chat", "BOT=hotel/nobody", expect=2)
     assert "hotel/concierge, hotel/spa, shop/support" in refused
+
+
+async def test_no_log_of_the_demo_holds_a_secret_or_a_message(first: str) -> None:
+    here = cluster()
+    found = pods()
+    assert {pod: restarts for pod, (_, restarts) in found.items() if sum(restarts)} == {}, (
+        "no log has ended with a container"
+    )
+    logs = {
+        pod: here.kubectl("-n", pod.split("/")[0], "logs", pod.split("/")[1], "--all-containers", "--tail=-1")
+        for pod in found
+        if not pod.startswith(f"{NAMESPACE}/")
+    }
+    assert '"event": "reply_sent"' in "".join(text for pod, text in logs.items() if pod.startswith("hotel/concierge-"))
+    with (
+        forwarded(here, NAMESPACE, "deployment/telegram", 8444) as telegram,
+        forwarded(here, NAMESPACE, "deployment/model", 8081) as model,
+    ):
+        words = await words_of(
+            TelegramAdmin(f"http://127.0.0.1:{telegram[8444]}"), ModelAdmin(f"http://127.0.0.1:{model[8081]}")
+        )
+    assert any("rooms 12, 14 and 31" in word for word in words)
+    wanted = secrets_of(here.kubectl, stored(here)) | words
+    assert finds_all(wanted)
+    assert search(logs, wanted) == []
 
 
 def test_a_wait_that_fails_names_the_part_and_shows_the_end_of_its_log_without_its_secret(first: str) -> None:
