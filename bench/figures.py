@@ -21,6 +21,11 @@ class Rounds:
         return " / ".join(f"{value:.1f}" for value in (min(self.values), self.median, max(self.values)))
 
 
+def ratio(product: Rounds, floor: Rounds) -> str:
+    """Of the medians; a floor too small to be measured has none."""
+    return f"{product.median / floor.median:.2f}" if floor.median > 0 else "-"
+
+
 def percentile(values: Sequence[float], percent: int) -> float:
     """Of at least two values."""
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from bench.figures import Rounds, percentile, table
+from bench.figures import Rounds, percentile, ratio, table
 from bench.image import as_in_image
 from bench.load import at_rate, flat_out, one_after_the_other
 from bench.process import cpu_seconds
@@ -200,8 +200,7 @@ def _print(sides: list[Side], asks: dict[str, list[float]]) -> None:
             bare = Rounds(tuple(getattr(one, quantile) for one in floor))
             whole = Rounds(tuple(getattr(one, quantile) for one in product))
             less = Rounds(tuple(value - asked for value, asked in zip(whole.values, asks[key], strict=True)))
-            ratio = f"{less.median / bare.median:.1f}"
-            rows.append([f"{load}, {quantile}", bare, whole, Rounds(tuple(asks[key])), less, ratio])
+            rows.append([f"{load}, {quantile}", bare, whole, Rounds(tuple(asks[key])), less, ratio(less, bare)])
     print(table(["", "bare echo", "botrunner", "model", "overhead", "overhead : echo"], rows))
     rows = [_beside("answers a second", *(Rounds(tuple(side.answers)) for side in sides))]
     for load, attribute in (("1 chat", "one_chat"), (f"{RATE:g}/s", "many_chats")):
@@ -212,7 +211,7 @@ def _print(sides: list[Side], asks: dict[str, list[float]]) -> None:
 
 
 def _beside(what: str, floor: Rounds, product: Rounds) -> list[object]:
-    return [what, floor, product, f"{product.median / floor.median:.2f}"]
+    return [what, floor, product, ratio(product, floor)]
 
 
 async def _print_own(bot: BenchBot) -> None:
