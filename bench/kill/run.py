@@ -211,6 +211,7 @@ async def run(options: Options) -> int:
                 PostgreSQL=made.durability(),
                 Redis="on",
                 debounce=0,
+                typing="off",
                 lease_term="15 s",
             )
         )

@@ -66,6 +66,7 @@ async def run(options: Options) -> int:
                 PostgreSQL=made.durability(),
                 Redis="on",
                 debounce=0,
+                typing="off",
                 Python=sys.version.split()[0],
             )
         )

@@ -128,7 +128,7 @@ async def run(options: Options) -> int:
         print(
             settings_line(
                 debounce=0,
-                typing="none (no such field)",
+                typing="off",
                 memory="none (no such field)",
                 history="20 messages",
                 model="simulated, no latency",
