@@ -45,6 +45,8 @@ async def test_the_readmes_commands_run_a_bot_alone_until_control_c(world: World
 
     bot = await types(block("README.md", SECTION, "console", "botrunner run").replace("make venv\n", ""))
     await until(lambda: READY.search(log.read_text()) or bot.returncode is not None, 30)
+    # What is written before a bot's first sight of its account is not promised an answer.
+    await world.telegram.admin.wait_connections(world.username, receiving=True, timeout=30)
     async with world.telegram.person(phone=await world.person()) as person:
         await person.say(world.username, "message 71")
         assert "71" in (await person.wait_reply(world.username, timeout=30)).text
