@@ -32,19 +32,21 @@ def run(benchmark: Coroutine[Any, Any, int], *, minutes: float) -> int:
 
 async def _bounded(benchmark: Coroutine[Any, Any, int], minutes: float) -> int:
     task = asyncio.ensure_future(benchmark)
-    terminated = False
+    interrupted = False
 
     def end() -> None:
-        nonlocal terminated
-        terminated = True
+        nonlocal interrupted
+        interrupted = True
         task.cancel()
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+    # Both by name: a job in the background begins with SIGINT ignored, and asyncio leaves that as it is.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end)
     try:
         async with asyncio.timeout(minutes * 60):
             return await task
     except asyncio.CancelledError:
-        if terminated:
+        if interrupted:
             return INTERRUPTED
         raise
 
