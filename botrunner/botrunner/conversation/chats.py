@@ -29,6 +29,7 @@ from botrunner.conversation.policy import (
     RunCommand,
     Skip,
     SkipMessages,
+    Step,
     next_step,
 )
 from botrunner.conversation.presence import Presence, Shows
@@ -120,70 +121,77 @@ class Conversations:
     async def _one_step(self, peer_id: int, poked: asyncio.Event, again_at: float) -> "_Left":
         """Does the next thing in this chat."""
         poked.clear()
-        rows = await self._path.pending(peer_id)
-        step = await self._decide(peer_id, rows)
-        match step:
-            case None:
-                return _Left.NOTHING
-            case SkipMessages():
+        seen = await self._look(peer_id)
+        if seen is None:
+            return _Left.NOTHING
+        match seen.step:
+            case SkipMessages() as step:
                 await self._skip(peer_id, step)
             case RunCommand(message_id=message_id, command=command):
-                await self._command(next(r for r in rows if r.message_id == message_id), command)
+                await self._command(next(r for r in seen.pending if r.message_id == message_id), command)
             case AskModel() if (seconds := again_at - time.monotonic()) > 0:
                 # A poke ends the wait, not the back-off: what came may be a command, which needs no model.
                 await _set_within(poked, seconds)
                 return _Left.WAITED
             case AskModel():
-                await self._debounce(rows, poked)
+                waited = await self._debounce(seen.pending, poked) or self._slots.locked()
                 async with self._slots:
                     if not self._stop.is_set():
-                        await self._answer(peer_id)
+                        await self._answer(peer_id, None if waited else seen)
         return _Left.MAYBE_MORE
 
-    async def _decide(self, peer_id: int, rows: Sequence[InboxRow]) -> SkipMessages | RunCommand | AskModel | None:
-        if not rows:
+    async def _look(self, peer_id: int) -> "_Seen | None":
+        """What waits in the chat and what is to be done first; None: nothing waits."""
+        situation = await self._path.situation(peer_id)
+        if situation is None:
             return None
-        chat = await self._path.chat(peer_id)
-        last = await self._path.history(peer_id, 1)
-        facts = ChatFacts(
-            peer_id, await self._path.opted_out(peer_id), chat.disclosed_at, last[-1].date if last else None
-        )
-        pending = [Pending(r.message_id, r.text, r.date) for r in rows]
-        return next_step(pending, facts, self._spec.persona, self._me.username, self._now())
+        facts = ChatFacts(peer_id, situation.opted_out, situation.disclosed_at, situation.last_said_at)
+        pending = [Pending(r.message_id, r.text, r.date) for r in situation.pending]
+        step = next_step(pending, facts, self._spec.persona, self._me.username, self._now())
+        return None if step is None else _Seen(situation.pending, step)
 
     async def _is_wanted(self, peer_id: int) -> bool:
         """Whether what is being written may be said: not when its question is gone, nor after a /stop."""
-        step = await self._decide(peer_id, await self._path.pending(peer_id))
-        return isinstance(step, AskModel) or (isinstance(step, SkipMessages) and step.reason is not Skip.OPTED_OUT)
+        seen = await self._look(peer_id)
+        match seen.step if seen is not None else None:
+            case AskModel():
+                return True
+            case SkipMessages(reason=reason):
+                return reason is not Skip.OPTED_OUT
+        return False
 
     async def _skip(self, peer_id: int, step: SkipMessages) -> None:
         await self._path.close_inbox(peer_id, step.message_ids, InboxState.SKIPPED, step.reason.value)
         self._metrics.skipped.labels(step.reason.value).inc(len(step.message_ids))
 
-    async def _debounce(self, rows: Sequence[InboxRow], poked: asyncio.Event) -> None:
-        """Waits until nothing came for `debounceSeconds`, counted from the newest message's arrival."""
+    async def _debounce(self, rows: Sequence[InboxRow], poked: asyncio.Event) -> bool:
+        """Waits until nothing came for `debounceSeconds`, counted from the newest message's arrival; whether it had to."""
         quiet = self._spec.conversation.debounce_seconds
         since = (self._now() - max(row.received_at for row in rows)).total_seconds()
         end = time.monotonic() + quiet * LONGEST_DEBOUNCE
-        wait = quiet - max(0.0, since)
+        wait = first = quiet - max(0.0, since)
         while wait > 0 and not self._stop.is_set():
             if not await _set_within(poked, min(wait, max(0.0, end - time.monotonic()))):
-                return
+                break
             poked.clear()
             wait = quiet
+        return first > 0
 
-    async def _answer(self, peer_id: int) -> None:
-        """Asks the model about all that is pending and stores the answer, generating again while newer messages come."""
+    async def _answer(self, peer_id: int, seen: "_Seen | None") -> None:
+        """Asks the model about all that is pending and stores the answer, generating again while newer messages come.
+
+        Args:
+            seen: what was read right before; None: it is read anew. What comes in between is found by the storing.
+        """
         given: _Given | None = None
         for generation in itertools.count(1):
-            rows = await self._path.pending(peer_id)
-            step = await self._decide(peer_id, rows)
-            while isinstance(step, SkipMessages):  # a picture that came meanwhile throws no answer away
-                await self._skip(peer_id, step)
-                rows = await self._path.pending(peer_id)
-                step = await self._decide(peer_id, rows)
-            if not isinstance(step, AskModel):
+            seen = seen or await self._look(peer_id)
+            while seen is not None and isinstance(seen.step, SkipMessages):  # a picture throws no answer away
+                await self._skip(peer_id, seen.step)
+                seen = await self._look(peer_id)
+            if seen is None or not isinstance(seen.step, AskModel):
                 return  # what was asked is gone (deleted, or stopped): the next step deals with what is there
+            step, rows, seen = seen.step, seen.pending, None
             turn = [row for row in rows if row.message_id in step.message_ids]
             said = [row.text for row in turn]
             # What is newer is no part of this turn (a command), or has come too often: paid for, and good.
@@ -283,6 +291,14 @@ async def _set_within(event: asyncio.Event, seconds: float) -> bool:
             return await event.wait()
     except TimeoutError:
         return False
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What waits in a chat, and what is to be done with it first."""
+
+    pending: list[InboxRow]
+    step: Step
 
 
 @dataclass(frozen=True)

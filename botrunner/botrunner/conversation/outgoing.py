@@ -95,16 +95,12 @@ class Outgoing:
 
     async def _one(self, row: OutboxRow) -> Outcome | None:
         await self._until_allowed(row)
-        # Asked last of all: a /stop takes effect on rows that waited for their time or for a connection.
-        if (
-            row.state == OutboxState.PENDING
-            and not row.cause.startswith(COMMAND)
-            and await self._path.opted_out(row.peer_id)
-        ):
-            await self._path.cancel(row, "OptedOut")
-            return None
-        if not await self._path.mark_attempted(row):
-            return None  # closed meanwhile: an update has proved it sent
+        # A /stop takes effect on rows that waited for their time or for a connection: it is looked for with the last write.
+        always = row.state != OutboxState.PENDING or row.cause.startswith(COMMAND)
+        if not await self._path.mark_attempted(row, always=always):
+            if not always and await self._path.opted_out(row.peer_id):
+                await self._path.cancel(row, "OptedOut")
+            return None  # or closed meanwhile: an update has proved it sent
         with self._metrics.send_seconds.time():
             outcome = await self._sender.send(row)
         await self._record_surely(row, outcome)

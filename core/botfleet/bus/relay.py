@@ -31,9 +31,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds, but for `batch`. `idle`: how often to look without being told; waits grow from `first` to `longest`."""
+    """Seconds, but for `batch`. `idle`: how often to look without being told; waits grow from `first` to `longest`.
+
+    `rest`: at least between two looks that did not fill a batch. Under load each look then carries several events, and
+    the store has time for the messages; the first event after a quiet moment is carried at once.
+    """
 
     batch: int = 500
+    rest: float = 0.025
     idle: float = 5.0
     first: float = 0.5
     longest: float = 30.0
@@ -62,7 +67,9 @@ class Relay:
             StoreError: the store refuses; a programming error.
         """
         failures = 0
+        clock = asyncio.get_running_loop().time
         while True:
+            began = clock()
             self._told.clear()
             try:
                 count = await self._carry()
@@ -79,6 +86,7 @@ class Relay:
             failures, self.waiting = 0, False
             if count < self._pace.batch:
                 await self._until_told()
+                await asyncio.sleep(max(0.0, began + self._pace.rest - clock()))
 
     async def _carry(self) -> int:
         events = await self._source.unrelayed(self._pace.batch)

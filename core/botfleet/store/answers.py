@@ -29,26 +29,6 @@ _PENDING_CHATS = (
     .order_by(inbox.c.peer_id)
     .limit(_LIMIT)
 )
-_PENDING = (
-    sa.select(
-        inbox.c.peer_id,
-        inbox.c.message_id,
-        inbox.c.sender_id,
-        inbox.c.access_hash,
-        inbox.c.text,
-        inbox.c.date,
-        inbox.c.edit_date,
-        inbox.c.grouped_id,
-        inbox.c.reply_to_message_id,
-        inbox.c.trace_id,
-        inbox.c.received_at,
-        inbox.c.state,
-        inbox.c.reason,
-    )
-    .where(of_account(inbox, "peer_id"), _IS_PENDING)
-    .order_by(inbox.c.message_id)
-    .limit(_LIMIT)
-)
 _HISTORY = (
     sa.select(messages.c.role, messages.c.text, messages.c.date)
     .where(of_account(messages, "peer_id"))
@@ -73,10 +53,6 @@ class AnswerRepository(Fenced):
         """Peers with pending messages, a page at a time: those above `after`, in order."""
         rows = await self.fetch(_PENDING_CHATS, after=FIRST_PEER if after is None else after, limit=limit)
         return [row[0] for row in rows]
-
-    async def pending(self, peer_id: int, limit: int = 200) -> list[InboxRow]:
-        """A chat's messages that wait, oldest first."""
-        return [InboxRow(*row) for row in await self.fetch(_PENDING, peer_id=peer_id, limit=limit)]
 
     async def history(self, peer_id: int, limit: int) -> list[HistoryRow]:
         """The last messages of a conversation, oldest first."""

@@ -8,10 +8,11 @@ from botfleet.store.outgoing import OutgoingRepository
 from botfleet.store.people import PeopleRepository
 from botfleet.store.proof import OPEN
 from botfleet.store.rows import Counts
+from botfleet.store.situation import SituationRepository
 from botfleet.store.tables import InboxState, inbox, outbox
 
 
-class MessagePath(IntakeRepository, AnswerRepository, OutgoingRepository, PeopleRepository):
+class MessagePath(IntakeRepository, SituationRepository, AnswerRepository, OutgoingRepository, PeopleRepository):
     """Update, inbox, answer, outbox, proof. Every write is fenced: a stale token writes nothing and raises LeaseLost."""
 
     async def counts(self) -> Counts:

@@ -13,7 +13,7 @@ from botfleet.store.answers import FIRST_PEER
 from botfleet.store.fence import Fenced, is_one_of, now, of_account
 from botfleet.store.proof import OPEN, record_sent
 from botfleet.store.rows import OutboxRow
-from botfleet.store.tables import OutboxState, chats, outbox
+from botfleet.store.tables import OutboxState, chats, opt_outs, outbox
 
 _LIMIT = sa.bindparam("limit", type_=sa.Integer)
 _IS_OPEN = is_one_of(outbox.c.state, OPEN)
@@ -61,11 +61,16 @@ class OutgoingRepository(Fenced):
         """The open row that this random_id belongs to."""
         return await self._one(_BY_RANDOM_ID, random_id=random_id)
 
-    async def mark_attempted(self, row: OutboxRow) -> bool:
-        """Before the send: from now on it may have reached Telegram. False: the row is closed, do not send."""
+    async def mark_attempted(self, row: OutboxRow, *, always: bool = True) -> bool:
+        """Before the send: from now on it may have reached Telegram. False: do not send.
+
+        Args:
+            always: also to somebody who has opted out; else the row stays as it is then.
+        """
         if self.store.is_postgresql:
-            return await statement_sent.mark_attempted(self, row, now())
-        return await self._change(row, OPEN, state=OutboxState.ATTEMPTED.value, attempted_at=now())
+            return await statement_sent.mark_attempted(self, row, now(), always=always)
+        wanted = None if always else ~sa.exists().where(self.mine(opt_outs, person_id=row.peer_id))
+        return await self._change(row, OPEN, wanted, state=OutboxState.ATTEMPTED.value, attempted_at=now())
 
     async def mark_sent(self, row: OutboxRow, message_id: int | None) -> bool:
         """Telegram has it, under this id (None: it only said that it has it). False: the row was closed already."""
@@ -82,7 +87,7 @@ class OutgoingRepository(Fenced):
     async def defer(self, row: OutboxRow, until: datetime, *, never_reached: bool = False) -> bool:
         """Not before this time. `never_reached`: no attempt came to Telegram, so the row is pending again."""
         back: dict[str, Any] = {"state": OutboxState.PENDING.value, "attempted_at": None} if never_reached else {}
-        return await self._change(row, OPEN, not_before=until, **back)
+        return await self._change(row, OPEN, None, not_before=until, **back)
 
     async def cancel(self, row: OutboxRow, reason: str) -> bool:
         """It will not be sent. False: it was attempted or closed; an attempted row is resolved, not cancelled."""
@@ -98,14 +103,23 @@ class OutgoingRepository(Fenced):
             .where(self.mine(chats, peer_id=row.peer_id), chats.c.disclosed_at >= row.created_at)
             .values(disclosed_at=None)
         )
-        return await self._change(row, from_states, undisclosed, state=state.value, reason=reason, closed_at=now())
+        return await self._change(
+            row, from_states, None, undisclosed, state=state.value, reason=reason, closed_at=now()
+        )
 
     async def _change(
-        self, row: OutboxRow, from_states: tuple[str, ...], and_then: sa.Update | None = None, **values: Any
+        self,
+        row: OutboxRow,
+        from_states: tuple[str, ...],
+        when: sa.ColumnElement[bool] | None,
+        and_then: sa.Update | None = None,
+        **values: Any,
     ) -> bool:
         statement = (
             sa.update(outbox)
-            .where(self.mine(outbox), self._at(row), outbox.c.state.in_(from_states))
+            .where(
+                self.mine(outbox), self._at(row), outbox.c.state.in_(from_states), sa.true() if when is None else when
+            )
             .values(**values)
             .returning(outbox.c.position)
         )

@@ -96,6 +96,19 @@ class InboxRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Situation:
+    """What waits in a chat, oldest first (at least one), and what is decided by.
+
+    `opted_out`: the person said /stop and not /start since; `last_said_at`: the newest message of the history.
+    """
+
+    pending: list[InboxRow]
+    opted_out: bool
+    disclosed_at: datetime | None
+    last_said_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryRow:
     """A message of the conversation, for the prompt. `role`: a `tables.Role`."""
 

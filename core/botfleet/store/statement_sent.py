@@ -18,7 +18,10 @@ _ATTEMPTED = statement(
     [
         f"""attempted as (
   update {SCHEMA}.outbox o set state = '{OutboxState.ATTEMPTED}', attempted_at = %(at)s
-  from l where o.bot_id = l.bot_id and {_THIS} and o.state in {OPEN}
+  from l where o.bot_id = l.bot_id and {_THIS} and o.state in {OPEN} and (%(always)s::boolean or not exists (
+    select from {SCHEMA}.opt_outs p
+    where p.bot_id = l.bot_id and p.account_id = %(account_id)s and p.person_id = o.peer_id
+  ))
   returning o.position
 )"""
     ],
@@ -70,9 +73,10 @@ _SENT = statement(
 )
 
 
-async def mark_attempted(repository: Fenced, row: OutboxRow, at: datetime) -> bool:
+async def mark_attempted(repository: Fenced, row: OutboxRow, at: datetime, *, always: bool) -> bool:
     """See OutgoingRepository."""
-    (changed,) = await run(repository, _ATTEMPTED, {"peer_id": row.peer_id, "position": row.position, "at": at})
+    values = {"peer_id": row.peer_id, "position": row.position, "at": at, "always": always}
+    (changed,) = await run(repository, _ATTEMPTED, values)
     return bool(changed)
 
 

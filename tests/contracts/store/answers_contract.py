@@ -8,7 +8,7 @@ from botfleet.store.engine import Store
 from botfleet.store.events import EventRepository
 from botfleet.store.lease import Lease
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import Deletion, Intake, NewerPending, Stored
+from botfleet.store.rows import Deletion, Intake, NewerPending, Situation, Stored
 from botfleet.store.tables import InboxState
 from tests.contracts.store.samples import (
     OTHER,
@@ -270,6 +270,34 @@ async def test_an_opt_out_holds_until_the_person_opts_in(path: MessagePath) -> N
     assert not await path.opted_out(OTHER)
     await path.opt_in(PERSON)
     assert not await path.opted_out(PERSON)
+
+
+async def test_what_waits_is_read_with_all_that_it_is_decided_by(path: MessagePath) -> None:
+    assert await path.situation(PERSON) is None
+    rows = await taken_in(path, 1)
+    assert await path.situation(PERSON) == Situation(rows, opted_out=False, disclosed_at=None, last_said_at=None)
+    await path.store_answer(PERSON, rows, [draft(10, discloses=True)], replies_are_final=False)
+    await path.opt_out(PERSON)
+    assert await path.situation(PERSON) is None  # decided by nothing when nothing waits
+    rows = await taken_in(path, 2, 3)
+    said, told = (await path.history(PERSON, 1))[0].date, (await path.chat(PERSON)).disclosed_at
+    assert told is not None
+    assert await path.situation(PERSON) == Situation(rows, opted_out=True, disclosed_at=told, last_said_at=said)
+    others = await taken_in(path, 4, peer_id=OTHER)
+    assert await path.situation(OTHER) == Situation(others, opted_out=False, disclosed_at=None, last_said_at=None)
+
+
+async def test_nothing_is_begun_to_be_sent_to_who_has_opted_out_unless_it_must_be(path: MessagePath) -> None:
+    await taken_in(path, 1)
+    (row,) = await answered(path, 10)
+    await path.opt_out(OTHER)
+    await path.opt_out(PERSON)
+    assert not await path.mark_attempted(row, always=False)
+    assert (await path.next_outgoing(PERSON)) == row
+    assert await path.mark_attempted(row, always=True)
+    assert not await path.cancel(row, "OptedOut")
+    await path.opt_in(PERSON)
+    assert await path.mark_attempted(row, always=False)
 
 
 async def test_a_chat_that_cannot_be_written_to_is_remembered(path: MessagePath) -> None:

@@ -110,6 +110,7 @@ def test_every_write_is_tried_with_a_stale_token() -> None:
         "channel_hashes",
         "pending_chats",
         "pending",
+        "situation",
         "history",
         "chat",
         "outgoing_chats",

@@ -83,13 +83,32 @@ async def test_a_new_event_is_carried_at_once_when_the_relay_is_told() -> None:
     relay = Relay(source, bus, Pace(idle=1000))
     async with running(relay):
         await source.empty.wait()
+        await asyncio.sleep(7)
         source.empty.clear()
         source.events.append(event(1))
         relay.tell()
         relay.tell()
         await source.empty.wait()
-    assert bus.tried == [0.0]
+    assert bus.tried == [7.0]
     assert relay.relayed == 1
+
+
+@pytest.mark.looptime
+async def test_a_rush_of_events_is_carried_several_at_a_time() -> None:
+    source, bus = Source(), Bus()
+    relay = Relay(source, bus, Pace(idle=1000, rest=0.025))
+    async with running(relay):
+        await source.empty.wait()
+        for number in range(100):
+            source.events.append(event(number))
+            relay.tell()
+            await asyncio.sleep(0.001)
+        source.empty.clear()
+        relay.tell()
+        await source.empty.wait()
+    assert bus.taken == [event(number) for number in range(100)]
+    assert len(bus.tried) <= 6
+    assert all(after - before >= 0.024 for before, after in zip(bus.tried, bus.tried[1:], strict=False))
 
 
 @pytest.mark.looptime
