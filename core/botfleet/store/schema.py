@@ -3,6 +3,7 @@
 import asyncio
 
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateColumn
 
 from botfleet.store.engine import Store
 from botfleet.store.errors import SchemaIncompatible, StoreError, StoreUnavailable
@@ -90,7 +91,10 @@ async def wait_for_schema(store: Store, deadline: float) -> None:
 
 
 async def create_all_sqlite(store: Store) -> None:
-    """Bring a SQLite file of one bot to the newest revision. There is one so far; a test compares it with the migrations'.
+    """Bring a SQLite file of one bot to this program's revision; a new file is made with it.
+
+    An older file gets the tables, columns and indexes that it lacks, all in one transaction, and loses nothing: revisions
+    only ever add what may be missing in a row (`test_a_file_of_the_first_revision_becomes_what_a_new_one_is`).
 
     Raises:
         SchemaIncompatible: a later program has used this file.
@@ -98,10 +102,15 @@ async def create_all_sqlite(store: Store) -> None:
     if store.is_postgresql:
         raise ValueError("on PostgreSQL the migrations make the schema")
     found = await stored_revision(store)
-    if found is not None:
-        if not usable(*found):
-            raise SchemaIncompatible(f"the data is of revision {found[0]}, this program knows {REVISION}")
-        return
+    if found is None:
+        await _make_file(store)
+    elif usable(*found) is False:
+        raise SchemaIncompatible(f"the data is of revision {found[0]}, this program knows {REVISION}")
+    elif found[0] < REVISION:
+        await _add_what_is_new(store)
+
+
+async def _make_file(store: Store) -> None:
     async with store.begin() as connection:
         await connection.run_sync(metadata.create_all)
         await connection.run_sync(_versions.create)
@@ -109,3 +118,31 @@ async def create_all_sqlite(store: Store) -> None:
         await connection.execute(
             sa.insert(installation).values(id=new_installation_id(), compatible_from=COMPATIBLE_FROM, created_at=now())
         )
+
+
+async def _add_what_is_new(store: Store) -> None:
+    async with store.begin() as connection:
+        await connection.run_sync(_add_columns)
+        await connection.run_sync(metadata.create_all)
+        await connection.run_sync(_add_indexes)
+        await connection.execute(sa.update(_versions).values(version_num=REVISION))
+        await connection.execute(sa.update(installation).values(compatible_from=COMPATIBLE_FROM))
+
+
+def _add_columns(connection: sa.Connection) -> None:
+    inspector = sa.inspect(connection)
+    for name in inspector.get_table_names():
+        if name not in metadata.tables:
+            continue
+        known = {column["name"] for column in inspector.get_columns(name)}
+        for column in metadata.tables[name].columns:
+            if column.name not in known:
+                # As the file of this revision has it: type, "not null" with its default.
+                definition = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f'ALTER TABLE "{name}" ADD COLUMN {definition}')
+
+
+def _add_indexes(connection: sa.Connection) -> None:
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
