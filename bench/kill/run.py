@@ -212,6 +212,7 @@ async def run(options: Options) -> int:
                 Redis="on",
                 debounce=0,
                 typing="off",
+                memory="off",
                 lease_term="15 s",
             )
         )

@@ -67,6 +67,7 @@ async def run(options: Options) -> int:
                 Redis="on",
                 debounce=0,
                 typing="off",
+                memory="off",
                 Python=sys.version.split()[0],
             )
         )

@@ -129,7 +129,7 @@ async def run(options: Options) -> int:
             settings_line(
                 debounce=0,
                 typing="off",
-                memory="none (no such field)",
+                memory="off",
                 history="20 messages",
                 model="simulated, no latency",
                 PostgreSQL=made.durability(),

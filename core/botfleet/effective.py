@@ -18,7 +18,13 @@ T = TypeVar("T")
 BUILT_IN: dict[str, Any] = {
     "persona": {"disclosure": "FirstReply"},
     "model": {"baseUrl": "https://api.openai.com/v1", "maxOutputTokens": 400, "timeoutSeconds": 30},
-    "conversation": {"debounceSeconds": 2.0, "historyMessages": 20, "typing": True},
+    "conversation": {
+        "debounceSeconds": 2.0,
+        "historyMessages": 20,
+        "historyTokens": 4000,
+        "memory": {"summarizeEveryMessages": 12},
+        "typing": True,
+    },
     "suspend": False,
     "deletionPolicy": "Retain",
     "workload": {},
@@ -47,10 +53,12 @@ class Model:
 
 @dataclass(frozen=True)
 class Conversation:
-    """How the bot converses. Times in seconds, counts in messages."""
+    """How the bot converses. Times in seconds, counts in messages; `summarize_every_messages` 0: never."""
 
     debounce_seconds: float
     history_messages: int
+    history_tokens: int
+    summarize_every_messages: int
     typing: bool
 
 
@@ -83,6 +91,8 @@ class EffectiveSpec:
                 "conversation": {
                     "debounce_seconds": self.conversation.debounce_seconds,
                     "history_messages": self.conversation.history_messages,
+                    "history_tokens": self.conversation.history_tokens,
+                    "memory": {"summarize_every_messages": self.conversation.summarize_every_messages},
                     "typing": self.conversation.typing,
                 },
                 "suspend": self.suspend,
@@ -164,7 +174,11 @@ def _effective_of(whole: TelegramBotSpec) -> EffectiveSpec:
             _said(model.timeout_seconds),
         ),
         conversation=Conversation(
-            _said(conversation.debounce_seconds), _said(conversation.history_messages), _said(conversation.typing)
+            _said(conversation.debounce_seconds),
+            _said(conversation.history_messages),
+            _said(conversation.history_tokens),
+            _said(_said(conversation.memory).summarize_every_messages),
+            _said(conversation.typing),
         ),
         suspend=_said(whole.suspend),
         deletion_policy=_said(whole.deletion_policy),
@@ -178,6 +192,10 @@ def _said(value: T | None) -> T:
     return value
 
 
+# Parts within a part.
+NESTED = frozenset({"memory"})
+
+
 def _merge(layers: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Nearest first. The parts of a spec are merged by field; a field's value (a reference, say) is taken whole."""
     out: dict[str, Any] = {}
@@ -186,5 +204,13 @@ def _merge(layers: Iterable[dict[str, Any]]) -> dict[str, Any]:
             if key not in out:
                 out[key] = dict(value) if isinstance(value, dict) else value
             elif isinstance(value, dict) and isinstance(out[key], dict):
-                out[key] = {**value, **out[key]}
+                out[key] = _merged(out[key], value)
     return out
+
+
+def _merged(nearer: dict[str, Any], farther: dict[str, Any]) -> dict[str, Any]:
+    both = {**farther, **nearer}
+    for name in NESTED & nearer.keys() & farther.keys():
+        if isinstance(nearer[name], dict) and isinstance(farther[name], dict):
+            both[name] = {**farther[name], **nearer[name]}
+    return both

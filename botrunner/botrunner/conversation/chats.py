@@ -20,6 +20,7 @@ from botfleet.store.rows import Draft, InboxRow, NewerPending, Stored
 from botfleet.store.tables import InboxState
 from botrunner.backoff import backoff
 from botrunner.conversation import texts
+from botrunner.conversation.memory import Summaries, recall
 from botrunner.conversation.outgoing import COMMAND
 from botrunner.conversation.policy import (
     AskModel,
@@ -34,6 +35,7 @@ from botrunner.conversation.policy import (
 )
 from botrunner.conversation.presence import Presence, Shows
 from botrunner.conversation.prompt import assemble
+from botrunner.conversation.tokens import Estimate
 from botrunner.conversation.workers import Workers
 from botrunner.metrics import Metrics
 from botrunner.model.provider import Answer, ChatMessage, NoAnswer
@@ -79,6 +81,8 @@ class Conversations:
         self._slots = asyncio.Semaphore(CONCURRENT_REPLIES)
         self._stop = asyncio.Event()
         self._workers = Workers("chat", self._chat, self._pending_chats)
+        self._estimate = Estimate()
+        self._summaries = Summaries(path, spec.conversation, self._estimate, self._call)
 
     def poke(self, peer_ids: Iterable[int]) -> None:
         """These chats have pending messages."""
@@ -87,8 +91,13 @@ class Conversations:
     async def drain(self) -> None:
         """Begins nothing new and waits until the answers under way are stored."""
         self._stop.set()
+        self._summaries.close()
         self._workers.close()
         await self._workers.idle()
+
+    async def idle_memory(self) -> None:
+        """Waits until nothing is being summed up."""
+        await self._summaries.idle()
 
     def look_again(self) -> None:
         """Some chats may have pending messages of which nobody has told."""
@@ -96,7 +105,9 @@ class Conversations:
 
     async def run(self) -> None:
         """Answers what a former run left, then what comes, until cancelled."""
-        await self._workers.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._workers.run(), name="conversations")
+            tasks.create_task(self._summaries.run(), name="summaries")
 
     async def _pending_chats(self, after: int | None) -> list[int]:
         return await self._path.pending_chats(limit=100, after=after)
@@ -199,11 +210,15 @@ class Conversations:
             if given is None or not final:
                 if self._stop.is_set():
                     return
-                history = await self._path.history(peer_id, self._spec.conversation.history_messages)
+                remembered = await self._path.remembered(peer_id, self._spec.conversation.history_messages)
+                past = recall(remembered, self._spec.conversation, self._estimate)
+                prompt = assemble(self._spec.persona.prompt, past.messages, said, summary=past.summary)
                 with self._presence.answering(turn[-1], lambda: self._is_wanted(peer_id)):
-                    answer = await self._ask(assemble(self._spec.persona.prompt, history, said))
-                given = _Given(step, said, turn, answer)
+                    answer = await self._ask(prompt)
+                given = _Given(step, said, turn, answer, past.sum_up_to is not None)
             if await self._store(peer_id, given.turn, given.answer, given.step.disclose, final):
+                if given.due:
+                    self._summaries.poke(peer_id)
                 return
 
     async def _store(self, peer_id: int, turn: Sequence[InboxRow], answer: Answer, disclose: bool, final: bool) -> bool:
@@ -228,15 +243,22 @@ class Conversations:
                 return False
 
     async def _ask(self, prompt: list[ChatMessage]) -> Answer:
+        answer = await self._call(prompt)
+        if isinstance(answer, Answer):
+            return answer
+        log.warning("model_gave_no_answer", reason=answer.failure.value, retry_after=answer.retry_after)
+        raise _NoAnswerYetError(answer.retry_after)
+
+    async def _call(self, prompt: list[ChatMessage]) -> Answer | NoAnswer:
         with self._metrics.model_seconds.time():
             answer = await self._model.answer(prompt)
         if isinstance(answer, Answer):
             self._metrics.tokens.labels("input").inc(answer.input_tokens)
             self._metrics.tokens.labels("output").inc(answer.output_tokens)
-            return answer
-        self._metrics.model_failures.labels(answer.failure.value).inc()
-        log.warning("model_gave_no_answer", reason=answer.failure.value, retry_after=answer.retry_after)
-        raise _NoAnswerYetError(answer.retry_after)
+            self._estimate.learn((message["content"] for message in prompt), answer.input_tokens)
+        else:
+            self._metrics.model_failures.labels(answer.failure.value).inc()
+        return answer
 
     async def _command(self, row: InboxRow, command: Command) -> None:
         """The effect comes before the confirmation: killed in between, the person is opted out and is told after the restart."""
@@ -309,6 +331,7 @@ class _Given:
     said: list[str]
     turn: list[InboxRow]
     answer: Answer
+    due: bool
 
 
 class _Left(Enum):

@@ -72,6 +72,20 @@ class ModelSpec(Wire):
     timeout_seconds: Annotated[int | None, Field(ge=1, le=600, description="For one answer. Default 30.")] = None
 
 
+class MemorySpec(Wire):
+    """What the bot keeps in mind of a chat beyond the messages that the model is shown."""
+
+    summarize_every_messages: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=1000,
+            description="Messages that leave what the model is shown are summed up by it, so many at a time, and it is shown"
+            " the summary from then on; one more call of the model each time. 0: never. Default 12.",
+        ),
+    ] = None
+
+
 class ConversationSpec(Wire):
     """How the bot converses."""
 
@@ -84,6 +98,15 @@ class ConversationSpec(Wire):
     history_messages: Annotated[
         int | None, Field(ge=0, le=200, description="Earlier messages of the chat that the model sees. Default 20.")
     ] = None
+    history_tokens: Annotated[
+        int | None,
+        Field(
+            ge=100,
+            le=1_000_000,
+            description="What these messages may come to in tokens, estimated; the oldest are left out first. Default 4000.",
+        ),
+    ] = None
+    memory: Annotated[MemorySpec | None, Field(description="What is kept in mind beyond these messages.")] = None
     typing: Annotated[
         bool | None, Field(description='Show "typing…" while the model writes an answer. Default true.')
     ] = None

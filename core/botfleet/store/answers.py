@@ -14,7 +14,7 @@ from botfleet.store.engine import is_unique_violation
 from botfleet.store.errors import StoreError, StoreUnavailable
 from botfleet.store.fence import Fenced, is_one_of, now, of_account
 from botfleet.store.folding import clean
-from botfleet.store.rows import Draft, HistoryRow, InboxRow, NewerPending, Stored
+from botfleet.store.rows import Draft, InboxRow, NewerPending, Stored
 from botfleet.store.tables import InboxState, Role, UtcDateTime, chats, inbox, messages, outbox
 
 FIRST_PEER = -(2**63)
@@ -27,12 +27,6 @@ _PENDING_CHATS = (
     .where(of_account(inbox), _IS_PENDING, inbox.c.peer_id > sa.bindparam("after", type_=sa.BigInteger))
     .distinct()
     .order_by(inbox.c.peer_id)
-    .limit(_LIMIT)
-)
-_HISTORY = (
-    sa.select(messages.c.role, messages.c.text, messages.c.date)
-    .where(of_account(messages, "peer_id"))
-    .order_by(messages.c.position.desc())
     .limit(_LIMIT)
 )
 
@@ -53,10 +47,6 @@ class AnswerRepository(Fenced):
         """Peers with pending messages, a page at a time: those above `after`, in order."""
         rows = await self.fetch(_PENDING_CHATS, after=FIRST_PEER if after is None else after, limit=limit)
         return [row[0] for row in rows]
-
-    async def history(self, peer_id: int, limit: int) -> list[HistoryRow]:
-        """The last messages of a conversation, oldest first."""
-        return [HistoryRow(*row) for row in reversed(await self.fetch(_HISTORY, peer_id=peer_id, limit=limit))]
 
     async def store_answer(
         self, peer_id: int, answered: Sequence[InboxRow], drafts: Sequence[Draft], *, replies_are_final: bool

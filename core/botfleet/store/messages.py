@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from botfleet.store.answers import AnswerRepository
 from botfleet.store.intake import IntakeRepository
+from botfleet.store.memory import MemoryRepository
 from botfleet.store.outgoing import OutgoingRepository
 from botfleet.store.people import PeopleRepository
 from botfleet.store.proof import OPEN
@@ -12,7 +13,9 @@ from botfleet.store.situation import SituationRepository
 from botfleet.store.tables import InboxState, inbox, outbox
 
 
-class MessagePath(IntakeRepository, SituationRepository, AnswerRepository, OutgoingRepository, PeopleRepository):
+class MessagePath(
+    IntakeRepository, SituationRepository, MemoryRepository, AnswerRepository, OutgoingRepository, PeopleRepository
+):
     """Update, inbox, answer, outbox, proof. Every write is fenced: a stale token writes nothing and raises LeaseLost."""
 
     async def counts(self) -> Counts:

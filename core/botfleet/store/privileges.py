@@ -52,6 +52,8 @@ RUNNER: dict[str, Grant] = {
     "outbox": _KEEP,
     # A deleted message leaves the history.
     "messages": _ALL,
+    # Erased with the history.
+    "summaries": _ALL,
     "opt_outs": Grant(select=True, insert=True, delete=True),
     "events": Grant(select=True, insert=True, update=("relayed_at",)),
 }

@@ -110,11 +110,21 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """A message of the conversation, for the prompt. `role`: a `tables.Role`."""
+    """A message of the conversation, for the prompt. `role`: a `tables.Role`; `position`: its place, from 1."""
 
     role: str
     text: str
     date: datetime
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The last messages of a conversation, oldest first, and what is known of those before: a summary up to a position."""
+
+    messages: list[HistoryRow] = field(default_factory=list)
+    summary: str | None = None
+    summarized_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,6 +274,17 @@ messages = sa.Table(
     sa.UniqueConstraint("bot_id", "account_id", "peer_id", "role", "message_id"),
 )
 
+summaries = sa.Table(
+    "summaries",
+    metadata,
+    _bot_id(),
+    _account_id(),
+    sa.Column("peer_id", Id, primary_key=True, autoincrement=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("up_to_position", Id, nullable=False, comment="the last message of the history that is summed up"),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+
 opt_outs = sa.Table(
     "opt_outs",
     metadata,

@@ -47,6 +47,8 @@ SPEC = {
     "model.timeoutSeconds",
     "conversation.debounceSeconds",
     "conversation.historyMessages",
+    "conversation.historyTokens",
+    "conversation.memory.summarizeEveryMessages",
     "conversation.typing",
     "suspend",
     "deletionPolicy",
@@ -140,6 +142,8 @@ SHOWN_BY = {
     "persona.disclosure": "test_who_writes_is_said_in_every_conversation_once_if_the_owner_wants_that",
     "conversation.debounceSeconds": "test_messages_that_come_quickly_get_one_answer",
     "conversation.historyMessages": "test_the_model_is_shown_as_many_earlier_messages_as_the_owner_said",
+    "conversation.historyTokens": "test_the_model_is_shown_the_newest_messages_that_fit_the_owners_tokens",
+    "conversation.memory.summarizeEveryMessages": "test_what_has_left_the_prompt_is_summed_up_and_the_model_is_shown_it",
     "conversation.typing": "test_an_owner_who_does_not_want_typing_gets_none",
     # It has one value, which is what happens.
     "deletionPolicy": "test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_same_credential_gets_back",

@@ -1,6 +1,7 @@
 """Promises of the TelegramBot model: what is refused, and what the refusal tells the owner to write."""
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,19 +104,29 @@ def test_an_effective_spec_is_a_spec_whose_effective_spec_is_itself() -> None:
     assert effective(again) == whole
 
 
+def tells_defaults(path: str, value: Any, schema: dict[str, Any]) -> None:
+    """Each default stands in the description of its field."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            tells_defaults(f"{path}.{name}", inner, schema["properties"][name])
+        return
+    text = f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+    assert text in schema["description"], f"{path} does not tell its default {text}: {schema['description']}"
+
+
+def test_a_default_of_a_part_within_a_part_is_filled_by_field() -> None:
+    spec = parse_bot(bot(spec__conversation={"memory": {}}), "here").spec
+    assert effective(spec, {"conversation": {"memory": {"summarizeEveryMessages": 5}}}).conversation == replace(
+        effective(spec).conversation, summarize_every_messages=5
+    )
+    assert effective(spec).conversation.summarize_every_messages == 12
+
+
 def test_the_built_in_defaults_are_the_ones_that_the_fields_describe() -> None:
     described = yaml.safe_dump(structural_schema(), width=10_000)
+    spec = structural_schema()["properties"]["spec"]
     for part in ("persona", "model", "conversation"):
-        for field, value in BUILT_IN[part].items():
-            text = (
-                f"{value:g}"
-                if isinstance(value, float)
-                else str(value).lower()
-                if isinstance(value, bool)
-                else str(value)
-            )
-            words = structural_schema()["properties"]["spec"]["properties"][part]["properties"][field]["description"]
-            assert text in words, f"{part}.{field} does not tell its default {text}: {words}"
+        tells_defaults(part, BUILT_IN[part], spec["properties"][part])
     assert "Retain (default)" in described
 
 

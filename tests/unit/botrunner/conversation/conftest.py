@@ -37,13 +37,22 @@ def spec_of(
     debounce: float = 0.0,
     disclosure: Disclosure = Disclosure.ON_REQUEST,
     history: int = 20,
+    tokens: int = 4000,
+    summarize: int = 12,
     typing: bool = True,
 ) -> EffectiveSpec:
     spec = effective(TelegramBotSpec.model_validate(MINIMAL["spec"]))
     return replace(
         spec,
         persona=replace(spec.persona, disclosure=disclosure),
-        conversation=replace(spec.conversation, debounce_seconds=debounce, history_messages=history, typing=typing),
+        conversation=replace(
+            spec.conversation,
+            debounce_seconds=debounce,
+            history_messages=history,
+            history_tokens=tokens,
+            summarize_every_messages=summarize,
+            typing=typing,
+        ),
     )
 
 

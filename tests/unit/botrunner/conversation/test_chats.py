@@ -164,7 +164,7 @@ async def test_who_said_stop_is_not_answered_until_they_say_start(world: World) 
 async def test_the_model_is_shown_as_many_earlier_messages_as_the_owner_said(
     world: World, history: int, remembered: list[str]
 ) -> None:
-    bot = world.bot(history=history)
+    bot = world.bot(history=history, summarize=0)
     async with bot.live():
         for number, text in enumerate(("a", "b", "c"), 1):
             await world.says(bot, text, first=number)

@@ -1,0 +1,75 @@
+"""Why: what a conversation remembers: its last messages, and what came before them summed up. It never decides what is worth it."""
+
+import sqlalchemy as sa
+
+from botfleet.store.fence import Fenced, now, of_account
+from botfleet.store.folding import clean
+from botfleet.store.rows import HistoryRow, Remembered
+from botfleet.store.tables import messages, summaries
+
+_LIMIT = sa.bindparam("limit", type_=sa.Integer)
+_ROW = (messages.c.role, messages.c.text, messages.c.date, messages.c.position)
+_SUMMARY = sa.select(summaries.c.text).where(of_account(summaries, "peer_id")).scalar_subquery()
+_SUMMARIZED_TO = sa.select(summaries.c.up_to_position).where(of_account(summaries, "peer_id")).scalar_subquery()
+_LAST = (
+    sa.select(*_ROW, _SUMMARY, _SUMMARIZED_TO)
+    .where(of_account(messages, "peer_id"))
+    .order_by(messages.c.position.desc())
+    .limit(_LIMIT)
+)
+_BETWEEN = (
+    sa.select(*_ROW)
+    .where(
+        of_account(messages, "peer_id"),
+        messages.c.position > sa.bindparam("after", type_=sa.BigInteger),
+        messages.c.position < sa.bindparam("before", type_=sa.BigInteger),
+    )
+    .order_by(messages.c.position)
+    .limit(_LIMIT)
+)
+
+
+class MemoryRepository(Fenced):
+    """The history of a chat and its summary."""
+
+    async def remembered(self, peer_id: int, limit: int) -> Remembered:
+        """The last messages of a conversation, oldest first, and the summary of what came before."""
+        found = await self.fetch(_LAST, peer_id=peer_id, limit=limit)
+        if not found:
+            return Remembered()
+        *_, summary, summarized_to = found[0]
+        return Remembered([HistoryRow(*row[: len(_ROW)]) for row in reversed(found)], summary, summarized_to or 0)
+
+    async def history(self, peer_id: int, limit: int) -> list[HistoryRow]:
+        """The last messages of a conversation, oldest first."""
+        return (await self.remembered(peer_id, limit)).messages
+
+    async def history_between(self, peer_id: int, after: int, before: int, limit: int) -> list[HistoryRow]:
+        """The first messages between two positions, oldest first."""
+        rows = await self.fetch(_BETWEEN, peer_id=peer_id, after=after, before=before, limit=limit)
+        return [HistoryRow(*row) for row in rows]
+
+    async def save_summary(self, peer_id: int, text: str, up_to: int) -> bool:
+        """The summary of all up to a position takes the place of the one before. It never goes back.
+
+        Returns:
+            False: nothing was written, since the message at that position is gone: who erases must not find it here.
+        """
+        own = self.mine(messages, peer_id=peer_id, position=up_to)
+        source = sa.select(
+            messages.c.bot_id,
+            messages.c.account_id,
+            messages.c.peer_id,
+            sa.literal(clean(text)),
+            messages.c.position,
+            sa.literal(now(), summaries.c.updated_at.type),
+        ).where(own)
+        fresh = self.insert(summaries).from_select([column.name for column in summaries.columns], source)
+        statement = fresh.on_conflict_do_update(
+            index_elements=[summaries.c.bot_id, summaries.c.account_id, summaries.c.peer_id],
+            set_={name: fresh.excluded[name] for name in ("text", "up_to_position", "updated_at")},
+            where=summaries.c.up_to_position < fresh.excluded.up_to_position,
+        ).returning(summaries.c.peer_id)
+        async with self.store.begin() as connection:
+            await self.fence(connection)
+            return (await connection.execute(statement)).first() is not None
