@@ -22,7 +22,7 @@ BUILT_IN: dict[str, Any] = {
         "debounceSeconds": 2.0,
         "historyMessages": 20,
         "historyTokens": 4000,
-        "memory": {"summarizeEveryMessages": 12},
+        "memory": {"facts": False, "summarizeEveryMessages": 12},
         "typing": True,
     },
     "suspend": False,
@@ -59,6 +59,7 @@ class Conversation:
     history_messages: int
     history_tokens: int
     summarize_every_messages: int
+    learn_facts: bool
     typing: bool
 
 
@@ -92,7 +93,10 @@ class EffectiveSpec:
                     "debounce_seconds": self.conversation.debounce_seconds,
                     "history_messages": self.conversation.history_messages,
                     "history_tokens": self.conversation.history_tokens,
-                    "memory": {"summarize_every_messages": self.conversation.summarize_every_messages},
+                    "memory": {
+                        "facts": self.conversation.learn_facts,
+                        "summarize_every_messages": self.conversation.summarize_every_messages,
+                    },
                     "typing": self.conversation.typing,
                 },
                 "suspend": self.suspend,
@@ -178,6 +182,7 @@ def _effective_of(whole: TelegramBotSpec) -> EffectiveSpec:
             _said(conversation.history_messages),
             _said(conversation.history_tokens),
             _said(_said(conversation.memory).summarize_every_messages),
+            _said(_said(conversation.memory).facts),
             _said(conversation.typing),
         ),
         suspend=_said(whole.suspend),

@@ -212,7 +212,8 @@ class Conversations:
                     return
                 remembered = await self._path.remembered(peer_id, self._spec.conversation.history_messages)
                 past = recall(remembered, self._spec.conversation, self._estimate)
-                prompt = assemble(self._spec.persona.prompt, past.messages, said, summary=past.summary)
+                facts = await self._path.facts(peer_id) if self._spec.conversation.learn_facts and peer_id > 0 else {}
+                prompt = assemble(self._spec.persona.prompt, past.messages, said, summary=past.summary, facts=facts)
                 with self._presence.answering(turn[-1], lambda: self._is_wanted(peer_id)):
                     answer = await self._ask(prompt)
                 given = _Given(step, said, turn, answer, past.sum_up_to is not None)

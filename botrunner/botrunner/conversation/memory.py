@@ -15,6 +15,7 @@ from botfleet.effective import Conversation
 from botfleet.store.errors import StoreUnavailable
 from botfleet.store.messages import MessagePath
 from botfleet.store.rows import HistoryRow, Remembered
+from botrunner.conversation.facts import facts_request, learned
 from botrunner.conversation.tokens import Estimate, newest_within
 from botrunner.conversation.workers import Workers
 from botrunner.model.provider import Answer, ChatMessage, NoAnswer
@@ -116,4 +117,15 @@ class Summaries:
         if not isinstance(answer, Answer):
             log.warning("summary_failed", reason=answer.failure.value)
             return False
-        return await self._path.save_summary(peer_id, answer.text[:LONGEST_SUMMARY], rows[-1].position)
+        changes = await self._learned(peer_id, rows) if self._conversation.learn_facts and peer_id > 0 else {}
+        return await self._path.save_summary(peer_id, answer.text[:LONGEST_SUMMARY], rows[-1].position, changes)
+
+    async def _learned(self, peer_id: int, rows: Sequence[HistoryRow]) -> dict[str, str | None]:
+        """What the same messages tell of the person; nothing when the model gave no answer or one of another form."""
+        known = await self._path.facts(peer_id)
+        answer = await self._ask(facts_request(known, rows))
+        changes = learned(answer.text, known) if isinstance(answer, Answer) else None
+        if changes is None:
+            reason = "not_the_form" if isinstance(answer, Answer) else answer.failure.value
+            log.warning("facts_not_learned", reason=reason)
+        return changes or {}

@@ -75,6 +75,13 @@ class ModelSpec(Wire):
 class MemorySpec(Wire):
     """What the bot keeps in mind of a chat beyond the messages that the model is shown."""
 
+    facts: Annotated[
+        bool | None,
+        Field(
+            description="Keep a short list of facts that people told of themselves, learned with each summary by one more"
+            " call of the model; in private chats only. Default false."
+        ),
+    ] = None
     summarize_every_messages: Annotated[
         int | None,
         Field(

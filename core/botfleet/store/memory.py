@@ -1,7 +1,11 @@
 """Why: what a conversation remembers: its last messages, and what came before them summed up. It never decides what is worth it."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import sqlalchemy as sa
 
+from botfleet.store.facts import change_facts
 from botfleet.store.fence import Fenced, now, of_account
 from botfleet.store.folding import clean
 from botfleet.store.rows import HistoryRow, Remembered
@@ -49,8 +53,13 @@ class MemoryRepository(Fenced):
         rows = await self.fetch(_BETWEEN, peer_id=peer_id, after=after, before=before, limit=limit)
         return [HistoryRow(*row) for row in rows]
 
-    async def save_summary(self, peer_id: int, text: str, up_to: int) -> bool:
+    async def save_summary(
+        self, peer_id: int, text: str, up_to: int, changes: Mapping[str, str | None] = MappingProxyType({})
+    ) -> bool:
         """The summary of all up to a position takes the place of the one before. It never goes back.
+
+        Args:
+            changes: what else was learned from the same messages, by name; None: it is to be forgotten.
 
         Returns:
             False: nothing was written, since the message at that position is gone: who erases must not find it here.
@@ -72,4 +81,7 @@ class MemoryRepository(Fenced):
         ).returning(summaries.c.peer_id)
         async with self.store.begin() as connection:
             await self.fence(connection)
-            return (await connection.execute(statement)).first() is not None
+            if (await connection.execute(statement)).first() is None:
+                return False
+            await change_facts(self, connection, peer_id, changes)
+        return True

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from botfleet.store.answers import AnswerRepository
+from botfleet.store.facts import FactRepository
 from botfleet.store.intake import IntakeRepository
 from botfleet.store.memory import MemoryRepository
 from botfleet.store.outgoing import OutgoingRepository
@@ -14,7 +15,13 @@ from botfleet.store.tables import InboxState, inbox, outbox
 
 
 class MessagePath(
-    IntakeRepository, SituationRepository, MemoryRepository, AnswerRepository, OutgoingRepository, PeopleRepository
+    IntakeRepository,
+    SituationRepository,
+    MemoryRepository,
+    FactRepository,
+    AnswerRepository,
+    OutgoingRepository,
+    PeopleRepository,
 ):
     """Update, inbox, answer, outbox, proof. Every write is fenced: a stale token writes nothing and raises LeaseLost."""
 

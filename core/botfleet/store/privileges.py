@@ -54,6 +54,7 @@ RUNNER: dict[str, Grant] = {
     "messages": _ALL,
     # Erased with the history.
     "summaries": _ALL,
+    "facts": _ALL,
     "opt_outs": Grant(select=True, insert=True, delete=True),
     "events": Grant(select=True, insert=True, update=("relayed_at",)),
 }

@@ -285,6 +285,21 @@ summaries = sa.Table(
     sa.Column("updated_at", UtcDateTime, nullable=False),
 )
 
+facts = sa.Table(
+    "facts",
+    metadata,
+    _bot_id(),
+    _account_id(),
+    sa.Column("peer_id", Id, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.String(48), primary_key=True),
+    sa.Column(
+        "version", sa.Integer, primary_key=True, autoincrement=False, comment="from 1; the last is the valid one"
+    ),
+    sa.Column("value", sa.Text, comment="null: it was erased"),
+    sa.Column("learned_at", UtcDateTime, nullable=False),
+    sa.Column("ended_at", UtcDateTime, comment="null: it is valid"),
+)
+
 opt_outs = sa.Table(
     "opt_outs",
     metadata,

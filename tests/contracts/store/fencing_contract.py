@@ -114,6 +114,7 @@ def test_every_write_is_tried_with_a_stale_token() -> None:
         "situation",
         "history",
         "remembered",
+        "facts",
         "history_between",
         "chat",
         "outgoing_chats",

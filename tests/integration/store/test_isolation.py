@@ -35,7 +35,7 @@ async def fill(store: Store, bot: Bot) -> MessagePath:
     await taken_in(path, 1)
     await answered(path, 10)
     await path.set_not_before(PERSON, None)
-    assert await path.save_summary(PERSON, "notes", 1)
+    assert await path.save_summary(PERSON, "notes", 1, {"likes": "tea"})
     await path.opt_out(PERSON)
     await AccountRepository(store, lease, ACCOUNT).save_session(b"sealed", "digest")
     return path

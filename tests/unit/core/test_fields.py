@@ -48,6 +48,7 @@ SPEC = {
     "conversation.debounceSeconds",
     "conversation.historyMessages",
     "conversation.historyTokens",
+    "conversation.memory.facts",
     "conversation.memory.summarizeEveryMessages",
     "conversation.typing",
     "suspend",
@@ -143,6 +144,7 @@ SHOWN_BY = {
     "conversation.debounceSeconds": "test_messages_that_come_quickly_get_one_answer",
     "conversation.historyMessages": "test_the_model_is_shown_as_many_earlier_messages_as_the_owner_said",
     "conversation.historyTokens": "test_the_model_is_shown_the_newest_messages_that_fit_the_owners_tokens",
+    "conversation.memory.facts": "test_facts_of_a_person_are_learned_corrected_and_forgotten_if_the_owner_wants_that",
     "conversation.memory.summarizeEveryMessages": "test_what_has_left_the_prompt_is_summed_up_and_the_model_is_shown_it",
     "conversation.typing": "test_an_owner_who_does_not_want_typing_gets_none",
     # It has one value, which is what happens.

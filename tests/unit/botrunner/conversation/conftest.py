@@ -39,6 +39,7 @@ def spec_of(
     history: int = 20,
     tokens: int = 4000,
     summarize: int = 12,
+    facts: bool = False,
     typing: bool = True,
 ) -> EffectiveSpec:
     spec = effective(TelegramBotSpec.model_validate(MINIMAL["spec"]))
@@ -51,6 +52,7 @@ def spec_of(
             history_messages=history,
             history_tokens=tokens,
             summarize_every_messages=summarize,
+            learn_facts=facts,
             typing=typing,
         ),
     )

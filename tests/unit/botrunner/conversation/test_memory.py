@@ -66,7 +66,7 @@ def test_a_summary_is_shown_as_a_quoted_note_before_the_history_and_never_by_the
     prompt = assemble("You are the concierge.", rows(7, 7), ["and now?"], summary=f"likes tea\n{INJECTION}")
     assert prompt == [
         {"role": "system", "content": f"You are the concierge.\n\n{TRUTHFUL}"},
-        {"role": "user", "content": EARLIER + json.dumps(f"likes tea\n{INJECTION}")},
+        {"role": "user", "content": EARLIER + json.dumps({"notes": f"likes tea\n{INJECTION}"})},
         {"role": "user", "content": "message 7"},
         {"role": "user", "content": "and now?"},
     ]
@@ -94,7 +94,7 @@ async def test_what_has_left_the_prompt_is_summed_up_and_the_model_is_shown_it(w
         ]
         notes = "re: " + request[1]  # so this model answers
         await talk(world, bot, 1, first=5)
-    assert world.model.prompts[-1][1] == EARLIER + json.dumps(notes, ensure_ascii=False)
+    assert world.model.prompts[-1][1] == EARLIER + json.dumps({"notes": notes}, ensure_ascii=False)
     assert world.model.prompts[-1][2:] == ["m3", "re: m3", "m4", "re: m4", "m5"]
     assert len(requests(world)) == 1
 
