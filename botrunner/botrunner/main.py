@@ -6,7 +6,7 @@ Exit codes: 0 a clean end, 1 the runner failed, 2 the command or its files canno
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -34,21 +34,65 @@ def version() -> None:
     typer.echo(__version__)
 
 
+File = Annotated[Path, typer.Option("--file", "-f", help="The manifest: the same that `kubectl apply -f` takes.")]
+Name = Annotated[str | None, typer.Option(help="Which TelegramBot of the file, when it has several.")]
+Secrets = Annotated[
+    Path | None,
+    typer.Option(help="Folder with the Secrets as DIR/NAME/KEY; default: Secrets in the manifest's file."),
+]
+
+
 @cli.command()
 def run(
-    file: Annotated[Path, typer.Option("--file", "-f", help="The manifest: the same that `kubectl apply -f` takes.")],
-    name: Annotated[str | None, typer.Option(help="Which TelegramBot of the file, when it has several.")] = None,
-    secrets: Annotated[
-        Path | None,
-        typer.Option(help="Folder with the Secrets as DIR/NAME/KEY; default: Secrets in the manifest's file."),
-    ] = None,
+    file: File,
+    name: Name = None,
+    secrets: Secrets = None,
     data: Annotated[Path | None, typer.Option(help="Folder for the bot's data when it runs alone.")] = None,
     health: Annotated[str | None, typer.Option(help="HOST:PORT for /livez, /readyz and /metrics.")] = None,
 ) -> None:
-    """Runs the bot until SIGTERM or Ctrl-C."""
-    from botrunner.logs import tell_uncaught_without_words
+    """Runs the bot until SIGTERM or Ctrl-C.
 
-    tell_uncaught_without_words()  # from the first line that reads a secret on
+    Alone it keeps its data in SQLite and needs nothing but Telegram and the model. Ctrl-C lets it finish what it is
+    answering; a second Ctrl-C ends it at once, and nothing is lost either.
+    """
+    prepared = _prepared(file, name, secrets, data, health)
+    sys.exit(_run(prepared))
+
+
+@cli.command()
+def check(file: File, name: Name = None, secrets: Secrets = None) -> None:
+    """Says all that is wrong with a manifest and its secrets.
+
+    It sends nothing and connects to nobody: what Telegram and the model think of the credentials is seen when the bot
+    runs. Exit code 0: the bot can run (warnings do not count). 2: it cannot.
+    """
+    from botrunner.config import ConfigError, from_environment
+
+    _without_words()
+    try:
+        settings = from_environment(file, name=name, secrets_dir=secrets)
+    except ConfigError as error:
+        _refuse(error)
+    from botrunner.terminal import described
+    from botrunner.terminal.check import check as look
+
+    report = look(settings)
+    for warning in report.warnings:
+        typer.echo(f"{typer.style('warning', fg='yellow')}  {warning}")
+    for mistake in report.mistakes:
+        typer.echo(f"{typer.style('error', fg='red')}    {mistake}")
+    for prepared in report.good:
+        typer.echo(f"{typer.style('good', fg='green')}     {file}: {prepared.full_name} will be")
+        typer.echo(described.table(described.rows(prepared)))
+    if report.mistakes:
+        raise typer.Exit(2)
+
+
+def _prepared(
+    file: Path, name: str | None, secrets: Path | None, data: Path | None = None, health: str | None = None
+) -> "Prepared":
+    """The manifest, or the end of the process with what is wrong with it."""
+    _without_words()
     from botfleet.effective import IncompleteError
     from botfleet.manifest import ManifestError
     from botrunner.config import ConfigError, from_environment
@@ -57,11 +101,20 @@ def run(
         settings = from_environment(file, name=name, secrets_dir=secrets, data_dir=data, health_address=health)
         from botrunner.prepare import prepare
 
-        prepared = prepare(settings)
+        return prepare(settings)
     except (ConfigError, ManifestError, IncompleteError) as error:
-        typer.echo(f"botrunner: {error}", err=True)
-        raise typer.Exit(2) from error
-    sys.exit(_run(prepared))
+        _refuse(error)
+
+
+def _without_words() -> None:
+    from botrunner.logs import tell_uncaught_without_words
+
+    tell_uncaught_without_words()  # from the first line that reads a secret on
+
+
+def _refuse(error: Exception) -> NoReturn:
+    typer.echo(f"botrunner: {error}", err=True)
+    raise typer.Exit(2) from error
 
 
 def _run(prepared: "Prepared") -> int:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from botfleet.conditions import Reason
 from botfleet.digest import spec_digest
 from botfleet.effective import EffectiveSpec, effective
-from botfleet.manifest import SecretFolder, SecretNotFoundError, SecretSource, load
+from botfleet.manifest import SecretDocuments, SecretFolder, SecretNotFoundError, SecretSource, load
 from botfleet.spec import AccountSpec, TelegramBot
 from botrunner.config import ConfigError, Settings, default_data_dir
 from botrunner.telegram.connection import Account
@@ -66,13 +66,21 @@ def prepare(settings: Settings) -> Prepared:
         ManifestError, IncompleteError, ConfigError: with what to write instead.
     """
     manifest = load(settings.manifest)
-    bot = manifest.only_bot(settings.name)
+    return prepare_bot(settings, manifest.only_bot(settings.name), manifest.secrets)
+
+
+def prepare_bot(settings: Settings, bot: TelegramBot, beside: SecretDocuments) -> Prepared:
+    """One bot of a manifest. `beside`: the Secrets that stand in the manifest's file.
+
+    Raises:
+        IncompleteError, ConfigError: with what to write instead.
+    """
     try:
         spec = effective(bot.spec, *_defaults(settings.defaults))
     except ValidationError as error:  # the manifest's own part has been checked: it is the defaults'
         fields = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors(include_input=False))
         raise ConfigError(f"BOTFLEET_BOT_DEFAULTS does not fit a TelegramBot's spec: {fields}") from None
-    secrets: SecretSource = SecretFolder(settings.secrets_dir) if settings.secrets_dir else manifest.secrets
+    secrets: SecretSource = SecretFolder(settings.secrets_dir) if settings.secrets_dir else beside
     return Prepared(settings, bot, spec, spec_digest(spec), secrets)
 
 

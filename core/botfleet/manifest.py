@@ -5,17 +5,20 @@ Errors name the document and the field. It never puts a secret's value into an e
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 from pydantic import ValidationError
 
-from botfleet.spec.bot import API_VERSION, KIND, TelegramBot
+from botfleet.mistakes import Mistake, mistakes_of, without_unknown
+from botfleet.spec.bot import API_VERSION, GROUP, KIND, TelegramBot
 
 MAX_BYTES = 4 * 1024 * 1024
+_TWICE = "this key stands twice in its mapping; keep one of them"
 
 
 class ManifestError(ValueError):
@@ -100,30 +103,51 @@ def load(path: Path) -> Manifest:
     Raises:
         ManifestError: unreadable, no YAML, an unknown kind or version, or a field that does not fit.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ManifestError(f"{path}: larger than {MAX_BYTES} bytes; is it a manifest?")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: cannot be read: {error}") from error
-    try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
-    except yaml.YAMLError as error:
-        raise ManifestError(f"{path}: is not YAML: {error}") from error
+    found = examine(path)
+    if found.mistakes:
+        raise ManifestError("; ".join(str(mistake) for mistake in found.mistakes))
+    return found.manifest
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file says as far as it can be understood, and all that cannot."""
+
+    manifest: Manifest
+    mistakes: tuple[Mistake, ...]
+
+
+def examine(path: Path) -> Found:
+    """As `load`, for who wants to know of every mistake at once.
+
+    Raises:
+        ManifestError: the file cannot be read at all, or is no YAML.
+    """
+    documents = _documents(path)
     bots: list[TelegramBot] = []
     secrets: dict[str, Mapping[str, str]] = {}
+    mistakes: list[Mistake] = []
     for number, document in enumerate(documents, 1):
         where = f"{path}, document {number}"
+        kind = document.get("kind") if isinstance(document, dict) else None
         if not isinstance(document, dict):
-            raise ManifestError(f"{where}: is not an object with apiVersion, kind, metadata and spec")
-        if document.get("kind") == "Secret" and document.get("apiVersion") == "v1":
-            name, values = _secret(document, where)
-            secrets[name] = values
-        elif document.get("kind") == KIND:
-            bots.append(parse_bot(document, where))
-        elif document.get("kind") not in {"Namespace", "ConfigMap"}:  # harmless companions of a bot
-            raise ManifestError(f"{where}: kind {document.get('kind')!r} has no meaning here; wanted: {KIND} or Secret")
-    return Manifest(tuple(bots), SecretDocuments(secrets))
+            mistakes.append(Mistake(where, "", "is not an object with apiVersion, kind, metadata and spec"))
+        elif kind == "Secret" and document.get("apiVersion") == "v1":
+            try:
+                name, values = _secret(document, where)
+                secrets[name] = values
+            except ManifestError as error:
+                mistakes.append(Mistake("", "", str(error)))
+        elif kind == KIND:
+            bot, wrong = _bot(document, where)
+            bots += [bot] if bot else []
+            mistakes += wrong
+        elif kind not in {"Namespace", "ConfigMap"}:  # harmless companions of a bot
+            told = f"kind {kind!r} has no meaning here; wanted: {KIND} or Secret"
+            mistakes.append(Mistake(where, "", told))
+    if not documents:
+        mistakes.append(Mistake(str(path), "", f"holds nothing; wanted: a {KIND}"))
+    return Found(Manifest(tuple(bots), SecretDocuments(secrets)), tuple(mistakes))
 
 
 def parse_bot(document: Mapping[str, Any], where: str) -> TelegramBot:
@@ -132,26 +156,72 @@ def parse_bot(document: Mapping[str, Any], where: str) -> TelegramBot:
     Raises:
         ManifestError: each field that does not fit, with what to write.
     """
+    bot, mistakes = _bot(document, where)
+    if bot is None or mistakes:
+        raise ManifestError(f"{where}: " + "; ".join(str(replace(mistake, where="")) for mistake in mistakes))
+    return bot
+
+
+def _bot(document: Mapping[str, Any], where: str) -> tuple[TelegramBot | None, list[Mistake]]:
+    """The bot as far as it can be understood: without its unknown fields, the rest can be looked at all the same."""
     version = document.get("apiVersion")
     if version != API_VERSION:
-        raise ManifestError(
-            f"{where}: apiVersion {version!r} is not known to this program; it knows {API_VERSION}. "
-            "If the manifest is of a newer Botfleet, update this program."
-        )
+        told = f"is not known to this program; write {API_VERSION}"
+        if isinstance(version, str) and re.fullmatch(rf"{re.escape(GROUP)}/v[0-9]+((alpha|beta)[0-9]+)?", version):
+            told = f"{version} is of a newer Botfleet than this program, which knows {API_VERSION}; update this program"
+        return None, [Mistake(where, "apiVersion", told)]
     try:
-        return TelegramBot.model_validate(document)
+        return TelegramBot.model_validate(document), []
     except ValidationError as error:
-        raise ManifestError(f"{where}: " + "; ".join(describe(error))) from error
+        mistakes = mistakes_of(error, TelegramBot, where)
+        rest = without_unknown(document, error)
+    try:
+        return TelegramBot.model_validate(rest), mistakes
+    except ValidationError as error:
+        more = [mistake for mistake in mistakes_of(error, TelegramBot, where) if mistake not in mistakes]
+        return None, mistakes + more
 
 
-def describe(error: ValidationError) -> list[str]:
-    """`path: what to do`, one entry a mistake, without the values."""
-    out = []
-    for one in error.errors(include_input=False, include_url=False, include_context=False):
-        path = ".".join(str(part) for part in one["loc"]) or "the object"
-        hint = "unknown field; remove it or correct its spelling" if one["type"] == "extra_forbidden" else one["msg"]
-        out.append(f"{path}: {hint.removeprefix('Value error, ')}")
-    return out
+def _documents(path: Path) -> list[Any]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ManifestError(f"{path}: larger than {MAX_BYTES} bytes; is it a manifest?")
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ManifestError(f"{path}: cannot be read: it is not text in UTF-8") from None
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        # The parser's own words quote the line, and a Secret may stand in it.
+        raise ManifestError(f"{path}: is not YAML: {at}{_said(error)}") from None
+    except (yaml.YAMLError, RecursionError):
+        raise ManifestError(f"{path}: is not YAML") from None
+
+
+def _said(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or ""
+    if problem == _TWICE:
+        return problem
+    if r"'\t'" in problem:
+        return "a tab; indent with spaces"
+    return "look for a missing colon or quote, or for a wrong indentation, here or in the line before"
+
+
+class _Loader(yaml.SafeLoader):
+    """A key that is written twice is a mistake: the last one would win, and nobody would know."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, _TWICE, key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _secret(document: Mapping[str, Any], where: str) -> tuple[str, dict[str, str]]:
@@ -159,6 +229,9 @@ def _secret(document: Mapping[str, Any], where: str) -> tuple[str, dict[str, str
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
         raise ManifestError(f"{where}: the Secret has no metadata.name")
     values: dict[str, str] = {}
+    for part in ("data", "stringData"):
+        if not isinstance(document.get(part) or {}, dict):
+            raise ManifestError(f"{where}: Secret {part} must be a mapping of keys to texts")
     for key, value in (document.get("data") or {}).items():
         try:
             values[str(key)] = base64.b64decode(value, validate=True).decode()
