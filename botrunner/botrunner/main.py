@@ -50,10 +50,11 @@ def run(
     data: Annotated[Path | None, typer.Option(help="Folder for the bot's data when it runs alone.")] = None,
     health: Annotated[str | None, typer.Option(help="HOST:PORT for /livez, /readyz and /metrics.")] = None,
 ) -> None:
-    """Runs the bot until SIGTERM or Ctrl-C.
+    """Runs the bot until Ctrl-C or SIGTERM.
 
-    Alone it keeps its data in SQLite and needs nothing but Telegram and the model. Ctrl-C lets it finish what it is
-    answering; a second Ctrl-C ends it at once, and nothing is lost either.
+    Alone it keeps its data in SQLite and needs Telegram and the model only.
+    Ctrl-C lets it finish what it is answering; a second one ends it at once,
+    and then nothing is lost either.
     """
     prepared = _prepared(file, name, secrets, data, health)
     sys.exit(_run(prepared))
@@ -63,8 +64,9 @@ def run(
 def check(file: File, name: Name = None, secrets: Secrets = None) -> None:
     """Says all that is wrong with a manifest and its secrets.
 
-    It sends nothing and connects to nobody: what Telegram and the model think of the credentials is seen when the bot
-    runs. Exit code 0: the bot can run (warnings do not count). 2: it cannot.
+    It connects to nobody: what Telegram and the model think of the credentials
+    is seen when the bot runs. Exit code 0: it can run (warnings do not count);
+    2: it cannot.
     """
     from botrunner.config import ConfigError, from_environment
 
@@ -86,6 +88,39 @@ def check(file: File, name: Name = None, secrets: Secrets = None) -> None:
         typer.echo(described.table(described.rows(prepared)))
     if report.mistakes:
         raise typer.Exit(2)
+
+
+@cli.command()
+def chat(file: File, name: Name = None, secrets: Secrets = None) -> None:
+    """Talks with the bot's persona and model here, without Telegram.
+
+    The rules, the prompt and the sentence that says who writes are the bot's own.
+    Nothing is kept. /quit, Ctrl-D or Ctrl-C ends it; lines may come from a pipe.
+    Only the model's key is needed of the Secrets.
+    """
+    prepared = _prepared(file, name, secrets)
+    from botrunner import logs
+    from botrunner.prepare import CredentialsError, read_model_key
+    from botrunner.terminal import chat as talk
+    from botrunner.terminal import described
+
+    logs.set_up("console", "error", prepared.full_name)
+    try:
+        key = read_model_key(prepared)
+    except CredentialsError as error:
+        _refuse(error)
+    at_terminal = sys.stdin.isatty()
+    if at_terminal:
+        typer.echo(f"{prepared.full_name}, answered by {described.model(prepared.spec)}. Nothing of this is kept.")
+        typer.echo("/quit, Ctrl-D or Ctrl-C ends it.\n")
+    try:
+        answered = talk.chat(prepared.spec, prepared.bot.metadata.name, key, at_terminal=at_terminal, show=typer.echo)
+    except KeyboardInterrupt:
+        answered = True
+    if at_terminal:
+        typer.echo()
+    if not answered and not at_terminal:
+        raise typer.Exit(1)
 
 
 def _prepared(

@@ -1,6 +1,7 @@
 """Why: all that can be wrong with a runner's files is found, and said, before anything is connected."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,13 +103,36 @@ def read_credentials(prepared: Prepared) -> Credentials:
     """
     spec, read = prepared.spec, prepared.secrets.read
     app = spec.account.api_credentials_secret_ref.name
-    try:
+    with _told():
         api_id, api_hash = read(app, "api-id").strip(), read(app, "api-hash").strip()
         centre = spec.account.data_center
         key = centre.public_key_secret_ref if centre else None
         public_key = read(key.name, key.key) if key else None
-        model_key = read(spec.model.api_key_secret_ref.name, spec.model.api_key_secret_ref.key).strip()
+        model_key = read_model_key(prepared)
         account = _account(spec.account, read)
+    if not (api_id.isascii() and api_id.isdigit() and len(api_id) < 12):
+        told = f"Secret {app}: api-id must be a number, as my.telegram.org shows it"
+        raise CredentialsError(told, Reason.API_CREDENTIALS_INVALID)
+    server = Server(centre.id, centre.address, centre.port, public_key) if centre else None
+    return Credentials(Account(ApiCredentials(int(api_id), api_hash), account, server), model_key)
+
+
+def read_model_key(prepared: Prepared) -> str:
+    """The key of the model's endpoint.
+
+    Raises:
+        CredentialsError: it is missing or cannot be used.
+    """
+    reference = prepared.spec.model.api_key_secret_ref
+    with _told():
+        return prepared.secrets.read(reference.name, reference.key).strip()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What may come of reading a secret, in words."""
+    try:
+        yield
     except SecretNotFoundError as error:
         raise CredentialsError(
             f"{error}. Create it, or correct the name in the spec.", Reason.NEVER_LOGGED_IN
@@ -118,11 +142,6 @@ def read_credentials(prepared: Prepared) -> Credentials:
     except OSError as error:
         told = f"the folder of secrets cannot be read ({error.strerror})"
         raise CredentialsError(told, Reason.NEVER_LOGGED_IN) from None
-    if not (api_id.isascii() and api_id.isdigit() and len(api_id) < 12):
-        told = f"Secret {app}: api-id must be a number, as my.telegram.org shows it"
-        raise CredentialsError(told, Reason.API_CREDENTIALS_INVALID)
-    server = Server(centre.id, centre.address, centre.port, public_key) if centre else None
-    return Credentials(Account(ApiCredentials(int(api_id), api_hash), account, server), model_key)
 
 
 def _account(account: AccountSpec, read: Callable[[str, str], str]) -> Credential:
