@@ -14,8 +14,9 @@ from botfleet.store.engine import is_unique_violation
 from botfleet.store.errors import StoreError, StoreUnavailable
 from botfleet.store.fence import Fenced, is_one_of, now, of_account
 from botfleet.store.folding import clean
-from botfleet.store.rows import Draft, InboxRow, NewerPending, Stored
+from botfleet.store.rows import Draft, InboxRow, NewerPending, Spending, Stored
 from botfleet.store.tables import InboxState, Role, UtcDateTime, chats, inbox, messages, outbox
+from botfleet.store.usage import count_in
 
 FIRST_PEER = -(2**63)
 _ATTEMPTS = 3
@@ -49,7 +50,13 @@ class AnswerRepository(Fenced):
         return [row[0] for row in rows]
 
     async def store_answer(
-        self, peer_id: int, answered: Sequence[InboxRow], drafts: Sequence[Draft], *, replies_are_final: bool
+        self,
+        peer_id: int,
+        answered: Sequence[InboxRow],
+        drafts: Sequence[Draft],
+        *,
+        replies_are_final: bool,
+        spent: Sequence[Spending] = (),
     ) -> Stored | NewerPending:
         """Close the answered messages, note both sides in the history, queue the drafts in order.
 
@@ -59,13 +66,14 @@ class AnswerRepository(Fenced):
         Args:
             answered: the messages that were in the prompt; empty: the bot speaks by itself.
             replies_are_final: store even though newer messages wait.
+            spent: what the drafts cost; counted also when they are not stored, but not again when they stand already.
 
         Raises:
             LeaseLost: nothing was written.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await self._store_answer(peer_id, answered, drafts, replies_are_final)
+                return await self._store_answer(peer_id, answered, drafts, replies_are_final, spent)
             except StoreError as error:
                 # Somebody else took the next position of this chat: read it again.
                 if not is_unique_violation(error):
@@ -89,18 +97,25 @@ class AnswerRepository(Fenced):
             await connection.execute(statement)
 
     async def _store_answer(
-        self, peer_id: int, answered: Sequence[InboxRow], drafts: Sequence[Draft], final: bool
+        self,
+        peer_id: int,
+        answered: Sequence[InboxRow],
+        drafts: Sequence[Draft],
+        final: bool,
+        spent: Sequence[Spending],
     ) -> Stored | NewerPending:
         if self.store.is_postgresql:
-            return await statement_answer.store_answer(self, peer_id, answered, drafts, final, now())
+            return await statement_answer.store_answer(self, peer_id, answered, drafts, final, now(), spent)
         async with self.store.begin() as connection:
             await self.fence(connection)
+            fresh = await self._unknown(connection, drafts)
+            if len(fresh) == len(drafts):
+                await count_in(self, connection, spent)
             if answered and not final and await self._has_newer(connection, peer_id, answered):
                 return NewerPending()
             heard = await self._close_answered(connection, peer_id, answered)
             if answered and not heard:
                 return Stored(closed=0, queued=0)
-            fresh = await self._unknown(connection, drafts)
             said = [_Said(Role.ASSISTANT, clean(draft.text)) for draft in fresh if draft.in_history]
             first = await self._note(connection, peer_id, [*(heard if said else []), *said])
             await self._queue(connection, peer_id, fresh, first + len(heard))

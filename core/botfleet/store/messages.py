@@ -12,6 +12,7 @@ from botfleet.store.proof import OPEN
 from botfleet.store.rows import Counts
 from botfleet.store.situation import SituationRepository
 from botfleet.store.tables import InboxState, inbox, outbox
+from botfleet.store.usage import UsageRepository
 
 
 class MessagePath(
@@ -22,6 +23,7 @@ class MessagePath(
     AnswerRepository,
     OutgoingRepository,
     PeopleRepository,
+    UsageRepository,
 ):
     """Update, inbox, answer, outbox, proof. Every write is fenced: a stale token writes nothing and raises LeaseLost."""
 

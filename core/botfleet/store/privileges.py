@@ -57,6 +57,7 @@ RUNNER: dict[str, Grant] = {
     "facts": _ALL,
     "opt_outs": Grant(select=True, insert=True, delete=True),
     "events": Grant(select=True, insert=True, update=("relayed_at",)),
+    "usage": _KEEP,
 }
 
 # Rows of other tables go with their bot's row: the foreign keys see to that with the owner's rights.

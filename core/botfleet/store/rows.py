@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 ACCOUNT_STATE = 0
@@ -150,6 +150,17 @@ class Draft:
     reply_to_message_id: int | None = None
     in_history: bool = True
     discloses: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What one call of a model cost, on the UTC day on which it was made. Cost in millionths of the owner's currency."""
+
+    day: date
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost_micros: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from datetime import datetime
 from botfleet.store.engine import SCHEMA
 from botfleet.store.fence import Fenced
 from botfleet.store.folding import clean
-from botfleet.store.rows import Draft, InboxRow, NewerPending, Stored
+from botfleet.store.rows import Draft, InboxRow, NewerPending, Spending, Stored
 from botfleet.store.statements import rowset, run, statement
 from botfleet.store.tables import InboxState, Role
+from botfleet.store.usage import counting, spent_rows
 
 
 def _chat(alias: str) -> str:
@@ -83,12 +84,23 @@ _PARTS = [
   from may where exists (select from fresh where discloses)
   on conflict (bot_id, account_id, peer_id) do update set disclosed_at = excluded.disclosed_at
 )""",
+    # Also what is thrown away was paid for; but a replay (the text stands already) was counted when it was stored.
+    *counting(f"""not exists (
+    select from d, {SCHEMA}.outbox o
+    where o.bot_id = l.bot_id and o.account_id = %(account_id)s and o.random_id = d.random_id
+  )"""),
 ]
 _STORE = statement(_PARTS, "(select count(*) from go), (select number from heard), (select count(*) from queued)")
 
 
 async def store_answer(
-    repository: Fenced, peer_id: int, answered: Sequence[InboxRow], drafts: Sequence[Draft], final: bool, at: datetime
+    repository: Fenced,
+    peer_id: int,
+    answered: Sequence[InboxRow],
+    drafts: Sequence[Draft],
+    final: bool,
+    at: datetime,
+    spent: Sequence[Spending],
 ) -> Stored | NewerPending:
     """See AnswerRepository."""
     values = {
@@ -112,6 +124,7 @@ async def store_answer(
             for place, draft in enumerate(drafts)
         ),
         "at": at,
+        "spent": spent_rows(spent),
     }
     went, closed, queued = await run(repository, _STORE, values)
     return Stored(closed=closed, queued=queued) if went else NewerPending()

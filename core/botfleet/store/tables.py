@@ -326,3 +326,15 @@ events = sa.Table(
         sqlite_where=sa.text("relayed_at is null"),
     ),
 )
+
+usage = sa.Table(
+    "usage",
+    metadata,
+    _bot_id(),
+    sa.Column("day", sa.Date, primary_key=True, comment="of UTC"),
+    sa.Column("model", sa.String(256), primary_key=True, comment="as its endpoint calls it"),
+    sa.Column("requests", Id, nullable=False, comment="calls that were answered, with or without a text"),
+    sa.Column("input_tokens", Id, nullable=False),
+    sa.Column("output_tokens", Id, nullable=False),
+    sa.Column("cost_micros", Id, nullable=False, comment="millionths of the owner's currency"),
+)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from botfleet.store.errors import LeaseLost
 from botfleet.store.events import EventRepository
 from botfleet.store.lease import Lease
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import Deletion, InboxRow, Intake, OutboxRow, PeerRow, UpdateState
+from botfleet.store.rows import Deletion, InboxRow, Intake, OutboxRow, PeerRow, Spending, UpdateState
 from botfleet.store.tables import InboxState
 from tests.contracts.store.samples import (
     ACCOUNT,
@@ -47,6 +47,7 @@ _EVERYTHING = Intake(
     peers=(PeerRow(PERSON, 1), PeerRow(60, 2)),
     sent=((10, 900),),
 )
+_SPENT = Spending(date(2026, 11, 1), "m", 1, 2, 3)
 _SOON = datetime(2030, 1, 1, tzinfo=UTC)
 
 WRITES: dict[str, Callable[[Stale], Awaitable[Any]]] = {
@@ -55,7 +56,7 @@ WRITES: dict[str, Callable[[Stale], Awaitable[Any]]] = {
     "set_baseline": lambda s: s.path.set_baseline(UpdateState(1), channel_id=5),
     "replace_baseline": lambda s: s.path.replace_baseline(UpdateState(1), was=UpdateState(5)),
     "store_answer": lambda s: s.path.store_answer(
-        PERSON, s.pending, [draft(20, discloses=True)], replies_are_final=True
+        PERSON, s.pending, [draft(20, discloses=True)], replies_are_final=True, spent=[_SPENT]
     ),
     "store_answer, newer pending": lambda s: s.path.store_answer(
         PERSON, s.pending[:1], [draft(20)], replies_are_final=False
@@ -76,6 +77,7 @@ WRITES: dict[str, Callable[[Stale], Awaitable[Any]]] = {
     "mark_authorized": lambda s: s.account.mark_authorized("name"),
     "note_token_login": lambda s: s.account.note_token_login(),
     "discard": lambda s: s.account.discard(),
+    "note_spent": lambda s: s.path.note_spent([_SPENT]),
     "mark_relayed": lambda s: s.events.mark_relayed(s.event_ids),
 }
 
@@ -124,6 +126,7 @@ def test_every_write_is_tried_with_a_stale_token() -> None:
         "find_open_by_random_id",
         "opted_out",
         "counts",
+        "spent_on",
         "load",
         "unrelayed",
         "fence",

@@ -1,7 +1,7 @@
 """With a bot's own credentials: its own rows and nothing else. Over all tables of the metadata, on both servers."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -16,7 +16,7 @@ from botfleet.store.engine import Store
 from botfleet.store.health_feed import HealthFeed
 from botfleet.store.lease import LeaseRepository
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import Intake, PeerRow, UpdateState
+from botfleet.store.rows import Intake, PeerRow, Spending, UpdateState
 from botfleet.store.tables import metadata
 from tests.contracts.store.samples import ACCOUNT, PERSON, answered, take_over, taken_in
 from tests.support.installation import DATABASE, OPERATOR, OWNER, Installation, apply_privileges
@@ -37,6 +37,7 @@ async def fill(store: Store, bot: Bot) -> MessagePath:
     await path.set_not_before(PERSON, None)
     assert await path.save_summary(PERSON, "notes", 1, {"likes": "tea"})
     await path.opt_out(PERSON)
+    await path.note_spent([Spending(date(2026, 11, 1), "m", 1, 2, 3)])
     await AccountRepository(store, lease, ACCOUNT).save_session(b"sealed", "digest")
     return path
 
