@@ -21,7 +21,7 @@ from botrunner.conversation.chats import Conversations
 from botrunner.conversation.outgoing import Outgoing
 from botrunner.gauges import watch_queues
 from botrunner.metrics import Metrics
-from botrunner.model.provider import ModelProvider
+from botrunner.model.chain import ModelChain
 from botrunner.opening import OpenStore
 from botrunner.ownership.binding import Bindings
 from botrunner.ownership.keeper import Tenure
@@ -50,7 +50,8 @@ class Life:
     ) -> None:
         self._prepared, self._opened, self._tenure = prepared, opened, tenure
         self._reporter, self._metrics = reporter, metrics
-        self._model = ModelProvider(prepared.spec.model, credentials.model_key)
+        keys = (credentials.model_key, *credentials.fallback_keys)
+        self._model = ModelChain.of(prepared.spec.model, keys, metrics)
         self._in = asyncio.Event()
         self._connected = False
         self._conversations: Conversations | None = None
@@ -146,10 +147,12 @@ class Life:
     async def _stop_when(self, stop: asyncio.Event) -> None:
         """SIGTERM: no new answer; what the model is writing is stored, what is stored is sent, as far as the grace goes."""
         await stop.wait()
-        log.info("stopping", grace=self._prepared.spec.model.timeout_seconds)
+        grace = self._prepared.spec.model.longest_call_seconds
+        log.info("stopping", grace=grace)
+        self._model.stop()
         if self._conversations is not None and self._outgoing is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._prepared.spec.model.timeout_seconds + MODEL_GRACE_SECONDS):
+                async with asyncio.timeout(grace + MODEL_GRACE_SECONDS):
                     await self._conversations.drain()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SENDING_GRACE_SECONDS):

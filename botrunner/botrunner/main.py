@@ -100,13 +100,13 @@ def chat(file: File, name: Name = None, secrets: Secrets = None) -> None:
     """
     prepared = _prepared(file, name, secrets)
     from botrunner import logs
-    from botrunner.prepare import CredentialsError, read_model_key
+    from botrunner.prepare import CredentialsError, read_model_keys
     from botrunner.terminal import chat as talk
     from botrunner.terminal import described
 
     logs.set_up("console", "error", prepared.full_name)
     try:
-        key = read_model_key(prepared)
+        key = read_model_keys(prepared)[0]
     except CredentialsError as error:
         _refuse(error)
     at_terminal = sys.stdin.isatty()

@@ -16,8 +16,20 @@ class Metrics:
         self.skipped = Counter(
             name + "messages_skipped_total", "Messages closed without an answer", ["reason"], registry=r
         )
+        self.failed = Counter(
+            name + "messages_failed_total",
+            "Messages closed because no model gave a usable answer",
+            ["reason"],
+            registry=r,
+        )
         self.sent = Counter(name + "replies_sent_total", "Messages that Telegram took from us", registry=r)
         self.send_failures = Counter(name + "send_failures_total", "Sends that did not succeed", ["reason"], registry=r)
+        self.model_answers = Counter(
+            name + "model_answers_total",
+            "Answers by endpoint; cut_off: it reached maxOutputTokens and is sent as it is",
+            ["endpoint", "outcome"],
+            registry=r,
+        )
         self.model_failures = Counter(
             name + "model_failures_total", "Model calls without an answer", ["reason"], registry=r
         )
@@ -25,6 +37,12 @@ class Metrics:
             name + "model_tokens_total", "Tokens as the endpoint counts them", ["direction"], registry=r
         )
         self.model_seconds = Histogram(name + "model_seconds", "Time of one model call", registry=r, buckets=SECONDS)
+        self.model_circuit_open = Gauge(
+            name + "model_circuit_open", "1 while an endpoint is left alone after failures", ["endpoint"], registry=r
+        )
+        self.budget_used = Gauge(
+            name + "budget_used_ratio", "Share of the day's budget that is spent; 0 without a limit", ["of"], registry=r
+        )
         self.reply_seconds = Histogram(
             name + "reply_seconds", "From taking a message in to its answer being stored", registry=r, buckets=SECONDS
         )

@@ -42,10 +42,11 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a connection to Telegram and one to the model need."""
+    """What a connection to Telegram and those to the models need. `fallback_keys`: in the order of the fallbacks."""
 
     account: Account
     model_key: str = field(repr=False)
+    fallback_keys: tuple[str, ...] = field(default=(), repr=False)
 
 
 class CredentialsError(Exception):
@@ -108,24 +109,24 @@ def read_credentials(prepared: Prepared) -> Credentials:
         centre = spec.account.data_center
         key = centre.public_key_secret_ref if centre else None
         public_key = read(key.name, key.key) if key else None
-        model_key = read_model_key(prepared)
+        model_key, *fallback_keys = read_model_keys(prepared)
         account = _account(spec.account, read)
     if not (api_id.isascii() and api_id.isdigit() and len(api_id) < 12):
         told = f"Secret {app}: api-id must be a number, as my.telegram.org shows it"
         raise CredentialsError(told, Reason.API_CREDENTIALS_INVALID)
     server = Server(centre.id, centre.address, centre.port, public_key) if centre else None
-    return Credentials(Account(ApiCredentials(int(api_id), api_hash), account, server), model_key)
+    return Credentials(Account(ApiCredentials(int(api_id), api_hash), account, server), model_key, tuple(fallback_keys))
 
 
-def read_model_key(prepared: Prepared) -> str:
-    """The key of the model's endpoint.
+def read_model_keys(prepared: Prepared) -> list[str]:
+    """The keys of the models' endpoints, the main model's first.
 
     Raises:
-        CredentialsError: it is missing or cannot be used.
+        CredentialsError: one is missing or cannot be used.
     """
-    reference = prepared.spec.model.api_key_secret_ref
+    references = [model.api_key_secret_ref for model in prepared.spec.model.chain]
     with _told():
-        return prepared.secrets.read(reference.name, reference.key).strip()
+        return [prepared.secrets.read(reference.name, reference.key).strip() for reference in references]
 
 
 @contextlib.contextmanager

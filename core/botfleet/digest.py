@@ -21,7 +21,7 @@ def content_digest(value: Any) -> str:
 def spec_digest(spec: EffectiveSpec) -> str:
     """Of what a runner acts on: where it runs and whether it is suspended are not in it."""
     wire = spec.to_spec().to_wire()
-    return content_digest({part: wire[part] for part in ("account", "persona", "model", "conversation")})
+    return content_digest({part: wire[part] for part in ("account", "persona", "model", "conversation", "limits")})
 
 
 def credential_digest(credential: str) -> str:

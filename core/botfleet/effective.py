@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from botfleet.model import Budget, Model, budget_of, model_of, without_price
 from botfleet.spec import TelegramBotSpec
-from botfleet.spec.account import AccountSpec, SecretKeyRef
+from botfleet.spec.account import AccountSpec
 from botfleet.spec.behaviour import Disclosure
 from botfleet.spec.bot import DeletionPolicy
 from botfleet.spec.workload import WorkloadSpec
@@ -25,6 +26,13 @@ BUILT_IN: dict[str, Any] = {
         "memory": {"facts": False, "summarizeEveryMessages": 12},
         "typing": True,
     },
+    "limits": {
+        "budget": {
+            "tokensPerDay": 0,
+            "moneyPerDay": 0.0,
+            "exhaustedText": "That is all that I may say today. Please write to me again tomorrow.",
+        }
+    },
     "suspend": False,
     "deletionPolicy": "Retain",
     "workload": {},
@@ -40,18 +48,6 @@ class Persona:
 
 
 @dataclass(frozen=True)
-class Model:
-    """Which model answers. `temperature` None means: do not send it."""
-
-    name: str
-    base_url: str
-    api_key_secret_ref: SecretKeyRef
-    temperature: float | None
-    max_output_tokens: int
-    timeout_seconds: int
-
-
-@dataclass(frozen=True)
 class Conversation:
     """How the bot converses. Times in seconds, counts in messages; `summarize_every_messages` 0: never."""
 
@@ -61,6 +57,14 @@ class Conversation:
     summarize_every_messages: int
     learn_facts: bool
     typing: bool
+    unavailable_text: str | None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the bot may use."""
+
+    budget: Budget
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class EffectiveSpec:
     persona: Persona
     model: Model
     conversation: Conversation
+    limits: Limits
     suspend: bool
     deletion_policy: DeletionPolicy
     workload: WorkloadSpec
@@ -81,14 +86,7 @@ class EffectiveSpec:
             {
                 "account": self.account,
                 "persona": {"prompt": self.persona.prompt, "disclosure": self.persona.disclosure},
-                "model": {
-                    "name": self.model.name,
-                    "base_url": self.model.base_url,
-                    "api_key_secret_ref": self.model.api_key_secret_ref,
-                    "temperature": self.model.temperature,
-                    "max_output_tokens": self.model.max_output_tokens,
-                    "timeout_seconds": self.model.timeout_seconds,
-                },
+                "model": self.model.to_wire(),
                 "conversation": {
                     "debounce_seconds": self.conversation.debounce_seconds,
                     "history_messages": self.conversation.history_messages,
@@ -98,7 +96,9 @@ class EffectiveSpec:
                         "summarize_every_messages": self.conversation.summarize_every_messages,
                     },
                     "typing": self.conversation.typing,
+                    "unavailable_text": self.conversation.unavailable_text,
                 },
+                "limits": {"budget": self.limits.budget.to_wire()},
                 "suspend": self.suspend,
                 "deletion_policy": self.deletion_policy,
                 "workload": self.workload,
@@ -136,8 +136,10 @@ def effective(spec: TelegramBotSpec, *defaults: dict[str, Any]) -> EffectiveSpec
     missing = [f"spec.{part}.{field}" for part, field in REQUIRED if _is_unsaid(merged.get(part), field)]
     if missing:
         raise IncompleteError(missing)
-    whole = TelegramBotSpec.model_validate(merged)
-    return _effective_of(whole)
+    out = _effective_of(TelegramBotSpec.model_validate(merged))
+    if out.limits.budget.micros and (missing := list(without_price(out.model))):
+        raise IncompleteError(missing)
+    return out
 
 
 def check_defaults(layer: dict[str, Any]) -> None:
@@ -165,18 +167,11 @@ def _is_unsaid(part: Any, field: str) -> bool:
 def _effective_of(whole: TelegramBotSpec) -> EffectiveSpec:
     persona, model, conversation = whole.persona, whole.model, whole.conversation
     assert persona and model and conversation  # noqa: S101 -- BUILT_IN has them
-    assert persona.prompt is not None and model.name is not None and model.api_key_secret_ref  # noqa: S101
+    assert persona.prompt is not None  # noqa: S101
     return EffectiveSpec(
         account=whole.account,
         persona=Persona(persona.prompt, _said(persona.disclosure)),
-        model=Model(
-            model.name,
-            _said(model.base_url),
-            model.api_key_secret_ref,
-            model.temperature,
-            _said(model.max_output_tokens),
-            _said(model.timeout_seconds),
-        ),
+        model=model_of(model),
         conversation=Conversation(
             _said(conversation.debounce_seconds),
             _said(conversation.history_messages),
@@ -184,7 +179,9 @@ def _effective_of(whole: TelegramBotSpec) -> EffectiveSpec:
             _said(_said(conversation.memory).summarize_every_messages),
             _said(_said(conversation.memory).facts),
             _said(conversation.typing),
+            conversation.unavailable_text,
         ),
+        limits=Limits(budget_of(_said(_said(whole.limits).budget))),
         suspend=_said(whole.suspend),
         deletion_policy=_said(whole.deletion_policy),
         workload=_said(whole.workload),
@@ -198,7 +195,7 @@ def _said(value: T | None) -> T:
 
 
 # Parts within a part.
-NESTED = frozenset({"memory"})
+NESTED = frozenset({"memory", "budget"})
 
 
 def _merge(layers: Iterable[dict[str, Any]]) -> dict[str, Any]:

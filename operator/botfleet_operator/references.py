@@ -21,6 +21,7 @@ class Use(StrEnum):
     SESSION = "session"
     PUBLIC_KEY = "public key of the data center"
     MODEL_KEY = "model API key"
+    FALLBACK_KEY = "API key of a fallback model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,5 @@ def needs(spec: EffectiveSpec) -> Iterator[Need]:
         reference = account.data_center.public_key_secret_ref
         yield Need(reference.name, reference.key, Use.PUBLIC_KEY)
     yield Need(spec.model.api_key_secret_ref.name, spec.model.api_key_secret_ref.key, Use.MODEL_KEY)
+    for fallback in spec.model.fallbacks:
+        yield Need(fallback.api_key_secret_ref.name, fallback.api_key_secret_ref.key, Use.FALLBACK_KEY)

@@ -38,6 +38,9 @@ def referenced_secrets(spec: Any) -> Iterator[str]:
                 yield value["name"]
             else:
                 yield from referenced_secrets(value)
+    elif isinstance(spec, list | tuple):
+        for entry in spec:
+            yield from referenced_secrets(entry)
 
 
 class World:

@@ -18,7 +18,9 @@ from botfleet_operator import settings as operator_settings
 from botfleet_operator.metrics import Metrics as OperatorMetrics
 from botrunner import config as runner_config
 from botrunner.conversation.policy import Skip
+from botrunner.conversation.trouble import Failed
 from botrunner.metrics import Metrics as RunnerMetrics
+from botrunner.model.chain import PLACES
 from botrunner.model.provider import Failure
 from botrunner.telegram.errors import SendReason
 from botrunner.telegram.receiving import Remedy
@@ -54,9 +56,13 @@ In the Prometheus format, without authentication. Labels are enumerated words: n
 # What each label of a metric can say.
 _RUNNER_WORDS: dict[str, Iterable[str]] = {
     "botfleet_runner_messages_skipped_total": Skip,
+    "botfleet_runner_messages_failed_total": Failed,
     "botfleet_runner_send_failures_total": ["wait", "unknown", "account_lost", *SendReason],
+    "botfleet_runner_model_answers_total": (f"{', '.join(PLACES)}; whole", "cut_off"),
+    "botfleet_runner_model_circuit_open": PLACES,
     "botfleet_runner_model_failures_total": Failure,
     "botfleet_runner_model_tokens_total": ("input", "output"),
+    "botfleet_runner_budget_used_ratio": ("tokens", "money"),
     "botfleet_runner_receiving_remedies_total": Remedy,
 }
 _OPERATOR_WORDS: dict[str, Iterable[str]] = {

@@ -5,18 +5,18 @@ side; within one chat everything is in order. A message never lives only here: t
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
 from botfleet.effective import EffectiveSpec
 from botfleet.store.errors import StoreUnavailable
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import Draft, InboxRow, NewerPending, Stored
+from botfleet.store.rows import Draft, InboxRow, NewerPending, Spending, Stored
 from botfleet.store.tables import InboxState
 from botrunner.backoff import backoff
 from botrunner.conversation import texts
@@ -35,10 +35,13 @@ from botrunner.conversation.policy import (
 )
 from botrunner.conversation.presence import Presence, Shows
 from botrunner.conversation.prompt import assemble
+from botrunner.conversation.spending import Purse
 from botrunner.conversation.tokens import Estimate
+from botrunner.conversation.trouble import Trouble
 from botrunner.conversation.workers import Workers
 from botrunner.metrics import Metrics
-from botrunner.model.provider import Answer, ChatMessage, NoAnswer
+from botrunner.model.ladder import Rung
+from botrunner.model.provider import Answer, ChatMessage, Failure, NoAnswer
 from botrunner.telegram.format import split
 from botrunner.telegram.formatted import Formatted
 from botrunner.telegram.ids import random_id
@@ -46,6 +49,7 @@ from botrunner.telegram.markdown import render
 from botrunner.telegram.types import Me
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 CONCURRENT_REPLIES = 5  # replies beyond the first wait
 LONGEST_DEBOUNCE = 5  # times debounceSeconds: somebody who never pauses is answered all the same
@@ -54,10 +58,13 @@ STORE_SECONDS = 5.0  # at most between two tries of the store
 
 
 class Model(Protocol):
-    """What is needed of `model.provider.ModelProvider`."""
+    """What is needed of `model.chain.ModelChain`."""
 
     async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
-        """One call."""
+        """One question."""
+
+    async def answer_cheaply(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
+        """One question, to the cheapest first."""
 
 
 class Conversations:
@@ -77,12 +84,13 @@ class Conversations:
     ) -> None:
         self._path, self._spec, self._model, self._me = path, spec, model, me
         self._stored, self._metrics, self._now = stored, metrics, now
+        self.purse = Purse(path, spec.limits.budget, metrics, now)
         self._presence = Presence(shows, typing=spec.conversation.typing)
         self._slots = asyncio.Semaphore(CONCURRENT_REPLIES)
         self._stop = asyncio.Event()
         self._workers = Workers("chat", self._chat, self._pending_chats)
         self._estimate = Estimate()
-        self._summaries = Summaries(path, spec.conversation, self._estimate, self._call)
+        self._summaries = Summaries(path, spec.conversation, self._estimate, self._ask_aside)
 
     def poke(self, peer_ids: Iterable[int]) -> None:
         """These chats have pending messages."""
@@ -113,23 +121,20 @@ class Conversations:
         return await self._path.pending_chats(limit=100, after=after)
 
     async def _chat(self, peer_id: int, poked: asyncio.Event) -> None:
-        failures = 0
-        again_at = 0.0  # when the model may be asked again
+        trouble = Trouble()
         while not self._stop.is_set():
             try:
-                left = await self._one_step(peer_id, poked, again_at)
+                left = await self._one_step(peer_id, poked, trouble)
             except StoreUnavailable:
-                failures += 1
-                await self._pause(backoff(failures, first=0.5, longest=STORE_SECONDS))
-            except _NoAnswerYetError as error:
-                failures += 1
-                again_at = time.monotonic() + (error.retry_after or backoff(failures))
+                trouble.failures += 1
+                await self._pause(backoff(trouble.failures, first=0.5, longest=STORE_SECONDS))
             else:
-                failures = failures if left is _Left.WAITED else 0
+                if left is not _Left.WAITED:
+                    trouble.is_over()
                 if left is _Left.NOTHING and not poked.is_set():
                     return
 
-    async def _one_step(self, peer_id: int, poked: asyncio.Event, again_at: float) -> "_Left":
+    async def _one_step(self, peer_id: int, poked: asyncio.Event, trouble: Trouble) -> "_Left":
         """Does the next thing in this chat."""
         poked.clear()
         seen = await self._look(peer_id)
@@ -140,15 +145,15 @@ class Conversations:
                 await self._skip(peer_id, step)
             case RunCommand(message_id=message_id, command=command):
                 await self._command(next(r for r in seen.pending if r.message_id == message_id), command)
-            case AskModel() if (seconds := again_at - time.monotonic()) > 0:
+            case AskModel() if (seconds := trouble.again_at - time.monotonic()) > 0:
                 # A poke ends the wait, not the back-off: what came may be a command, which needs no model.
                 await _set_within(poked, seconds)
                 return _Left.WAITED
             case AskModel():
                 waited = await self._debounce(seen.pending, poked) or self._slots.locked()
                 async with self._slots:
-                    if not self._stop.is_set():
-                        await self._answer(peer_id, None if waited else seen)
+                    if not self._stop.is_set() and not await self._answer(peer_id, trouble, None if waited else seen):
+                        return _Left.WAITED
         return _Left.MAYBE_MORE
 
     async def _look(self, peer_id: int) -> "_Seen | None":
@@ -188,11 +193,14 @@ class Conversations:
             wait = quiet
         return first > 0
 
-    async def _answer(self, peer_id: int, seen: "_Seen | None") -> None:
+    async def _answer(self, peer_id: int, trouble: Trouble, seen: "_Seen | None") -> bool:
         """Asks the model about all that is pending and stores the answer, generating again while newer messages come.
 
         Args:
             seen: what was read right before; None: it is read anew. What comes in between is found by the storing.
+
+        Returns:
+            False: nobody answers now, and what is pending stays so.
         """
         given: _Given | None = None
         for generation in itertools.count(1):
@@ -201,7 +209,7 @@ class Conversations:
                 await self._skip(peer_id, seen.step)
                 seen = await self._look(peer_id)
             if seen is None or not isinstance(seen.step, AskModel):
-                return  # what was asked is gone (deleted, or stopped): the next step deals with what is there
+                return True  # what was asked is gone (deleted, or stopped): the next step deals with what is there
             step, rows, seen = seen.step, seen.pending, None
             turn = [row for row in rows if row.message_id in step.message_ids]
             said = [row.text for row in turn]
@@ -209,33 +217,64 @@ class Conversations:
             final = given is not None and (generation > GENERATIONS or (given.step, given.said) == (step, said))
             if given is None or not final:
                 if self._stop.is_set():
-                    return
-                remembered = await self._path.remembered(peer_id, self._spec.conversation.history_messages)
-                past = recall(remembered, self._spec.conversation, self._estimate)
-                facts = await self._path.facts(peer_id) if self._spec.conversation.learn_facts and peer_id > 0 else {}
-                prompt = assemble(self._spec.persona.prompt, past.messages, said, summary=past.summary, facts=facts)
-                with self._presence.answering(turn[-1], lambda: self._is_wanted(peer_id)):
-                    answer = await self._ask(prompt)
-                given = _Given(step, said, turn, answer, past.sum_up_to is not None)
-            if await self._store(peer_id, given.turn, given.answer, given.step.disclose, final):
+                    return True
+                reached = await self.purse.look()
+                if reached is not Rung.EXHAUSTED:
+                    answer, due = await self._ask(peer_id, said, turn[-1], cheaper=reached is Rung.CHEAPER)
+                    if isinstance(answer, NoAnswer):
+                        return await self._without_answer(peer_id, turn, answer, trouble)
+                    given = _Given(step, said, turn, answer, answer.spent, due)
+                elif given is None:
+                    await self._close_unasked(peer_id, turn)
+                    return True
+                else:
+                    final = True  # paid for already: better than nothing
+            if await self._store(peer_id, given, final):
+                trouble.is_answered()
                 if given.due:
                     self._summaries.poke(peer_id)
-                return
+                return True
+        raise AssertionError("unreachable")
 
-    async def _store(self, peer_id: int, turn: Sequence[InboxRow], answer: Answer, disclose: bool, final: bool) -> bool:
-        """Stores an answer, however long the store is away: it is paid for. False: newer messages came, nothing was written."""
-        whole = render(texts.disclosed(answer.text) if disclose else answer.text)
+    async def _ask(
+        self, peer_id: int, said: list[str], newest: InboxRow, *, cheaper: bool
+    ) -> tuple[Answer | NoAnswer, bool]:
+        """What the model says to this, and whether it is time to sum up what has left its sight."""
+        conversation = self._spec.conversation
+        past = recall(await self._path.remembered(peer_id, conversation.history_messages), conversation, self._estimate)
+        facts = await self._path.facts(peer_id) if conversation.learn_facts and peer_id > 0 else {}
+        prompt = assemble(self._spec.persona.prompt, past.messages, said, summary=past.summary, facts=facts)
+        with self._presence.answering(newest, lambda: self._is_wanted(peer_id)):
+            return await self._call(prompt, cheaper=cheaper), past.sum_up_to is not None
+
+    async def _ask_aside(self, prompt: list[ChatMessage]) -> Answer | NoAnswer:
+        """A question of the bot's own (a summary, facts): under the same budget, and counted by itself."""
+        reached = await self.purse.look()
+        if reached is Rung.EXHAUSTED:
+            return NoAnswer(Failure.QUOTA_EXHAUSTED)
+        answer = await self._call(prompt, cheaper=reached is Rung.CHEAPER)
+        await self._surely(lambda: self._path.note_spent(answer.spent))
+        return answer
+
+    async def _call(self, prompt: list[ChatMessage], *, cheaper: bool) -> Answer | NoAnswer:
+        answer = await (self._model.answer_cheaply if cheaper else self._model.answer)(prompt)
+        if isinstance(answer, Answer):
+            self._estimate.learn((message["content"] for message in prompt), answer.input_tokens)
+        return answer
+
+    async def _store(self, peer_id: int, given: "_Given", final: bool) -> bool:
+        """Stores an answer, however long the store is away: it is paid for. False: newer messages came, it was not stored."""
+        turn, disclose = given.turn, given.step.disclose
+        whole = render(texts.disclosed(given.answer.text) if disclose else given.answer.text)
         drafts = self._drafts(turn[-1], f"reply:{turn[-1].message_id}", whole, in_history=True, discloses=disclose)
-        failures = 0
         while True:
             # Stopping, no further model call begins: what there is stands, and what is newer waits for the next start.
-            final = final or self._stop.is_set()
-            try:
-                stored = await self._path.store_answer(peer_id, turn, drafts, replies_are_final=final)
-            except StoreUnavailable:
-                failures += 1
-                await asyncio.sleep(backoff(failures, first=0.5, longest=STORE_SECONDS))
-                continue
+            stored = await self._surely(
+                lambda: self._path.store_answer(
+                    peer_id, turn, drafts, replies_are_final=final or self._stop.is_set(), spent=given.spent
+                )
+            )
+            given.spent = ()  # counted, whether the answer was wanted or not
             if not isinstance(stored, NewerPending):
                 self._note_answered(turn, stored)
                 self._stored(peer_id)
@@ -243,23 +282,44 @@ class Conversations:
             if not self._stop.is_set():
                 return False
 
-    async def _ask(self, prompt: list[ChatMessage]) -> Answer:
-        answer = await self._call(prompt)
-        if isinstance(answer, Answer):
-            return answer
-        log.warning("model_gave_no_answer", reason=answer.failure.value, retry_after=answer.retry_after)
-        raise _NoAnswerYetError(answer.retry_after)
+    async def _without_answer(
+        self, peer_id: int, turn: Sequence[InboxRow], no_answer: NoAnswer, trouble: Trouble
+    ) -> bool:
+        """What was paid is counted, the person told if the owner wants that. True: the turn is given up, and closed."""
+        await self._surely(lambda: self._path.note_spent(no_answer.spent))
+        given_up = trouble.no_answer(tuple((row.message_id, row.text) for row in turn), no_answer, time.monotonic())
+        text = self._spec.conversation.unavailable_text
+        if text and (given_up or trouble.is_long(no_answer)) and await self._is_wanted(peer_id):
+            await self._say(turn[-1], f"unavailable:{trouble.began_with(turn[0].message_id)}", text)
+        if given_up is None:
+            return False
+        ids = [row.message_id for row in turn]
+        await self._surely(lambda: self._path.close_inbox(peer_id, ids, InboxState.FAILED, given_up.value))
+        self._metrics.failed.labels(given_up.value).inc(len(ids))
+        log.warning("messages_given_up", trace_id=turn[-1].trace_id, reason=given_up.value, messages=len(ids))
+        return True
 
-    async def _call(self, prompt: list[ChatMessage]) -> Answer | NoAnswer:
-        with self._metrics.model_seconds.time():
-            answer = await self._model.answer(prompt)
-        if isinstance(answer, Answer):
-            self._metrics.tokens.labels("input").inc(answer.input_tokens)
-            self._metrics.tokens.labels("output").inc(answer.output_tokens)
-            self._estimate.learn((message["content"] for message in prompt), answer.input_tokens)
-        else:
-            self._metrics.model_failures.labels(answer.failure.value).inc()
-        return answer
+    async def _close_unasked(self, peer_id: int, turn: Sequence[InboxRow]) -> None:
+        """The day's budget is spent. Killed in between, the person has been told, and is not told again."""
+        if text := self._spec.limits.budget.exhausted_text:
+            await self._say(turn[-1], f"budget:{self.purse.day.isoformat()}", text)
+        await self._skip(peer_id, SkipMessages(tuple(row.message_id for row in turn), Skip.BUDGET_EXHAUSTED))
+
+    async def _say(self, row: InboxRow, cause: str, text: str) -> None:
+        """The bot speaks by itself, once for each cause: the same one has the same random_id, which is queued once."""
+        drafts = self._drafts(row, cause, Formatted(text), in_history=False, discloses=False)
+        await self._path.store_answer(row.peer_id, [], drafts, replies_are_final=True)
+        self._stored(row.peer_id)
+
+    async def _surely(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Written, however long the store is away."""
+        failures = 0
+        while True:
+            try:
+                return await write()
+            except StoreUnavailable:
+                failures += 1
+                await asyncio.sleep(backoff(failures, first=0.5, longest=STORE_SECONDS))
 
     async def _command(self, row: InboxRow, command: Command) -> None:
         """The effect comes before the confirmation: killed in between, the person is opted out and is told after the restart."""
@@ -324,14 +384,15 @@ class _Seen:
     step: Step
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Given:
-    """What the model answered, and to what."""
+    """What the model answered, and to what. `spent`: what of its cost is not counted yet."""
 
     step: AskModel
     said: list[str]
     turn: list[InboxRow]
     answer: Answer
+    spent: Sequence[Spending]
     due: bool
 
 
@@ -341,11 +402,3 @@ class _Left(Enum):
     NOTHING = auto()
     MAYBE_MORE = auto()
     WAITED = auto()
-
-
-class _NoAnswerYetError(Exception):
-    """The model gave no answer; the messages stay pending and are tried again."""
-
-    def __init__(self, retry_after: float | None) -> None:
-        super().__init__("no answer yet")
-        self.retry_after = retry_after

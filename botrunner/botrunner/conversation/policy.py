@@ -23,6 +23,7 @@ class Skip(StrEnum):
     NOT_PRIVATE = "NotPrivate"
     NO_TEXT = "NoText"
     SERVICE = "Service"
+    BUDGET_EXHAUSTED = "BudgetExhausted"
 
 
 class Command(StrEnum):

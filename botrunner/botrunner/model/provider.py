@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-from botfleet.effective import Model
+from botfleet.model import Model
 from botfleet.store.folding import clean
+from botfleet.store.rows import Spending
+from botrunner.model.bounded import IDENTITY, bound
 
 if TYPE_CHECKING:
     import httpx2 as httpx
@@ -36,6 +38,7 @@ class Failure(StrEnum):
     UNAUTHORIZED = "unauthorized"
     RATE_LIMITED = "rate_limited"
     QUOTA_EXHAUSTED = "quota_exhausted"
+    UNKNOWN_MODEL = "unknown_model"
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
     SERVER_ERROR = "server_error"
@@ -43,23 +46,35 @@ class Failure(StrEnum):
     BAD_ANSWER = "bad_answer"
     EMPTY_ANSWER = "empty_answer"
 
+    @property
+    def passes(self) -> bool:
+        """The endpoint's trouble or its owner's, whatever was asked: the same question may be answered later."""
+        return self not in (Failure.REFUSED_REQUEST, Failure.BAD_ANSWER, Failure.EMPTY_ANSWER)
+
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said, and what it cost in tokens (0 where the endpoint does not tell)."""
+    """What the model said, and what it cost in tokens (0 where the endpoint does not tell).
+
+    `cut_off`: it ends before its end. `spent`: of all calls that it took, for the store.
+    """
 
     text: str
     cut_off: bool
     input_tokens: int
     output_tokens: int
+    spent: tuple[Spending, ...] = ()
 
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """A failure. `retry_after` in seconds when the endpoint named a time."""
+    """A failure. `retry_after` in seconds when the endpoint named a time. What was thrown away may have cost tokens."""
 
     failure: Failure
     retry_after: float | None = None
+    spent: tuple[Spending, ...] = ()
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 class ModelProvider:
@@ -67,14 +82,17 @@ class ModelProvider:
 
     def __init__(self, model: Model, api_key: str, *, http_client: "httpx.AsyncClient | None" = None) -> None:
         """`http_client` replaces the connection; tests give one that answers by itself."""
-        from openai import AsyncOpenAI, Timeout
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
         self._model = model
+        connection = http_client or DefaultAsyncHttpxClient()
+        connection.event_hooks = {**connection.event_hooks, "response": [*connection.event_hooks["response"], bound]}
         self._client: AsyncOpenAI = AsyncOpenAI(
             api_key=api_key,
             base_url=model.base_url,
             max_retries=0,
-            http_client=http_client,
+            http_client=connection,
+            default_headers=IDENTITY,
             timeout=Timeout(float(model.timeout_seconds), connect=min(CONNECT_SECONDS, float(model.timeout_seconds))),
         )
 
@@ -104,33 +122,32 @@ class ModelProvider:
             return failure_of(error)
         except TimeoutError:
             return NoAnswer(Failure.TIMEOUT)
-        except (ValueError, RecursionError):  # a body that is no JSON, or nested without an end
+        except (
+            ValueError,
+            RecursionError,
+        ):  # a body that is no JSON, nested without an end, or too long (TooMuchError)
             return NoAnswer(Failure.BAD_ANSWER)
         return answer_of(completion)
 
 
 def answer_of(completion: "ChatCompletion") -> Answer | NoAnswer:
     """What a completion says; endpoints that only resemble OpenAI's leave out what they like."""
+    usage = getattr(completion, "usage", None)
+    tokens = (_count(getattr(usage, "prompt_tokens", None)), _count(getattr(usage, "completion_tokens", None)))
     choices = getattr(completion, "choices", None)
     if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
-        return NoAnswer(Failure.BAD_ANSWER)
+        return NoAnswer(Failure.BAD_ANSWER, None, (), *tokens)
     content = getattr(choices[0].message, "content", None)
     if not isinstance(content, str | None):
-        return NoAnswer(Failure.BAD_ANSWER)
+        return NoAnswer(Failure.BAD_ANSWER, None, (), *tokens)
     # Cleaned as the store cleans it, before anything is decided: what is left may be nothing.
     text = clean((content or "").strip()[: LONGEST_ANSWER + 1]).strip()
     if not text:
-        return NoAnswer(Failure.EMPTY_ANSWER)
+        return NoAnswer(Failure.EMPTY_ANSWER, None, (), *tokens)
     too_long = len(text) > LONGEST_ANSWER
     if too_long:
         text = text[: LONGEST_ANSWER - 1].rstrip() + "…"
-    usage = getattr(completion, "usage", None)
-    return Answer(
-        text=text,
-        cut_off=too_long or getattr(choices[0], "finish_reason", None) == "length",
-        input_tokens=_count(getattr(usage, "prompt_tokens", None)),
-        output_tokens=_count(getattr(usage, "completion_tokens", None)),
-    )
+    return Answer(text, too_long or getattr(choices[0], "finish_reason", None) == "length", *tokens)
 
 
 def _count(value: object) -> int:
@@ -157,6 +174,8 @@ def failure_of(error: "OpenAIError") -> NoAnswer:
 def _of_status(status: int, code: str | None) -> Failure:
     if status in (401, 403):
         return Failure.UNAUTHORIZED
+    if status == 404:  # a name or an address that the owner corrects; no matter of this question
+        return Failure.UNKNOWN_MODEL
     if status == 429:
         return Failure.QUOTA_EXHAUSTED if code == "insufficient_quota" else Failure.RATE_LIMITED
     if status >= 500 or status in (408, 409):

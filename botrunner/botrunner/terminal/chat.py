@@ -12,9 +12,9 @@ from botfleet.effective import EffectiveSpec
 from botfleet.store.rows import HistoryRow
 from botfleet.store.tables import Role
 from botrunner.conversation import texts
-from botrunner.conversation.chats import Model
 from botrunner.conversation.policy import AskModel, ChatFacts, Command, Pending, RunCommand, next_step
 from botrunner.conversation.prompt import assemble
+from botrunner.model.chain import Endpoint
 from botrunner.model.provider import Failure, NoAnswer
 from botrunner.telegram.markdown import render
 
@@ -28,8 +28,9 @@ WORDS = {
     Failure.UNREACHABLE: "Nobody answers at {url}. Check spec.model.baseUrl and your network.",
     Failure.TIMEOUT: "No answer within {seconds} s. Say it again, or raise spec.model.timeoutSeconds.",
     Failure.SERVER_ERROR: "The endpoint has trouble of its own. Wait a moment and say it again.",
-    Failure.REFUSED_REQUEST: "The endpoint refuses the request. Check spec.model.name ({model}) and baseUrl ({url}); some"
-    " models refuse a temperature.",
+    Failure.UNKNOWN_MODEL: "The endpoint knows no such model or address. Check spec.model.name ({model}) and baseUrl ({url}).",
+    Failure.REFUSED_REQUEST: "The endpoint refuses the request for what is in it. Check spec.model.temperature and"
+    " maxOutputTokens, which some models refuse; or it refuses what was said.",
     Failure.BAD_ANSWER: "What came back is no chat completion. Check spec.model.baseUrl ({url}): it often ends in /v1.",
     Failure.EMPTY_ANSWER: "The model said nothing. Say it again; a model that thinks may need more spec.model.maxOutputTokens.",
 }
@@ -44,7 +45,7 @@ class Talk:
     """One conversation, in memory."""
 
     def __init__(
-        self, spec: EffectiveSpec, model: Model, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, spec: EffectiveSpec, model: Endpoint, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._spec, self._model, self._now = spec, model, now
         self._history: list[HistoryRow] = []

@@ -19,7 +19,8 @@ from botfleet.manifest import (
     examine,
 )
 from botfleet.mistakes import Mistake
-from botfleet.spec import AccountSpec, ModelSpec, SecretKeyRef, TelegramBot
+from botfleet.model import fields
+from botfleet.spec import AccountSpec, SecretKeyRef, TelegramBot
 from botrunner.config import ConfigError, Settings
 from botrunner.prepare import Prepared, prepare_bot
 from botrunner.terminal import plausible
@@ -30,6 +31,7 @@ _MISSING = "is not said, and no default says it; "
 _EXAMPLES = {
     "spec.persona.prompt": 'write who the bot is, for example "You are the concierge of a small hotel."',
     "spec.model.name": "write the model's name as its endpoint calls it, for example gpt-5-mini",
+    "spec.model.pricePerMillionTokens": "a budget in money needs it: {input: 0.25, output: 2}, for a million tokens each",
     "spec.model.apiKeySecretRef": "write which Secret holds the endpoint's key: {name: openai, key: api-key}",
 }
 
@@ -83,13 +85,13 @@ def _check_bot(settings: Settings, bot: TelegramBot, beside: SecretDocuments, re
         elif settings.secrets_dir and _readable_by_others(path := settings.secrets_dir / wanted.name / wanted.key):
             report.warnings.append(tell(wanted.field, f"others on this machine can read {path}: chmod 600 {path}"))
     if prepared:
-        _check_address(prepared.spec.model.base_url, tell, report)
+        for place, model in fields(prepared.spec.model):
+            _check_address(f"{place}.baseUrl", model.base_url, tell, report)
         if len(report.mistakes) == before:
             report.good.append(prepared)
 
 
-def _check_address(url: str, tell: Callable[[str, str], Mistake], report: Report) -> None:
-    name = "spec.model.baseUrl"
+def _check_address(name: str, url: str, tell: Callable[[str, str], Mistake], report: Report) -> None:
     if wrong := plausible.base_url(url):
         report.mistakes.append(tell(name, wrong))
     elif plausible.shows_the_key(url):
@@ -109,10 +111,11 @@ class _Wanted:
 def _wanted(bot: TelegramBot, spec: EffectiveSpec | None) -> Iterator[_Wanted]:
     account = spec.account if spec else bot.spec.account
     yield from _of_account(account)
-    model: ModelSpec | None = bot.spec.model
-    reference = spec.model.api_key_secret_ref if spec else model.api_key_secret_ref if model else None
-    if reference:
-        yield _at("spec.model.apiKeySecretRef", reference, plausible.model_key)
+    if spec:
+        for path, model in fields(spec.model):
+            yield _at(f"{path}.apiKeySecretRef", model.api_key_secret_ref, plausible.model_key)
+    elif bot.spec.model and bot.spec.model.api_key_secret_ref:
+        yield _at("spec.model.apiKeySecretRef", bot.spec.model.api_key_secret_ref, plausible.model_key)
 
 
 def _of_account(account: AccountSpec) -> Iterator[_Wanted]:

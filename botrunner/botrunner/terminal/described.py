@@ -40,6 +40,7 @@ def rows(prepared: Prepared) -> Rows:
         ("persona", persona if len(persona) <= 70 else f"{persona[:69].rstrip()}…"),
         ("says it is an AI", _DISCLOSED[spec.persona.disclosure]),
         ("model", model(spec)),
+        *((f"else {one.name}", one.base_url) for one in spec.model.fallbacks),
         ("answers", f"at most {spec.model.max_output_tokens} tokens, within {spec.model.timeout_seconds} s"),
         ("sees", f"the last {talk.history_messages} messages; quick ones within {talk.debounce_seconds:g} s together"),
         ("data, when alone", at_home(prepared.data_dir)),

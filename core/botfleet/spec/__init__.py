@@ -1,7 +1,7 @@
 """The TelegramBot model: one pydantic model for the CRD, standalone files and REST."""
 
 from botfleet.spec.account import AccountSpec, AccountType, DataCenter, SecretKeyRef, SecretRef
-from botfleet.spec.behaviour import ConversationSpec, Disclosure, ModelSpec, PersonaSpec
+from botfleet.spec.behaviour import ConversationSpec, Disclosure, PersonaSpec
 from botfleet.spec.bot import (
     API_VERSION,
     GROUP,
@@ -14,6 +14,8 @@ from botfleet.spec.bot import (
     TelegramBotSpec,
     TelegramBotStatus,
 )
+from botfleet.spec.limits import BudgetSpec, LimitsSpec
+from botfleet.spec.model import FallbackSpec, ModelSpec, PriceSpec
 from botfleet.spec.workload import Resources, Toleration, WorkloadSpec
 
 __all__ = [
@@ -24,13 +26,17 @@ __all__ = [
     "VERSION",
     "AccountSpec",
     "AccountType",
+    "BudgetSpec",
     "ConversationSpec",
     "DataCenter",
     "DeletionPolicy",
     "Disclosure",
+    "FallbackSpec",
+    "LimitsSpec",
     "Metadata",
     "ModelSpec",
     "PersonaSpec",
+    "PriceSpec",
     "Resources",
     "SecretKeyRef",
     "SecretRef",

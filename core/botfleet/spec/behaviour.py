@@ -1,11 +1,10 @@
-"""Why: what a bot says, with which model, and how it converses. Every optional field has no default here (see effective.py)."""
+"""Why: who a bot is and how it converses. Every optional field has no default here (see effective.py)."""
 
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
-from botfleet.spec.account import SecretKeyRef
 from botfleet.spec.rules import Rule, Wire
 
 
@@ -21,16 +20,6 @@ PROMPT_FILLED = Rule(
     "self.trim().size() > 0",
     'the prompt is empty: write who the bot is, for example "You are the concierge of a small hotel."',
     lambda text: bool(text.strip()),
-)
-TEMPERATURE = Rule(
-    "self >= 0.0 && self <= 2.0",
-    "temperature must lie between 0 and 2; leave it out to use the model's own",
-    lambda value: 0 <= value <= 2,
-)
-HTTP_URL = Rule(
-    "self.startsWith('https://') || self.startsWith('http://')",
-    "baseUrl must be a URL such as https://api.openai.com/v1",
-    lambda url: url.startswith(("https://", "http://")),
 )
 
 
@@ -55,21 +44,6 @@ class PersonaSpec(Wire):
             lambda p: p.prompt is None or bool(p.prompt.strip()),
         ),
     )
-
-
-class ModelSpec(Wire):
-    """The model that writes the answers: any endpoint that speaks OpenAI's chat completions."""
-
-    name: Annotated[str | None, Field(min_length=1, max_length=256, description="As the endpoint calls it.")] = None
-    base_url: Annotated[
-        Annotated[str, HTTP_URL, Field(max_length=2048)] | None, Field(description="Default https://api.openai.com/v1.")
-    ] = None
-    api_key_secret_ref: Annotated[SecretKeyRef | None, Field(description="The endpoint's key.")] = None
-    temperature: Annotated[
-        Annotated[float, TEMPERATURE] | None, Field(description="0 to 2. Sent only when given: some models refuse it.")
-    ] = None
-    max_output_tokens: Annotated[int | None, Field(ge=1, le=1_000_000, description="Default 400.")] = None
-    timeout_seconds: Annotated[int | None, Field(ge=1, le=600, description="For one answer. Default 30.")] = None
 
 
 class MemorySpec(Wire):
@@ -116,4 +90,13 @@ class ConversationSpec(Wire):
     memory: Annotated[MemorySpec | None, Field(description="What is kept in mind beyond these messages.")] = None
     typing: Annotated[
         bool | None, Field(description='Show "typing…" while the model writes an answer. Default true.')
+    ] = None
+    unavailable_text: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=1000,
+            description="Said when no model answers, at most once an outage and chat; the message stays pending. Unsaid:"
+            " nothing is said.",
+        ),
     ] = None

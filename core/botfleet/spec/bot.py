@@ -8,7 +8,9 @@ from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from botfleet.spec.account import AccountSpec
-from botfleet.spec.behaviour import ConversationSpec, ModelSpec, PersonaSpec
+from botfleet.spec.behaviour import ConversationSpec, PersonaSpec
+from botfleet.spec.limits import LimitsSpec
+from botfleet.spec.model import ModelSpec
 from botfleet.spec.rules import Rule, Wire
 from botfleet.spec.workload import WorkloadSpec
 
@@ -33,6 +35,7 @@ class TelegramBotSpec(Wire):
     persona: PersonaSpec | None = None
     model: ModelSpec | None = None
     conversation: ConversationSpec | None = None
+    limits: LimitsSpec | None = None
     suspend: Annotated[bool | None, Field(description="True stops the bot and keeps everything. Default false.")] = None
     deletion_policy: Annotated[
         DeletionPolicy | None, Field(description="Retain (default): the data stays when the object is deleted.")

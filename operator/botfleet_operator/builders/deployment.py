@@ -60,7 +60,7 @@ def _pod(blueprint: Blueprint) -> dict[str, Any]:
         "restartPolicy": "Always",
         "dnsPolicy": "ClusterFirst",
         "schedulerName": "default-scheduler",
-        "terminationGracePeriodSeconds": blueprint.spec.model.timeout_seconds + GRACE_BEYOND_MODEL_SECONDS,
+        "terminationGracePeriodSeconds": blueprint.spec.model.longest_call_seconds + GRACE_BEYOND_MODEL_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,

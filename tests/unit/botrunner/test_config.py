@@ -90,6 +90,22 @@ def test_credentials_are_read_from_the_mounted_folder(tmp_path: Path) -> None:
     assert "planted" not in repr(credentials)
 
 
+def test_each_fallback_has_its_key_in_the_order_of_the_chain(tmp_path: Path) -> None:
+    path = manifest(tmp_path)
+    document = yaml.safe_load(path.read_text())
+    keys = [{"name": "second", "key": "a"}, {"name": "second", "key": "b"}]
+    document["spec"]["model"]["fallbacks"] = [
+        {"name": "f", "apiKeySecretRef": keys[0]},
+        {"name": "g"},
+        {"name": "h", "apiKeySecretRef": keys[1]},
+    ]
+    path.write_text(yaml.safe_dump(document))
+    folder = secrets(tmp_path / "s", **{"second/a": "planted-a", "second/b": "planted-b"})
+    credentials = read_credentials(prepare(from_environment(path, {}, secrets_dir=folder)))
+    assert (credentials.model_key, *credentials.fallback_keys) == ("sk", "planted-a", "sk", "planted-b")
+    assert "planted" not in repr(credentials)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -14,6 +14,7 @@ import pytest
 
 from botfleet.crd import PRINTER_COLUMNS, crd
 from botfleet.effective import EffectiveSpec, effective
+from botfleet.model import Model
 from botfleet.spec import TelegramBotSpec
 from botfleet_operator.builders import Blueprint, deployment
 from botrunner.model.provider import ModelProvider
@@ -45,12 +46,27 @@ SPEC = {
     "model.temperature",
     "model.maxOutputTokens",
     "model.timeoutSeconds",
+    "model.pricePerMillionTokens.input",
+    "model.pricePerMillionTokens.output",
+    "model.fallbacks[].name",
+    "model.fallbacks[].baseUrl",
+    "model.fallbacks[].apiKeySecretRef.name",
+    "model.fallbacks[].apiKeySecretRef.key",
+    "model.fallbacks[].temperature",
+    "model.fallbacks[].maxOutputTokens",
+    "model.fallbacks[].timeoutSeconds",
+    "model.fallbacks[].pricePerMillionTokens.input",
+    "model.fallbacks[].pricePerMillionTokens.output",
     "conversation.debounceSeconds",
     "conversation.historyMessages",
     "conversation.historyTokens",
     "conversation.memory.facts",
     "conversation.memory.summarizeEveryMessages",
     "conversation.typing",
+    "conversation.unavailableText",
+    "limits.budget.tokensPerDay",
+    "limits.budget.moneyPerDay",
+    "limits.budget.exhaustedText",
     "suspend",
     "deletionPolicy",
     "workload.image",
@@ -93,7 +109,20 @@ BOT: dict[str, Any] = {
         },
     },
     "persona": {"prompt": "You are the concierge."},
-    "model": {"name": "m", "baseUrl": "http://one.invalid/v1", "apiKeySecretRef": {"name": "openai", "key": "api-key"}},
+    "model": {
+        "name": "m",
+        "baseUrl": "http://one.invalid/v1",
+        "apiKeySecretRef": {"name": "openai", "key": "api-key"},
+        "pricePerMillionTokens": {"input": 1, "output": 1},
+        "fallbacks": [
+            {
+                "name": "f",
+                "baseUrl": "http://two.invalid/v1",
+                "apiKeySecretRef": {"name": "second", "key": "api-key"},
+                "pricePerMillionTokens": {"input": 1, "output": 1},
+            }
+        ],
+    },
     "workload": {"tolerations": [{"key": "a"}]},
 }
 USER_ACCOUNT = {
@@ -103,7 +132,7 @@ USER_ACCOUNT = {
         "sessionSecretRef": {"name": "person", "key": "session"},
     }
 }
-# What makes another pod, another login or another request to the model.
+# What makes another pod, another login, other requests to the models or another cost of theirs.
 CHANGES: dict[str, Any] = {
     "account.apiCredentialsSecretRef.name": "other",
     "account.botTokenSecretRef.name": "other",
@@ -122,6 +151,17 @@ CHANGES: dict[str, Any] = {
     "model.temperature": 0.5,
     "model.maxOutputTokens": 7,
     "model.timeoutSeconds": 77,
+    "model.pricePerMillionTokens.input": 2,
+    "model.pricePerMillionTokens.output": 2,
+    "model.fallbacks[].name": "other",
+    "model.fallbacks[].baseUrl": "http://other.invalid/v1",
+    "model.fallbacks[].apiKeySecretRef.name": "other",
+    "model.fallbacks[].apiKeySecretRef.key": "other",
+    "model.fallbacks[].temperature": 0.5,
+    "model.fallbacks[].maxOutputTokens": 7,
+    "model.fallbacks[].timeoutSeconds": 77,
+    "model.fallbacks[].pricePerMillionTokens.input": 2,
+    "model.fallbacks[].pricePerMillionTokens.output": 2,
     "suspend": True,
     "workload.image": "registry.example/other:1",
     "workload.resources.requests": {"cpu": "1"},
@@ -147,6 +187,10 @@ SHOWN_BY = {
     "conversation.memory.facts": "test_facts_of_a_person_are_learned_corrected_and_forgotten_if_the_owner_wants_that",
     "conversation.memory.summarizeEveryMessages": "test_what_has_left_the_prompt_is_summed_up_and_the_model_is_shown_it",
     "conversation.typing": "test_an_owner_who_does_not_want_typing_gets_none",
+    "conversation.unavailableText": "test_in_an_outage_the_person_is_told_once_if_the_owner_wants_that_and_answered_when_it_is_over",
+    "limits.budget.tokensPerDay": "test_when_the_days_budget_is_spent_each_chat_is_told_once_and_nobody_is_asked",
+    "limits.budget.moneyPerDay": "test_money_is_a_budget_too_and_needs_every_price",
+    "limits.budget.exhaustedText": "test_an_owner_who_wants_no_word_about_the_budget_gets_none",
     # It has one value, which is what happens.
     "deletionPolicy": "test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_same_credential_gets_back",
 }
@@ -195,7 +239,10 @@ async def outcome(spec: dict[str, Any]) -> dict[str, Any]:
     credentials = read_credentials(cast("Prepared", _Prepared(whole, OfNames())))
     account = credentials.account
     login = (account.api.api_id, account.api.api_hash, vars(account.credential), account.server)
-    return {"pod": pod(whole), "login": login, "request": await request(whole, credentials.model_key)}
+    keys = (credentials.model_key, *credentials.fallback_keys)
+    asked = [await request(model, key) for model, key in zip(whole.model.chain, keys, strict=True)]
+    costs = [model.price and (model.price.micros(10, 0), model.price.micros(0, 10)) for model in whole.model.chain]
+    return {"pod": pod(whole), "login": login, "requests": asked, "costs": costs}
 
 
 @dataclass(frozen=True)
@@ -210,7 +257,7 @@ def pod(spec: EffectiveSpec) -> dict[str, Any]:
     return dict(deployment.build(Blueprint("hotel", "concierge", "uid", spec, PLATFORM, **names, **own))["spec"])
 
 
-async def request(spec: EffectiveSpec, key: str) -> tuple[str, str, Any]:
+async def request(model: Model, key: str) -> tuple[str, str, Any]:
     seen: list[httpx.Request] = []
 
     def answer(asked: httpx.Request) -> httpx.Response:
@@ -218,7 +265,7 @@ async def request(spec: EffectiveSpec, key: str) -> tuple[str, str, Any]:
         return httpx.Response(500)
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        await ModelProvider(spec.model, key, http_client=client).answer([{"role": "user", "content": "hi"}])
+        await ModelProvider(model, key, http_client=client).answer([{"role": "user", "content": "hi"}])
     return str(seen[0].url), seen[0].headers["authorization"], json.loads(seen[0].content)
 
 

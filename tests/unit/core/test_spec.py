@@ -11,6 +11,7 @@ import yaml
 from botfleet.crd import crd, render, structural_schema
 from botfleet.effective import BUILT_IN, IncompleteError, effective
 from botfleet.manifest import ManifestError, parse_bot
+from botfleet.model import Price
 from botfleet.spec import TelegramBot, TelegramBotSpec
 
 ROOT = Path(__file__).parents[3]
@@ -59,6 +60,14 @@ def test_the_minimal_object_is_accepted_and_comes_back_as_it_was_written() -> No
         ({"spec__persona__prompt": " \n"}, "write who the bot is"),
         ({"spec__model__temperature": 9}, "temperature must lie between 0 and 2"),
         ({"spec__model__baseUrl": "api.openai.com"}, "baseUrl must be a URL such as https://"),
+        ({"spec__model__fallbacks": [{"name": "f"}] * 4}, "spec.model.fallbacks"),
+        ({"spec__model__fallbacks": [{"temperature": 0.1}]}, "spec.model.fallbacks.0.name"),
+        ({"spec__model__fallbacks": [{"name": "f", "fallbacks": []}]}, "fallbacks: unknown field"),
+        ({"spec__model__fallbacks": [{"name": "f", "baseUrl": "http://b.invalid/v1"}]}, "has a key of its own"),
+        ({"spec__model__pricePerMillionTokens": {"input": 1}}, "spec.model.pricePerMillionTokens.output"),
+        ({"spec__model__pricePerMillionTokens": {"input": -1, "output": 1}}, "greater than or equal to 0"),
+        ({"spec__limits": {"budget": {"tokensPerDay": -1}}}, "spec.limits.budget.tokensPerDay"),
+        ({"spec__conversation": {"unavailableText": ""}}, "spec.conversation.unavailableText"),
         ({"spec__account__sessionSecretRef": {"name": "s", "key": "k"}}, "give botTokenSecretRef"),
         ({"spec__account__botTokenSecretRef": None}, "give botTokenSecretRef"),
         ({"spec__account__type": "User"}, "give sessionSecretRef"),
@@ -91,6 +100,55 @@ def test_defaults_fill_what_is_not_said_and_nothing_else() -> None:
     assert whole.model.temperature is None
 
 
+def test_a_fallback_takes_from_the_main_model_what_it_does_not_say_but_temperature_and_price() -> None:
+    key = {"name": "second", "key": "k"}
+    said = {
+        "temperature": 0.7,
+        "maxOutputTokens": 7,
+        "timeoutSeconds": 9,
+        "pricePerMillionTokens": {"input": 1, "output": 2},
+        "fallbacks": [
+            {"name": "same-endpoint"},
+            {"name": "other", "baseUrl": "http://b.invalid/v1", "apiKeySecretRef": key, "maxOutputTokens": 8},
+        ],
+    }
+    main = effective(parse_bot(bot(spec__model={**MINIMAL["spec"]["model"], **said}), "here").spec).model
+    assert main.price == Price(1, 2)
+    same, other = main.fallbacks
+    assert same == replace(main, name="same-endpoint", temperature=None, price=None, fallbacks=())
+    assert (other.base_url, other.api_key_secret_ref.name) == ("http://b.invalid/v1", "second")
+    assert (other.max_output_tokens, other.timeout_seconds) == (8, 9)
+    assert [model.name for model in main.chain] == ["gpt-5-mini", "same-endpoint", "other"]
+
+
+def test_a_call_of_any_model_has_its_time_before_the_runner_ends() -> None:
+    spec = parse_bot(bot(spec__model__fallbacks=[{"name": "slow", "timeoutSeconds": 77}]), "here").spec
+    assert effective(spec).model.longest_call_seconds == 77
+
+
+def test_a_budget_has_no_limit_where_none_is_said_and_keeps_its_numbers() -> None:
+    assert effective(parse_bot(MINIMAL, "here").spec).limits.budget.limited is False
+    price = {"input": 1, "output": 2}
+    said = bot(
+        spec__limits={"budget": {"moneyPerDay": 0.1, "exhaustedText": ""}}, spec__model__pricePerMillionTokens=price
+    )
+    budget = effective(parse_bot(said, "here").spec).limits.budget
+    assert (budget.limited, budget.tokens, budget.micros, budget.exhausted_text) == (True, 0, 100_000, "")
+
+
+def test_a_budget_in_money_needs_the_price_of_every_model() -> None:
+    said = bot(
+        spec__limits={"budget": {"moneyPerDay": 1}},
+        spec__model__fallbacks=[{"name": "f", "pricePerMillionTokens": {"input": 1, "output": 2}}, {"name": "g"}],
+    )
+    with pytest.raises(IncompleteError) as missing:
+        effective(parse_bot(said, "here").spec)
+    assert missing.value.fields == [
+        "spec.model.pricePerMillionTokens",
+        "spec.model.fallbacks[1].pricePerMillionTokens",
+    ]
+
+
 def test_what_no_layer_says_is_named() -> None:
     spec = parse_bot(bot(spec__persona=None, spec__model__name=None), "here").spec
     with pytest.raises(IncompleteError) as missing:
@@ -99,9 +157,20 @@ def test_what_no_layer_says_is_named() -> None:
 
 
 def test_an_effective_spec_is_a_spec_whose_effective_spec_is_itself() -> None:
-    whole = effective(parse_bot(MINIMAL, "here").spec)
-    again = TelegramBotSpec.model_validate(whole.to_spec().to_wire())
-    assert effective(again) == whole
+    price = {"input": 0.1, "output": 0.7}
+    rich = bot(
+        spec__model__fallbacks=[
+            {"name": "f", "pricePerMillionTokens": price},
+            {"name": "g", "pricePerMillionTokens": price},
+        ],
+        spec__model__pricePerMillionTokens=price,
+        spec__limits={"budget": {"moneyPerDay": 1.23, "tokensPerDay": 5}},
+        spec__conversation={"unavailableText": "One moment."},
+    )
+    for document in (MINIMAL, rich):
+        whole = effective(parse_bot(document, "here").spec)
+        again = TelegramBotSpec.model_validate(whole.to_spec().to_wire())
+        assert effective(again) == whole
 
 
 def tells_defaults(path: str, value: Any, schema: dict[str, Any]) -> None:
@@ -125,7 +194,7 @@ def test_a_default_of_a_part_within_a_part_is_filled_by_field() -> None:
 def test_the_built_in_defaults_are_the_ones_that_the_fields_describe() -> None:
     described = yaml.safe_dump(structural_schema(), width=10_000)
     spec = structural_schema()["properties"]["spec"]
-    for part in ("persona", "model", "conversation"):
+    for part in ("persona", "model", "conversation", "limits"):
         tells_defaults(part, BUILT_IN[part], spec["properties"][part])
     assert "Retain (default)" in described
 

@@ -85,6 +85,7 @@ def secrets() -> dict[str, SecretRecord]:
         secret("openai", api_key="planted-model-key"),
         secret("telegram", api_id="123", api_hash="abc", session="1planted-session"),
         secret("model", key="planted-model-key"),
+        secret("second", key="planted-fallback-key"),
     ]
     server = secret("server", pem="planted")
     return {s.name: s for s in [*made, replace(server, keys={"public.pem": server.keys["pem"]})]}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from botfleet.conditions import ConditionType, Reason
-from botfleet_operator.acceptance import Undecided, accept
+from botfleet_operator.acceptance import Accepted, Undecided, accept
 from botfleet_operator.decide import KINDS, decide, removals
 from botfleet_operator.model import BotKey, NamedList
 from botfleet_operator.plan import (
@@ -32,6 +32,7 @@ from tests.unit.operator.samples import (
     DIGEST,
     IDENTITY,
     OWN,
+    accepted,
     bot,
     fresh_pod,
     heartbeat,
@@ -176,6 +177,40 @@ def test_a_secret_that_cannot_be_used_makes_nothing(change: dict[str, Any], reas
     assert plan.steps == ()
     assert verdict(plan, ConditionType.ACCEPTED) == ("False", reason)
     assert verdict(plan, ConditionType.PROVISIONED) == ("False", Reason.NOT_ACCEPTED)
+
+
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        (Absence.MISSING, Reason.SECRET_MISSING),
+        (Absence.UNLABELLED, Reason.SECRET_NOT_LABELLED),
+        (secret("second", other="x"), Reason.SECRET_KEY_MISSING),
+        (secret("second", key=" "), Reason.SECRET_UNUSABLE),
+        (
+            secret("second", labels={"app.kubernetes.io/managed-by": "botfleet-operator"}, key="k"),
+            Reason.SECRET_UNUSABLE,
+        ),
+    ],
+)
+def test_the_key_of_a_fallback_is_checked_as_the_main_models_is(second: Any, reason: Reason) -> None:
+    plan = decide(observed(bot("maximal"), secrets={**secrets(), "second": second}))
+    assert plan.steps == ()
+    assert verdict(plan, ConditionType.ACCEPTED) == ("False", reason)
+    assert plan.verdicts[0].values["used_by"] == "API key of a fallback model"
+
+
+def test_another_key_of_a_fallback_is_another_digest() -> None:
+    changed = accept(bot("maximal"), {}, {**secrets(), "second": secret("second", key="another")})
+    assert isinstance(changed, Accepted)
+    before = accepted(bot("maximal"))
+    assert changed.credentials_digest != before.credentials_digest
+    assert changed.credential_digest == before.credential_digest
+
+
+def test_a_budget_in_money_without_a_price_is_told_with_the_field() -> None:
+    plan = decide(observed(bot(limits={"budget": {"moneyPerDay": 1}})))
+    assert verdict(plan, ConditionType.ACCEPTED) == ("False", Reason.INCOMPLETE)
+    assert plan.verdicts[0].values == {"fields": "spec.model.pricePerMillionTokens"}
 
 
 def test_a_spec_without_sense_is_refused_without_its_values() -> None:

@@ -190,8 +190,9 @@ async def test_a_proof_that_comes_again_causes_no_write_and_its_loss_one(rig: Ri
 
 
 def test_secrets_are_found_in_any_spec() -> None:
-    spec = {"a": {"xSecretRef": {"name": "one"}, "b": [1]}, "ySecretRef": {"name": 5}, "zSecretRef": {"name": "two"}}
-    assert sorted(referenced_secrets(spec)) == ["one", "two"]
+    listed = [1, {"keySecretRef": {"name": "three"}}, "xSecretRef"]
+    spec = {"a": {"xSecretRef": {"name": "one"}, "b": listed}, "ySecretRef": {"name": 5}, "zSecretRef": {"name": "two"}}
+    assert sorted(referenced_secrets(spec)) == ["one", "three", "two"]
 
 
 async def test_only_bots_that_use_a_secret_are_woken_by_it(rig: Rig) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from botfleet.effective import EffectiveSpec, effective
+from botfleet.model import Budget
 from botfleet.spec import TelegramBotSpec
 from botfleet.spec.behaviour import Disclosure
 from botfleet.store.engine import Store
@@ -19,7 +20,7 @@ from botfleet.store.messages import MessagePath
 from botfleet.store.rows import Intake
 from botfleet.store.tables import chats as chats_table
 from botfleet.store.tables import inbox, messages, outbox
-from botrunner.conversation import chats, outgoing, workers
+from botrunner.conversation import chats, outgoing, trouble, workers
 from botrunner.conversation.chats import Conversations
 from botrunner.conversation.outgoing import Outgoing
 from botrunner.metrics import Metrics
@@ -41,6 +42,8 @@ def spec_of(
     summarize: int = 12,
     facts: bool = False,
     typing: bool = True,
+    unavailable: str | None = None,
+    budget: Budget | None = None,
 ) -> EffectiveSpec:
     spec = effective(TelegramBotSpec.model_validate(MINIMAL["spec"]))
     return replace(
@@ -54,13 +57,15 @@ def spec_of(
             summarize_every_messages=summarize,
             learn_facts=facts,
             typing=typing,
+            unavailable_text=unavailable,
         ),
+        limits=replace(spec.limits, budget=budget or spec.limits.budget),
     )
 
 
 @pytest.fixture(autouse=True)
 def no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (chats, outgoing, workers):
+    for module in (chats, outgoing, trouble, workers):
         monkeypatch.setattr(module, "backoff", lambda *_args, **_named: 0.0)
 
 
@@ -73,12 +78,13 @@ class Bot:
     telegram: FakeTelegram
     spec: EffectiveSpec
     sender: Any = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
         self.outgoing = Outgoing(self.path, self.sender or self.telegram, self.metrics)
         self.conversations = Conversations(
-            self.path, self.spec, self.model, ME, self.outgoing.poke, self.metrics, self.telegram
+            self.path, self.spec, self.model, ME, self.outgoing.poke, self.metrics, self.telegram, now=self.now
         )
 
     @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from botfleet.store.rows import OutboxRow
+from botfleet.store.rows import OutboxRow, Spending
 from botrunner.model.provider import Answer, ChatMessage, NoAnswer
 from botrunner.telegram.sender import Outcome, Sent
 
@@ -20,19 +20,27 @@ def turn_of(prompt: Sequence[ChatMessage]) -> list[str]:
 
 @dataclass
 class FakeModel:
-    """Answers by naming what was said since its last answer; `hold` keeps answers back; `failures` come first."""
+    """Answers by naming what was said since its last answer; `go` keeps answers back, `fail` failures, which come first."""
 
     failures: list[NoAnswer] = field(default_factory=list)
     says: Callable[[list[str]], str] = lambda turn: "re: " + " ".join(turn)
     turns: list[list[str]] = field(default_factory=list)
     prompts: list[list[str]] = field(default_factory=list)
+    cheaply: list[list[str]] = field(default_factory=list)
+    spent: tuple[Spending, ...] = ()
     busy: int = 0
     most_busy: int = 0
 
     def __post_init__(self) -> None:
         self.go = asyncio.Event()
         self.go.set()
+        self.fail = asyncio.Event()
+        self.fail.set()
         self.asked = asyncio.Condition()
+
+    async def answer_cheaply(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
+        self.cheaply.append(turn_of(messages))
+        return await self.answer(messages)
 
     async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
         turn = turn_of(messages)
@@ -44,9 +52,10 @@ class FakeModel:
                 self.turns.append(turn)
                 self.asked.notify_all()
             if self.failures:
+                await self.fail.wait()
                 return self.failures.pop(0)
             await self.go.wait()
-            return Answer(self.says(turn), cut_off=False, input_tokens=1, output_tokens=1)
+            return Answer(self.says(turn), cut_off=False, input_tokens=1, output_tokens=1, spent=self.spent)
         finally:
             self.busy -= 1
 

@@ -137,6 +137,29 @@ def test_all_that_is_wrong_is_told_at_once_each_with_its_field_and_what_to_write
     assert len(told) == 9
 
 
+def test_fallbacks_are_checked_and_shown_like_the_main_model(desk: Desk) -> None:
+    keys = [{"name": "second", "key": name} for name in ("good", "bad")]
+    fallbacks = [
+        {"name": "local", "baseUrl": "http://models.example/v1", "apiKeySecretRef": keys[0]},
+        {"name": "other", "baseUrl": "https://other.example/v1?x=1", "apiKeySecretRef": keys[1]},
+    ]
+    desk.write(bot(spec__model__fallbacks=fallbacks, spec__limits={"budget": {"tokensPerDay": 5}}))
+    desk.put(**{"second/good": "sk-1", "second/bad": "sk 2"})
+    told = desk.told()
+    for wanted in (
+        "concierge: spec.model.fallbacks[1].apiKeySecretRef: Secret second, key bad: has spaces",
+        "concierge: spec.model.fallbacks[1].baseUrl: must hold neither ? nor #",
+    ):
+        assert [line for line in told if line.startswith(wanted)], (wanted, told)
+    desk.write(bot(spec__model__fallbacks=fallbacks[:1]))
+    result = desk.check()
+    assert result.exit_code == 0, result.output
+    assert "spec.model.fallbacks[0].baseUrl: the key and all messages go there unencrypted" in result.output
+    assert "else local" in result.output
+    desk.write(bot(spec__limits={"budget": {"moneyPerDay": 5}}))
+    assert [line for line in desk.told() if line.startswith("concierge: spec.model.pricePerMillionTokens: is not said")]
+
+
 def test_what_is_missing_in_the_file_itself_is_told_with_both_ways_to_give_it(desk: Desk) -> None:
     told = desk.told(secrets=False)
     assert len(told) == 4

@@ -2,14 +2,17 @@
 
 import asyncio
 import gc
+import gzip
 import json
 import tracemalloc
+from collections.abc import AsyncIterator
 
 import httpx2 as httpx
 import pytest
 
-from botfleet.effective import Model
+from botfleet.model import Model
 from botfleet.spec import SecretKeyRef
+from botrunner.model.bounded import MOST_BYTES
 from botrunner.model.provider import LONGEST_ANSWER, Answer, Failure, ModelProvider, NoAnswer
 from botrunner.telegram.format import split
 from botrunner.telegram.formatted import Formatted
@@ -58,6 +61,7 @@ async def test_an_answer_carries_its_text_and_its_cost() -> None:
     outcome, seen = await ask(httpx.Response(200, json=completion()))
     assert outcome == Answer("hello", cut_off=False, input_tokens=5, output_tokens=2)
     assert seen[0].headers["authorization"] == f"Bearer {KEY}"
+    assert seen[0].headers["accept-encoding"] == "identity"
     assert json.loads(seen[0].content) == {
         "model": "m",
         "messages": [{"role": "user", "content": "hi"}],
@@ -95,7 +99,10 @@ async def test_an_answer_that_was_cut_off_says_so() -> None:
         (httpx.Response(429, json={"error": {"code": "rate_limit_exceeded"}}), Failure.RATE_LIMITED),
         (httpx.Response(429, json={"error": {"code": "insufficient_quota"}}), Failure.QUOTA_EXHAUSTED),
         (httpx.Response(500, text="oops"), Failure.SERVER_ERROR),
-        (httpx.Response(404, json={"error": {"message": "no such model"}}), Failure.REFUSED_REQUEST),
+        (httpx.Response(404, json={"error": {"message": "no such model"}}), Failure.UNKNOWN_MODEL),
+        (httpx.Response(400, json={"error": {"code": "content_filter"}}), Failure.REFUSED_REQUEST),
+        (httpx.Response(403, json={}), Failure.UNAUTHORIZED),
+        (httpx.Response(408, json={}), Failure.SERVER_ERROR),
         (httpx.ConnectError("no"), Failure.UNREACHABLE),
         (httpx.ReadTimeout("slow"), Failure.TIMEOUT),
         (
@@ -125,8 +132,8 @@ async def test_the_time_that_an_endpoint_asks_for_is_kept_unless_it_is_nonsense(
         assert outcome.retry_after == seconds
 
 
-async def test_ten_megabytes_of_text_are_ten_messages_that_end_with_an_ellipsis_and_nothing_else_is_kept() -> None:
-    body = json.dumps(completion("word " * (2 * 2**20))).encode()
+async def test_three_megabytes_of_text_are_ten_messages_that_end_with_an_ellipsis_and_nothing_else_is_kept() -> None:
+    body = json.dumps(completion("word " * (600 * 2**10))).encode()
     response = httpx.Response(200, content=body, headers={"content-type": "application/json"})
     await ask(httpx.Response(200, json=completion()))  # what is imported and cached by the first call is no part of it
     tracemalloc.start()
@@ -143,6 +150,59 @@ async def test_ten_megabytes_of_text_are_ten_messages_that_end_with_an_ellipsis_
     assert len(split(Formatted(outcome.text))) <= 10
     assert kept < 2 * 2**20
     assert most < 4 * len(body)
+
+
+async def test_what_an_empty_or_useless_answer_cost_is_told_all_the_same() -> None:
+    for body in (completion(content=" "), {**completion(), "choices": []}, completion(content=[1])):  # type: ignore[arg-type]
+        outcome, _ = await ask(httpx.Response(200, json=body))
+        assert isinstance(outcome, NoAnswer)
+        assert (outcome.input_tokens, outcome.output_tokens) == (5, 2)
+
+
+def test_only_what_is_wrong_with_the_question_or_its_answer_does_not_pass() -> None:
+    lasting = {failure for failure in Failure if not failure.passes}
+    assert lasting == {Failure.REFUSED_REQUEST, Failure.BAD_ANSWER, Failure.EMPTY_ANSWER}
+
+
+class Endless(httpx.AsyncByteStream):
+    """50 MB, and how much of it was asked for."""
+
+    def __init__(self, start: bytes = b"") -> None:
+        self.start, self.taken, self.closed = start, 0, False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self.start
+        for _ in range(50 * 16):
+            self.taken += 2**16
+            yield b" " * 2**16
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_body_without_end_is_left_at_four_megabytes_and_none_of_it_is_kept(status: int) -> None:
+    await ask(httpx.Response(200, json=completion()))
+    body = Endless(b'{"choices": [')
+    tracemalloc.start()
+    try:
+        outcome, _ = await ask(httpx.Response(status, stream=body, headers={"content-type": "application/json"}))
+        gc.collect()
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert outcome == NoAnswer(Failure.BAD_ANSWER)
+    assert MOST_BYTES <= body.taken <= MOST_BYTES + 2**17
+    assert body.closed
+    assert kept < 2**20
+    assert most < 2 * MOST_BYTES
+
+
+async def test_a_packed_body_is_not_unpacked() -> None:
+    bomb = gzip.compress(b" " * 2**24)
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    outcome, _ = await ask(httpx.Response(200, stream=httpx.ByteStream(bomb), headers=headers))
+    assert outcome == NoAnswer(Failure.BAD_ANSWER)
 
 
 async def test_an_answer_as_long_as_may_be_is_whole() -> None:

@@ -1,0 +1,148 @@
+"""Why: one question, however many endpoints it takes: the main model, then its fallbacks, those that are down left out.
+
+It waits for nothing and repeats nothing: when nobody has an answer, that is the outcome. Logs and metrics name an endpoint by its
+place in the chain, never a text or a key.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Protocol
+
+import structlog
+
+from botfleet.model import Model
+from botfleet.store.rows import Spending
+from botrunner.metrics import Metrics
+from botrunner.model.breaker import Breaker, Entry
+from botrunner.model.ladder import order
+from botrunner.model.provider import Answer, ChatMessage, Failure, ModelProvider, NoAnswer
+
+log = structlog.get_logger()
+
+PLACES = ("main", "fallback1", "fallback2", "fallback3")
+
+
+class Endpoint(Protocol):
+    """What is needed of a ModelProvider."""
+
+    async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
+        """One call."""
+
+    async def close(self) -> None:
+        """Closes its connections."""
+
+
+class ModelChain:
+    """Asks the models of a bot in their order."""
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        endpoints: Sequence[Endpoint],
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+    ) -> None:
+        """`endpoints`: one for each model."""
+        self._models, self._endpoints, self._metrics, self._today = models, endpoints, metrics, today
+        self._breakers = [Breaker(clock) for _ in models]
+        self._last: list[Failure] = [Failure.UNREACHABLE for _ in models]
+        self._stopping = False
+
+    @classmethod
+    def of(cls, model: Model, keys: Sequence[str], metrics: Metrics) -> "ModelChain":
+        """The chain of a spec, with a key for each of its models."""
+        providers = [ModelProvider(one, key) for one, key in zip(model.chain, keys, strict=True)]
+        return cls(model.chain, providers, metrics)
+
+    def stop(self) -> None:
+        """The runner stops: the call under way may end, and no other endpoint is asked after it."""
+        self._stopping = True
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        for endpoint in self._endpoints:
+            await endpoint.close()
+
+    async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
+        """The first usable answer, with what all calls of this question cost; or why there is none.
+
+        A request that is refused for what is in it ends the question: the next endpoint would be given the same.
+        """
+        return await self._ask(messages, order(self._models, cheaper=False))
+
+    async def answer_cheaply(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
+        """The same, beginning with the cheapest."""
+        return await self._ask(messages, order(self._models, cheaper=True))
+
+    async def _ask(self, messages: Sequence[ChatMessage], places: Sequence[int]) -> Answer | NoAnswer:
+        spent: list[Spending] = []
+        useless: Failure | None = None  # the first that was paid for
+        for place, entry in self._enter(places):
+            outcome = await self._call(place, entry, messages)
+            if (cost := self._spending(place, outcome)) is not None:
+                spent.append(cost)
+            if isinstance(outcome, Answer):
+                return replace(outcome, spent=tuple(spent))
+            if not outcome.failure.passes:
+                useless = useless or outcome.failure
+            if outcome.failure is Failure.REFUSED_REQUEST or self._stopping:
+                break
+        return NoAnswer(useless or self._last[0], self._wait(), tuple(spent))
+
+    def _enter(self, places: Sequence[int]) -> Iterator[tuple[int, Entry]]:
+        """Those that may be asked. When all are down nobody is left to spare them for: then each that allows it is asked."""
+        anybody = False
+        for place in places:
+            if (entry := self._breakers[place].enter()) is not Entry.NO:
+                anybody = True
+                yield place, entry
+        if not anybody:
+            yield from ((place, Entry.YES) for place in places if not self._breakers[place].forbidden_seconds)
+
+    async def _call(self, place: int, entry: Entry, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
+        breaker, told = self._breakers[place], False
+        try:
+            with self._metrics.model_seconds.time():
+                outcome = await self._endpoints[place].answer(messages)
+            if isinstance(outcome, NoAnswer) and outcome.failure.passes:
+                breaker.failed(entry, outcome.retry_after)
+            else:
+                breaker.succeeded()
+            told = True
+        finally:
+            if not told:
+                breaker.given_up(entry)
+            self._metrics.model_circuit_open.labels(PLACES[place]).set(breaker.is_open)
+        self._note(place, outcome)
+        return outcome
+
+    def _note(self, place: int, outcome: Answer | NoAnswer) -> None:
+        self._metrics.tokens.labels("input").inc(outcome.input_tokens)
+        self._metrics.tokens.labels("output").inc(outcome.output_tokens)
+        if isinstance(outcome, Answer):
+            self._metrics.model_answers.labels(PLACES[place], "cut_off" if outcome.cut_off else "whole").inc()
+            return
+        self._last[place] = outcome.failure
+        self._metrics.model_failures.labels(outcome.failure.value).inc()
+        log.warning(
+            "model_gave_no_answer",
+            endpoint=PLACES[place],
+            reason=outcome.failure.value,
+            retry_after=outcome.retry_after,
+        )
+
+    def _spending(self, place: int, outcome: Answer | NoAnswer) -> Spending | None:
+        """None: the endpoint did no work for it."""
+        if isinstance(outcome, NoAnswer) and outcome.failure not in (Failure.EMPTY_ANSWER, Failure.BAD_ANSWER):
+            return None
+        model, tokens = self._models[place], (outcome.input_tokens, outcome.output_tokens)
+        return Spending(self._today(), model.name, *tokens, model.price.micros(*tokens) if model.price else 0)
+
+    def _wait(self) -> float | None:
+        """What all endpoints together have asked for."""
+        seconds = min(breaker.forbidden_seconds for breaker in self._breakers)
+        return seconds or None

@@ -1,0 +1,136 @@
+"""Why: a bot's models and its budget with everything said, and what a call costs. Pure; the specs are filled in here for effective.py."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botfleet.spec.account import SecretKeyRef
+from botfleet.spec.limits import BudgetSpec
+from botfleet.spec.model import FallbackSpec, ModelSpec, PriceSpec
+
+MICROS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Price:
+    """In the owner's currency, for a million tokens."""
+
+    input: float
+    output: float
+
+    def micros(self, input_tokens: int, output_tokens: int) -> int:
+        """What a call cost, in millionths of the currency; never less than it was, so that a budget holds."""
+        return math.ceil(round(input_tokens * self.input + output_tokens * self.output, 6))
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model at one endpoint. `temperature` None: do not send it. `price` None: its cost is not known."""
+
+    name: str
+    base_url: str
+    api_key_secret_ref: SecretKeyRef
+    temperature: float | None
+    max_output_tokens: int
+    timeout_seconds: int
+    price: Price | None = None
+    fallbacks: tuple["Model", ...] = ()
+
+    @property
+    def chain(self) -> tuple["Model", ...]:
+        """All models, in the order in which they are asked."""
+        return (self, *self.fallbacks)
+
+    @property
+    def longest_call_seconds(self) -> int:
+        """How long one call may take, whichever model is asked."""
+        return max(model.timeout_seconds for model in self.chain)
+
+    def to_wire(self) -> dict[str, Any]:
+        """As a ModelSpec in which everything is said."""
+        return {**_wire(self), "fallbacks": [_wire(model) for model in self.fallbacks] or None}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be spent on a UTC day; 0: no limit. Money in millionths of the owner's currency."""
+
+    tokens: int
+    micros: int
+    exhausted_text: str
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return bool(self.tokens or self.micros)
+
+    def to_wire(self) -> dict[str, Any]:
+        """As a BudgetSpec in which everything is said."""
+        return {
+            "tokens_per_day": self.tokens,
+            "money_per_day": self.micros / MICROS,
+            "exhausted_text": self.exhausted_text,
+        }
+
+
+def model_of(spec: ModelSpec) -> Model:
+    """The chain of a spec in which name, endpoint, key and bounds of the main model are said."""
+    assert spec.name is not None and spec.base_url is not None and spec.api_key_secret_ref  # noqa: S101 -- effective.py
+    assert spec.max_output_tokens is not None and spec.timeout_seconds is not None  # noqa: S101 -- has seen to it
+    main = Model(
+        spec.name,
+        spec.base_url,
+        spec.api_key_secret_ref,
+        spec.temperature,
+        spec.max_output_tokens,
+        spec.timeout_seconds,
+        _price_of(spec.price_per_million_tokens),
+    )
+    return replace(main, fallbacks=tuple(_fallback(one, main) for one in spec.fallbacks or ()))
+
+
+def budget_of(spec: BudgetSpec) -> Budget:
+    """The budget of a spec in which everything is said."""
+    assert spec.exhausted_text is not None  # noqa: S101 -- the built-in defaults say it
+    return Budget(spec.tokens_per_day or 0, round((spec.money_per_day or 0) * MICROS), spec.exhausted_text)
+
+
+def without_price(model: Model) -> Iterator[str]:
+    """The fields that a budget in money needs and that are not said."""
+    yield from (f"{path}.pricePerMillionTokens" for path, one in fields(model) if one.price is None)
+
+
+def fields(model: Model) -> Iterator[tuple[str, Model]]:
+    """The models of a chain, each with where its owner writes it."""
+    yield "spec.model", model
+    yield from ((f"spec.model.fallbacks[{place}]", one) for place, one in enumerate(model.fallbacks))
+
+
+def _fallback(spec: FallbackSpec, main: Model) -> Model:
+    """What a fallback does not say is the main model's, but for what may not fit another model: temperature and price."""
+    return Model(
+        spec.name,
+        spec.base_url or main.base_url,
+        spec.api_key_secret_ref or main.api_key_secret_ref,
+        spec.temperature,
+        spec.max_output_tokens or main.max_output_tokens,
+        spec.timeout_seconds or main.timeout_seconds,
+        _price_of(spec.price_per_million_tokens),
+    )
+
+
+def _price_of(spec: PriceSpec | None) -> Price | None:
+    return None if spec is None else Price(spec.input, spec.output)
+
+
+def _wire(model: Model) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "base_url": model.base_url,
+        "api_key_secret_ref": model.api_key_secret_ref,
+        "temperature": model.temperature,
+        "max_output_tokens": model.max_output_tokens,
+        "timeout_seconds": model.timeout_seconds,
+        "price_per_million_tokens": vars(model.price) if model.price else None,
+    }

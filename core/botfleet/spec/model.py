@@ -1,0 +1,79 @@
+"""Why: which models write the answers, in which order, and what they cost. Every optional field has no default here (see effective.py)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from botfleet.spec.account import SecretKeyRef
+from botfleet.spec.rules import Rule, Wire
+
+MOST_FALLBACKS = 3
+
+TEMPERATURE = Rule(
+    "self >= 0.0 && self <= 2.0",
+    "temperature must lie between 0 and 2; leave it out to use the model's own",
+    lambda value: 0 <= value <= 2,
+)
+HTTP_URL = Rule(
+    "self.startsWith('https://') || self.startsWith('http://')",
+    "baseUrl must be a URL such as https://api.openai.com/v1",
+    lambda url: url.startswith(("https://", "http://")),
+)
+BaseUrl = Annotated[str, HTTP_URL, Field(max_length=2048)]
+Temperature = Annotated[float, TEMPERATURE]
+Price = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class PriceSpec(Wire):
+    """What a million tokens cost, in the owner's currency: the owner's own figures."""
+
+    input: Annotated[Price, Field(description="For a million tokens of the prompt.")]
+    output: Annotated[Price, Field(description="For a million tokens of the answer.")]
+
+
+class FallbackSpec(Wire):
+    """Another model, asked when those before it give no usable answer."""
+
+    rules = (
+        Rule(
+            "!has(self.baseUrl) || has(self.apiKeySecretRef)",
+            "a fallback with a baseUrl has a key of its own: give apiKeySecretRef: {name, key}, so that the main model's key"
+            " goes to no other endpoint",
+            lambda f: f.base_url is None or f.api_key_secret_ref is not None,
+        ),
+    )
+    name: Annotated[str, Field(min_length=1, max_length=256, description="As the endpoint calls it.")]
+    base_url: Annotated[BaseUrl | None, Field(description="Default: the main model's.")] = None
+    api_key_secret_ref: Annotated[
+        SecretKeyRef | None, Field(description="Default: the main model's; needed beside a baseUrl.")
+    ] = None
+    temperature: Annotated[Temperature | None, Field(description="0 to 2. Sent only when given here.")] = None
+    max_output_tokens: Annotated[int | None, Field(ge=1, le=1_000_000, description="Default: the main model's.")] = None
+    timeout_seconds: Annotated[
+        int | None, Field(ge=1, le=600, description="For one answer. Default: the main model's.")
+    ] = None
+    price_per_million_tokens: Annotated[PriceSpec | None, Field(description="As for the main model.")] = None
+
+
+class ModelSpec(Wire):
+    """The model that writes the answers: any endpoint that speaks OpenAI's chat completions."""
+
+    name: Annotated[str | None, Field(min_length=1, max_length=256, description="As the endpoint calls it.")] = None
+    base_url: Annotated[BaseUrl | None, Field(description="Default https://api.openai.com/v1.")] = None
+    api_key_secret_ref: Annotated[SecretKeyRef | None, Field(description="The endpoint's key.")] = None
+    temperature: Annotated[
+        Temperature | None, Field(description="0 to 2. Sent only when given: some models refuse it.")
+    ] = None
+    max_output_tokens: Annotated[int | None, Field(ge=1, le=1_000_000, description="Default 400.")] = None
+    timeout_seconds: Annotated[int | None, Field(ge=1, le=600, description="For one answer. Default 30.")] = None
+    price_per_million_tokens: Annotated[
+        PriceSpec | None, Field(description="For counting cost, and for a budget in money.")
+    ] = None
+    fallbacks: Annotated[
+        list[FallbackSpec] | None,
+        Field(
+            max_length=MOST_FALLBACKS,
+            description="Asked in this order when the model before does not answer, or not with a usable text. One that"
+            " failed three times in a row is left alone for 15 seconds, then longer, up to five minutes.",
+        ),
+    ] = None
