@@ -20,7 +20,7 @@ from botfleet.store.health_feed import HealthFeed
 from botfleet.store.lease import Lease, LeaseRepository
 from botfleet.store.messages import MessagePath
 from botfleet.store.rows import Intake, NewerPending, Stored, UpdateState
-from botfleet.store.schema import wait_for_schema
+from botfleet.store.schema import REVISION, wait_for_schema
 from tests.contracts.store.samples import (
     ACCOUNT,
     PERSON,
@@ -265,7 +265,7 @@ async def test_waiting_for_a_schema_ends_with_what_is_missing(installation: Inst
         f"postgresql://postgres@{installation.server.host}:{installation.server.port}/postgres",
         installation.server.password,
     )
-    with pytest.raises(StoreUnavailable, match="has no schema yet; revision 0001 is needed"):
+    with pytest.raises(StoreUnavailable, match=f"has no schema yet; revision {REVISION} is needed"):
         await wait_for_schema(store, 0.2)
     await store.close()
 

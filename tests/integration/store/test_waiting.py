@@ -13,7 +13,7 @@ import pytest
 from botfleet.keys import KEY_BYTES
 from botfleet.store.bots import Bot
 from botfleet.store.engine import Store
-from botfleet.store.schema import stored_revision, wait_for_schema
+from botfleet.store.schema import COMPATIBLE_FROM, REVISION, stored_revision, wait_for_schema
 from botrunner.config import Settings
 from botrunner.opening import open_store
 from botrunner.prepare import Prepared
@@ -45,7 +45,7 @@ async def test_programs_wait_for_the_migrations_with_their_own_roles(
             assert await stored_revision(program) is None
         assert not any(task.done() for task in waiting)
     await asyncio.gather(*waiting)
-    assert await stored_revision(store) == await stored_revision(operator) == ("0001", "0001")
+    assert await stored_revision(store) == await stored_revision(operator) == (REVISION, COMPATIBLE_FROM)
 
 
 async def test_a_runner_started_before_the_migrations_opens_its_store_after_them(
