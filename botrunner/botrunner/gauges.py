@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from botfleet.store.errors import StoreUnavailable
 from botfleet.store.messages import MessagePath
+from botrunner.conversation.spending import Purse
 from botrunner.health import Vitals
 from botrunner.metrics import Metrics
 from botrunner.ownership.keeper import LeaseKeeper
@@ -43,4 +44,12 @@ async def watch_queues(path: MessagePath, metrics: Metrics) -> None:
             metrics.pending.set(counts.pending)
             metrics.outgoing.set(counts.outgoing)
             metrics.oldest_pending.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)
+        await asyncio.sleep(QUEUES_EVERY_SECONDS)
+
+
+async def watch_budget(purse: Purse) -> None:
+    """The day's spending, so that midnight is seen without a message; runs until cancelled."""
+    while True:
+        with contextlib.suppress(StoreUnavailable):
+            await purse.look()
         await asyncio.sleep(QUEUES_EVERY_SECONDS)

@@ -19,7 +19,7 @@ from botfleet.store.events import EventRepository
 from botrunner.config import read_own
 from botrunner.conversation.chats import Conversations
 from botrunner.conversation.outgoing import Outgoing
-from botrunner.gauges import watch_queues
+from botrunner.gauges import watch_budget, watch_queues
 from botrunner.metrics import Metrics
 from botrunner.model.chain import ModelChain
 from botrunner.opening import OpenStore
@@ -130,6 +130,8 @@ class Life:
             tasks.create_task(self._outgoing.run(), name="outgoing")
             tasks.create_task(self._conversations.run(), name="conversations")
             tasks.create_task(watch_queues(path, self._metrics), name="queues")
+            if self._prepared.spec.limits.budget.limited:
+                tasks.create_task(watch_budget(self._conversations.purse), name="budget")
 
     async def _relay(self) -> None:
         """The bot's events to its stream; alone, to whoever listens in the process."""

@@ -9,9 +9,12 @@ import typer
 import yaml
 from typer.core import TyperGroup
 
+from botfleet.effective import effective
+from botfleet.manifest import parse_bot
 from botfleet_tools.images.catalog import CATALOG
 from botfleet_tools.images.cli import app as images_cli
 from botrunner.main import cli as botrunner_cli
+from tests.unit.core.test_spec import MINIMAL
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -100,6 +103,13 @@ def test_one_name_is_one_test_where_a_page_names_it_without_its_path() -> None:
 def test_the_manifest_of_the_readme_is_the_example() -> None:
     (shown,) = re.findall(r"```yaml\n(apiVersion.*?)```", README, re.DOTALL)
     assert yaml.safe_load(shown) == yaml.safe_load((ROOT / "examples/concierge.yaml").read_text())
+
+
+def test_the_spec_of_the_page_about_models_is_one_with_a_budget_in_money() -> None:
+    (shown,) = re.findall(r"```yaml\n(spec:.*?)```", (ROOT / "docs/models.md").read_text(), re.DOTALL)
+    spec = {**MINIMAL["spec"], **yaml.safe_load(shown)["spec"]}
+    whole = effective(parse_bot({**MINIMAL, "spec": spec}, "the page").spec)
+    assert (len(whole.model.fallbacks), whole.limits.budget.micros) == (2, 3_000_000)
 
 
 def test_the_values_of_the_readme_are_valid() -> None:

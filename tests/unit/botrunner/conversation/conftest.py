@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -78,13 +78,12 @@ class Bot:
     telegram: FakeTelegram
     spec: EffectiveSpec
     sender: Any = None
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
         self.outgoing = Outgoing(self.path, self.sender or self.telegram, self.metrics)
         self.conversations = Conversations(
-            self.path, self.spec, self.model, ME, self.outgoing.poke, self.metrics, self.telegram, now=self.now
+            self.path, self.spec, self.model, ME, self.outgoing.poke, self.metrics, self.telegram
         )
 
     @contextlib.asynccontextmanager

@@ -1,5 +1,7 @@
 """Promises of a budget: counted with each answer, near its end the cheapest model, then one line a chat and day; read from the store."""
 
+import asyncio
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +16,7 @@ from botrunner.conversation.spending import Purse
 from botrunner.metrics import Metrics
 from botrunner.model.ladder import Rung
 from tests.unit.botrunner.conversation.conftest import Bot, World
+from tests.unit.botrunner.conversation.fakes import Steps, Stumbling
 from tests.unit.botrunner.conversation.test_chats import drained
 
 NOW = datetime.now(UTC)
@@ -67,6 +70,7 @@ async def test_when_the_days_budget_is_spent_each_chat_is_told_once_and_nobody_i
         await world.says(bot, "hello", peer_id=6, first=4)
         assert await world.wait_delivered(6, 1) == [ENOUGH]
         await drained(world)
+        await drained(world, 6)
         await bot.outgoing.idle()
     assert world.telegram.delivered == {5: [ENOUGH], 6: [ENOUGH]}
     assert world.model.turns == []
@@ -86,6 +90,34 @@ async def test_told_once_a_chat_and_day_also_over_a_restart(world: World) -> Non
             await bot.outgoing.idle()
     assert world.telegram.delivered[5] == [ENOUGH]
     assert await world.inbox() == [CLOSED] * 2
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_at_any_step_a_spent_budget_is_said_once_and_the_message_is_closed(
+    world: World, after: bool
+) -> None:
+    await world.path.note_spent([spent(100)])
+    spec = world.bot(budget=TOKENS).spec
+    for at in itertools.count():
+        peer_id = 100 + at
+        await world.says(None, "one", peer_id=peer_id, first=peer_id)
+        steps = Steps(at, after=after)
+        killed = Bot(Stumbling(world.path, steps), world.model, world.telegram, spec)
+        killed.conversations.purse._now = lambda: NOW
+        async with killed.live():
+            done = asyncio.create_task(world.wait_delivered(peer_id, 1))
+            await asyncio.wait([done, asyncio.create_task(steps.stopped.wait())], return_when=asyncio.FIRST_COMPLETED)
+            done.cancel()
+        bot = bot_of(world)
+        async with bot.live():
+            await world.wait_delivered(peer_id, 1)
+            await drained(world, peer_id)
+            await bot.outgoing.idle()
+        assert world.telegram.delivered[peer_id] == [ENOUGH], steps.names
+        if not steps.stopped.is_set():
+            break
+    assert {"spent_on", "store_answer", "close_inbox"} <= set(steps.names)
+    assert set(await world.inbox()) == {CLOSED}
 
 
 async def test_the_next_day_begins_anew_at_midnight_of_utc(world: World) -> None:
