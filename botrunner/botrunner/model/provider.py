@@ -24,6 +24,9 @@ CLOSE_SECONDS = 2.0
 LONGEST_ANSWER = 40_000
 """Characters, about ten messages of Telegram. Nobody reads more in a chat: what is longer ends there, with an ellipsis."""
 
+MOST_TOKENS = 10**8
+"""Of one call, as far as it is believed: an endpoint's numbers are added up in the store."""
+
 
 class ChatMessage(TypedDict):
     """One message of a prompt, as chat completions name it."""
@@ -151,7 +154,7 @@ def answer_of(completion: "ChatCompletion") -> Answer | NoAnswer:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    return min(value, MOST_TOKENS) if isinstance(value, int) and value > 0 else 0
 
 
 def failure_of(error: "OpenAIError") -> NoAnswer:

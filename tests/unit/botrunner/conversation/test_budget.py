@@ -59,6 +59,16 @@ async def test_an_answer_that_is_generated_again_counts_twice(world: World) -> N
     assert await world.path.spent_on(TODAY) == Spent(14, 0)
 
 
+async def test_an_answer_that_is_sent_back_and_then_stored_counts_once(world: World) -> None:
+    world.model.spent = (spent(7),)
+    await world.says(None, "one", "/start")
+    bot = world.bot()
+    async with bot.live():
+        await world.wait_delivered(5, 2)
+    assert len(world.model.turns) == 1
+    assert await world.path.spent_on(TODAY) == Spent(7, 0)
+
+
 async def test_when_the_days_budget_is_spent_each_chat_is_told_once_and_nobody_is_asked(world: World) -> None:
     await world.path.note_spent([spent(100)])
     bot = bot_of(world)
@@ -173,6 +183,8 @@ async def test_near_its_end_the_cheapest_model_is_asked(world: World) -> None:
 async def test_an_answer_under_way_when_the_budget_ends_is_given_and_not_generated_again(world: World) -> None:
     world.model.spent = (spent(100),)
     bot = bot_of(world)
+    steps = Steps()
+    bot.conversations._path = Stumbling(world.path, steps)
     world.model.go.clear()
     async with bot.live():
         await world.says(bot, "one")
@@ -183,6 +195,7 @@ async def test_an_answer_under_way_when_the_budget_ends_is_given_and_not_generat
         await drained(world)
     assert await world.inbox() == [("answered", None), CLOSED]
     assert len(world.model.turns) == 1
+    assert steps.names.count("store_answer") == 3, "sent back, stored, the line"
 
 
 class Counted:

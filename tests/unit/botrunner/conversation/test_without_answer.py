@@ -118,6 +118,25 @@ async def test_in_an_outage_the_person_is_told_once_if_the_owner_wants_that_and_
     assert [row.text for row in await world.path.history(5, 20)] == ["one", "two", "re: one two", "three", "re: three"]
 
 
+async def test_each_outage_is_told_also_to_who_waits_through_two_of_them(world: World) -> None:
+    def says(turn: list[str]) -> str:
+        world.model.failures = outage(PATIENCE) if turn == ["one"] else []
+        return f"re: {turn[-1]}"
+
+    world.model.says, world.model.failures = says, outage(PATIENCE)
+    await world.says(None, "one", "/start", "three")
+    bot = world.bot(unavailable=SORRY)
+    async with bot.live():
+        assert await world.wait_delivered(5, 5) == [SORRY, "re: one", texts.STARTED, SORRY, "re: three"]
+
+
+def test_an_outage_is_named_after_the_message_that_waited_first_until_somebody_answers() -> None:
+    trouble = Trouble()
+    assert [trouble.began_with(oldest) for oldest in (7, 9)] == [7, 7]
+    trouble.is_answered()
+    assert trouble.began_with(9) == 9
+
+
 async def test_a_stumble_is_not_worth_a_word_but_a_long_wait_that_was_named_is(world: World) -> None:
     bot = world.bot(unavailable=SORRY)
     world.model.failures = outage(PATIENCE - 1)

@@ -100,6 +100,17 @@ def test_late_failures_of_calls_from_before_make_it_no_worse(breaker: Breaker, c
     assert breaker.enter() is Entry.TRIAL
 
 
+def test_a_trial_that_fails_after_another_calls_late_success_is_one_failure(breaker: Breaker, clock: Clock) -> None:
+    late = breaker.enter()
+    fail(breaker, FAILURES)
+    clock.now += FIRST_SECONDS
+    trial = breaker.enter()
+    assert (late, trial) == (Entry.YES, Entry.TRIAL)
+    breaker.succeeded()
+    breaker.failed(trial)
+    assert breaker.enter() is Entry.YES
+
+
 class Calls(RuleBasedStateMachine):
     """Whatever comes in whatever order: calls that overlap, end late, are given up, with and without a time to wait."""
 

@@ -13,7 +13,7 @@ import pytest
 from botfleet.model import Model
 from botfleet.spec import SecretKeyRef
 from botrunner.model.bounded import MOST_BYTES
-from botrunner.model.provider import LONGEST_ANSWER, Answer, Failure, ModelProvider, NoAnswer
+from botrunner.model.provider import LONGEST_ANSWER, MOST_TOKENS, Answer, Failure, ModelProvider, NoAnswer
 from botrunner.telegram.format import split
 from botrunner.telegram.formatted import Formatted
 
@@ -159,6 +159,17 @@ async def test_what_an_empty_or_useless_answer_cost_is_told_all_the_same() -> No
         assert (outcome.input_tokens, outcome.output_tokens) == (5, 2)
 
 
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [(7, 7), (0, 0), (-5, 0), (None, 0), ("7", 0), (7.5, 0), (10**30, MOST_TOKENS), ([1], 0)],
+)
+async def test_tokens_are_what_the_endpoint_tells_as_far_as_that_can_be_counted(told: object, counted: int) -> None:
+    body = {**completion(), "usage": {"prompt_tokens": told, "completion_tokens": told}}
+    outcome, _ = await ask(httpx.Response(200, json=body))
+    assert isinstance(outcome, Answer)
+    assert (outcome.input_tokens, outcome.output_tokens) == (counted, counted)
+
+
 def test_only_what_is_wrong_with_the_question_or_its_answer_does_not_pass() -> None:
     lasting = {failure for failure in Failure if not failure.passes}
     assert lasting == {Failure.REFUSED_REQUEST, Failure.BAD_ANSWER, Failure.EMPTY_ANSWER}
@@ -199,7 +210,7 @@ async def test_a_body_without_end_is_left_at_four_megabytes_and_none_of_it_is_ke
 
 
 async def test_a_packed_body_is_not_unpacked() -> None:
-    bomb = gzip.compress(b" " * 2**24)
+    bomb = gzip.compress(json.dumps(completion()).encode() + b" " * 2**24)
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     outcome, _ = await ask(httpx.Response(200, stream=httpx.ByteStream(bomb), headers=headers))
     assert outcome == NoAnswer(Failure.BAD_ANSWER)
