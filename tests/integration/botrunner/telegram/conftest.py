@@ -13,6 +13,7 @@ import pytest
 from botfleet_simulator.client.telegram import TelegramAdmin
 from botfleet_simulator.person import Person
 from tests.integration.botrunner.telegram.harness import World
+from tests.integration.botrunner.telegram.telethon_bot import Bot
 
 _numbers = itertools.count(1)
 _DEFAULTS = {"short_updates": True, "random_id_repeat": "original", "duplicate_keys": "allow", "difference_limit": 5000}
@@ -79,3 +80,11 @@ async def alice(world: World) -> AsyncIterator[Person]:
         world.tg.host, world.tg.port, world.tg.public_key, phone=world.phone, admin=world.tg.admin
     ) as person:
         yield person
+
+
+@pytest.fixture
+async def bot(world: World) -> AsyncIterator[Bot]:
+    """Of a world: its bot account with a key that is authorized, for plain Telethon clients."""
+    made = Bot(world, await world.tg.admin.create_session(world.name))
+    yield made
+    await made.close()
