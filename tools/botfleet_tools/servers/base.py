@@ -147,6 +147,14 @@ class Server:
         self._end_all(signal.SIGKILL)
         self._record()
 
+    def pause(self) -> None:
+        """Freeze it: its connections stay open and nothing is answered, as on a machine that hangs."""
+        self._send_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        self._send_all(signal.SIGCONT)
+
     def restart(self) -> None:
         """Stop it gracefully and start it again with the same data, on the same port."""
         self.stop()
@@ -185,6 +193,13 @@ class Server:
         daemon = Daemon(name, self.folder / f"{name}.log", self._record)
         self._daemons.append(daemon)
         return daemon
+
+    def _send_all(self, number: signal.Signals) -> None:
+        for pid in [daemon.pid for daemon in self._daemons if daemon.pid is not None]:
+            # The first process first: frozen, it makes no child that would be missed.
+            for one in (pid, *children(pid)):
+                if (process := Process.of(one)) is not None:
+                    process.send(number)
 
     def _end_all(self, first: signal.Signals) -> None:
         for daemon in reversed(self._daemons):

@@ -1,0 +1,75 @@
+"""People who go on writing whatever happens, and the receivers' count of what came of it."""
+
+import asyncio
+import contextlib
+import itertools
+from dataclasses import dataclass, field
+
+from bench.kill.count import Verdict, judge, numbers_of, together
+from botfleet_simulator.client.telegram import TelegramAdmin
+
+PAUSE_SECONDS = 0.25
+BACKLOG = 40  # in one chat, then nobody writes there: what is beyond 50 is skipped by policy, not lost
+PATIENCE = 60.0
+
+
+@dataclass
+class Traffic:
+    """Some chats with one bot; each message has a number of its own, each reply names those that it answers."""
+
+    admin: TelegramAdmin
+    username: str
+    phones: list[str]
+    sent: dict[str, list[int]] = field(default_factory=dict)
+    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1001))
+    _writing: "asyncio.Task[None] | None" = None
+
+    def start(self) -> None:
+        """From now on people write, until `stop` or `verdict`."""
+        self._writing = asyncio.create_task(self._write())
+
+    async def stop(self) -> None:
+        """Nobody writes any more. Raises what kept somebody from writing."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writing
+
+    async def answered(self) -> None:
+        """Until what was sent so far is answered. Raises TimeoutError."""
+        sent = {phone: set(numbers) for phone, numbers in self.sent.items()}
+        async with asyncio.timeout(PATIENCE):
+            for phone, numbers in sent.items():
+                while not numbers <= set(await self._named(phone)):  # noqa: ASYNC110 -- of another process
+                    await asyncio.sleep(0.1)
+
+    async def written(self, count: int) -> None:
+        """Until every one has written so many more."""
+        goal = {phone: len(self.sent.get(phone, ())) + count for phone in self.phones}
+        async with asyncio.timeout(PATIENCE):
+            while any(len(self.sent.get(phone, ())) < number for phone, number in goal.items()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    async def verdict(self) -> Verdict:
+        """Once all is answered, and one more message of each: what would be said twice comes before its answer."""
+        await self.stop()
+        await self.answered()
+        for phone in self.phones:
+            await self._say(phone)
+        await self.answered()
+        return together([judge(numbers, await self._named(phone)) for phone, numbers in self.sent.items()])
+
+    async def _write(self) -> None:
+        for phone in itertools.cycle(self.phones):
+            if len(self.sent.get(phone, ())) - len(set(await self._named(phone))) < BACKLOG:
+                await self._say(phone)
+            await asyncio.sleep(PAUSE_SECONDS / len(self.phones))
+
+    async def _say(self, phone: str) -> None:
+        number = next(self._numbers)
+        await self.admin.send_message(phone, self.username, f"message {number}")
+        self.sent.setdefault(phone, []).append(number)
+
+    async def _named(self, phone: str) -> list[int]:
+        return numbers_of(one.text for one in await self.admin.messages(phone, self.username, incoming=True))
