@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -189,3 +190,4 @@ class Calls(RuleBasedStateMachine):
 
 
 TestCalls = Calls.TestCase
+TestCalls.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
