@@ -22,10 +22,13 @@ class Settings:
 
     manifest: Path
     """The file with the TelegramBot (and, alone, its Secrets)."""
+    beside: tuple[Path, ...] = ()
+    """Further files, with Secrets say: all are read as one."""
     name: str | None = None
     """Which bot of the file, when there are several."""
     secrets_dir: Path | None = None
-    """BOTFLEET_SECRETS_DIR: the owner's Secrets as DIR/NAME/KEY. Without it the Secrets of the manifest's file are used."""
+    """BOTFLEET_SECRETS_DIR: the owner's Secrets as DIR/NAME/KEY. What it lacks is looked for among the Secrets of
+    the manifest's files."""
     data_dir: Path | None = None
     """BOTFLEET_DATA_DIR: alone, where SQLite and the key lie. Default: $XDG_DATA_HOME/botfleet/NAMESPACE-NAME."""
     database_url: str | None = None
@@ -60,6 +63,7 @@ def from_environment(
     manifest: Path,
     environment: Mapping[str, str] = os.environ,
     *,
+    beside: tuple[Path, ...] = (),
     name: str | None = None,
     secrets_dir: Path | None = None,
     data_dir: Path | None = None,
@@ -80,6 +84,7 @@ def from_environment(
 
     settings = Settings(
         manifest=manifest,
+        beside=beside,
         name=name,
         secrets_dir=secrets_dir or path("SECRETS_DIR"),
         data_dir=data_dir or path("DATA_DIR"),

@@ -4,6 +4,7 @@ Exit codes: 0 a clean end, 1 the runner failed, 2 the command or its files canno
 """
 
 import asyncio
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -34,17 +35,24 @@ def version() -> None:
     typer.echo(__version__)
 
 
-File = Annotated[Path, typer.Option("--file", "-f", help="The manifest: the same that `kubectl apply -f` takes.")]
+Files = Annotated[
+    list[Path],
+    typer.Option(
+        "--file",
+        "-f",
+        help="The manifest: the same that `kubectl apply -f` takes. Again for each further file, with Secrets say.",
+    ),
+]
 Name = Annotated[str | None, typer.Option(help="Which TelegramBot of the file, when it has several.")]
 Secrets = Annotated[
     Path | None,
-    typer.Option(help="Folder with the Secrets as DIR/NAME/KEY; default: Secrets in the manifest's file."),
+    typer.Option(help="Folder with Secrets as DIR/NAME/KEY; those in the files are used besides."),
 ]
 
 
 @cli.command()
 def run(
-    file: File,
+    file: Files,
     name: Name = None,
     secrets: Secrets = None,
     data: Annotated[Path | None, typer.Option(help="Folder for the bot's data when it runs alone.")] = None,
@@ -61,7 +69,7 @@ def run(
 
 
 @cli.command()
-def check(file: File, name: Name = None, secrets: Secrets = None) -> None:
+def check(file: Files, name: Name = None, secrets: Secrets = None) -> None:
     """Says all that is wrong with a manifest and its secrets.
 
     It connects to nobody: what Telegram and the model think of the credentials
@@ -72,7 +80,7 @@ def check(file: File, name: Name = None, secrets: Secrets = None) -> None:
 
     _without_words()
     try:
-        settings = from_environment(file, name=name, secrets_dir=secrets)
+        settings = from_environment(file[0], beside=tuple(file[1:]), name=name, secrets_dir=secrets)
     except ConfigError as error:
         _refuse(error)
     from botrunner.terminal import described
@@ -84,14 +92,14 @@ def check(file: File, name: Name = None, secrets: Secrets = None) -> None:
     for mistake in report.mistakes:
         typer.echo(f"{typer.style('error', fg='red')}    {mistake}")
     for prepared in report.good:
-        typer.echo(f"{typer.style('good', fg='green')}     {file}: {prepared.full_name} will be")
+        typer.echo(f"{typer.style('good', fg='green')}     {file[0]}: {prepared.full_name} will be")
         typer.echo(described.table(described.rows(prepared)))
     if report.mistakes:
         raise typer.Exit(2)
 
 
 @cli.command()
-def chat(file: File, name: Name = None, secrets: Secrets = None) -> None:
+def chat(file: Files, name: Name = None, secrets: Secrets = None) -> None:
     """Talks with the bot's persona and model here, without Telegram.
 
     The rules, the prompt and the sentence that says who writes are the bot's own.
@@ -123,8 +131,58 @@ def chat(file: File, name: Name = None, secrets: Secrets = None) -> None:
         raise typer.Exit(1)
 
 
+@cli.command()
+def login(
+    file: Files,
+    name: Name = None,
+    secrets: Secrets = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write; default: the Secret's name and .yaml.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")] = False,
+) -> None:
+    """Logs a person's account in and writes the Secret with its session.
+
+    Asks for the phone number, the code that Telegram sends and, where there is
+    one, the password. The session is a new one and is never shown: the file is
+    for you alone, and is what `sessionSecretRef` of the manifest names.
+    Bot accounts need no login: the token is enough.
+    """
+    prepared = _prepared(file, name, secrets)
+    from botrunner import logs
+    from botrunner.prepare import CredentialsError, read_application
+    from botrunner.terminal.lines import Lines, NoMoreLinesError
+    from botrunner.terminal.login import LoginError, Person
+    from botrunner.terminal.login import login as log_in
+
+    logs.set_up("console", "error", prepared.full_name)
+    reference = prepared.spec.account.session_secret_ref
+    if reference is None:
+        _refuse(LoginError(f"{prepared.full_name} is a Bot account: it needs no login, its token is enough"))
+    output = output or Path(f"{reference.name}.yaml")
+    ask = functools.partial(typer.echo, err=True, nl=False)
+    try:
+        api, server = read_application(prepared)
+        person = Person(Lines(ask), ask)
+        with asyncio.Runner() as runner:
+            me = runner.run(log_in(api, server, person, prepared.bot.metadata, reference, output, force=force))
+    except (CredentialsError, LoginError) as error:
+        _refuse(error)
+    except (KeyboardInterrupt, NoMoreLinesError):
+        typer.echo(err=True)
+        _refuse(LoginError("ended before the account was logged in; nothing was written"))
+    files = " ".join(f"-f {path}" for path in (*file, output))
+    folder = f" --secrets {secrets}" if secrets else ""
+    typer.echo(
+        f"Logged in{f' as @{me.username}' if me.username else ''}. The session is in {output}; only you can read it."
+    )
+    typer.echo(f"In a cluster:  kubectl apply -f {output}")
+    typer.echo(f"Alone:         botrunner run {files}{folder}")
+    typer.echo("Use it in one place only: in two at once, Telegram ends it for good.")
+
+
 def _prepared(
-    file: Path, name: str | None, secrets: Path | None, data: Path | None = None, health: str | None = None
+    file: list[Path], name: str | None, secrets: Path | None, data: Path | None = None, health: str | None = None
 ) -> "Prepared":
     """The manifest, or the end of the process with what is wrong with it."""
     _without_words()
@@ -133,7 +191,9 @@ def _prepared(
     from botrunner.config import ConfigError, from_environment
 
     try:
-        settings = from_environment(file, name=name, secrets_dir=secrets, data_dir=data, health_address=health)
+        settings = from_environment(
+            file[0], beside=tuple(file[1:]), name=name, secrets_dir=secrets, data_dir=data, health_address=health
+        )
         from botrunner.prepare import prepare
 
         return prepare(settings)

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from botfleet.store.identity import BotRow, ensure_standalone_bot, own_bot
 from botfleet.store.schema import create_all_sqlite, wait_for_schema
 from botrunner.backoff import backoff
 from botrunner.config import ConfigError, Settings, read_own
+from botrunner.files import write_whole
 from botrunner.prepare import Prepared
 
 log = structlog.get_logger()
@@ -113,7 +113,7 @@ def _installation_key(folder: Path) -> bytes:
     """Alone, the installation key is a file of mode 0600 beside the store; made at the first start."""
     path = folder / "installation-key"
     if not path.exists():
-        _write_whole(path, base64.urlsafe_b64encode(new_installation_key()))
+        write_whole(path, base64.urlsafe_b64encode(new_installation_key()))
     try:
         key = base64.urlsafe_b64decode(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -121,22 +121,3 @@ def _installation_key(folder: Path) -> bytes:
     if len(key) != KEY_BYTES:
         raise ConfigError(f"{path}: is damaged; restore it from your backup, or delete it and the bot logs in anew")
     return key
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """The file is there with all of its content or not at all, whenever the process is killed. An existing one stays."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)  # of a start that was killed; the folder's lock keeps others out
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    with contextlib.suppress(FileExistsError):
-        os.link(fresh, path)
-    fresh.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

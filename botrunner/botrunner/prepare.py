@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from botfleet.conditions import Reason
 from botfleet.digest import spec_digest
 from botfleet.effective import EffectiveSpec, effective
-from botfleet.manifest import SecretDocuments, SecretFolder, SecretNotFoundError, SecretSource, load
+from botfleet.manifest import SecretDocuments, SecretFolder, SecretLayers, SecretNotFoundError, SecretSource, load
 from botfleet.spec import AccountSpec, TelegramBot
 from botrunner.config import ConfigError, Settings, default_data_dir
 from botrunner.telegram.connection import Account
@@ -67,7 +67,7 @@ def prepare(settings: Settings) -> Prepared:
     Raises:
         ManifestError, IncompleteError, ConfigError: with what to write instead.
     """
-    manifest = load(settings.manifest)
+    manifest = load(settings.manifest, *settings.beside)
     return prepare_bot(settings, manifest.only_bot(settings.name), manifest.secrets)
 
 
@@ -82,8 +82,12 @@ def prepare_bot(settings: Settings, bot: TelegramBot, beside: SecretDocuments) -
     except ValidationError as error:  # the manifest's own part has been checked: it is the defaults'
         fields = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors(include_input=False))
         raise ConfigError(f"BOTFLEET_BOT_DEFAULTS does not fit a TelegramBot's spec: {fields}") from None
-    secrets: SecretSource = SecretFolder(settings.secrets_dir) if settings.secrets_dir else beside
-    return Prepared(settings, bot, spec, spec_digest(spec), secrets)
+    return Prepared(settings, bot, spec, spec_digest(spec), secrets_of(settings, beside))
+
+
+def secrets_of(settings: Settings, beside: SecretDocuments) -> SecretSource:
+    """Where this bot's secrets are read from. `beside`: those of its files; a folder goes before them."""
+    return SecretLayers((SecretFolder(settings.secrets_dir), beside)) if settings.secrets_dir else beside
 
 
 def _defaults(text: str | None) -> list[dict[str, Any]]:
@@ -102,20 +106,30 @@ def read_credentials(prepared: Prepared) -> Credentials:
     Raises:
         CredentialsError: one is missing or cannot be used.
     """
-    spec, read = prepared.spec, prepared.secrets.read
-    app = spec.account.api_credentials_secret_ref.name
+    with _told():
+        api, server = read_application(prepared)
+        model_key, *fallback_keys = read_model_keys(prepared)
+        account = _account(prepared.spec.account, prepared.secrets.read)
+    return Credentials(Account(api, account, server), model_key, tuple(fallback_keys))
+
+
+def read_application(prepared: Prepared) -> tuple[ApiCredentials, Server | None]:
+    """What any login needs, whoever logs in.
+
+    Raises:
+        CredentialsError: one is missing or cannot be used.
+    """
+    account, read = prepared.spec.account, prepared.secrets.read
+    app, centre = account.api_credentials_secret_ref.name, account.data_center
     with _told():
         api_id, api_hash = read(app, "api-id").strip(), read(app, "api-hash").strip()
-        centre = spec.account.data_center
         key = centre.public_key_secret_ref if centre else None
         public_key = read(key.name, key.key) if key else None
-        model_key, *fallback_keys = read_model_keys(prepared)
-        account = _account(spec.account, read)
     if not (api_id.isascii() and api_id.isdigit() and len(api_id) < 12):
         told = f"Secret {app}: api-id must be a number, as my.telegram.org shows it"
         raise CredentialsError(told, Reason.API_CREDENTIALS_INVALID)
     server = Server(centre.id, centre.address, centre.port, public_key) if centre else None
-    return Credentials(Account(ApiCredentials(int(api_id), api_hash), account, server), model_key, tuple(fallback_keys))
+    return ApiCredentials(int(api_id), api_hash), server
 
 
 def read_model_keys(prepared: Prepared) -> list[str]:

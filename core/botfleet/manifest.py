@@ -6,7 +6,7 @@ Errors name the document and the field. It never puts a secret's value into an e
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,8 +78,25 @@ class SecretFolder:
 
 
 @dataclass(frozen=True)
+class SecretLayers:
+    """Several sources, the first that has a key gives it."""
+
+    sources: tuple[SecretSource, ...]
+
+    def read(self, name: str, key: str) -> str:
+        """See SecretSource."""
+        exists = False
+        for source in self.sources:
+            try:
+                return source.read(name, key)
+            except SecretNotFoundError as error:
+                exists = exists or error.secret_exists
+        raise SecretNotFoundError(name, key, secret_exists=exists)
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """What stands in one file."""
+    """What stands in one file, or in several that belong together."""
 
     bots: tuple[TelegramBot, ...]
     secrets: SecretDocuments
@@ -97,13 +114,13 @@ class Manifest:
         raise ManifestError(f"the file has these TelegramBots: {names}. Say which one: --name NAME")
 
 
-def load(path: Path) -> Manifest:
-    """Reads a YAML file with one TelegramBot or more, and Secrets.
+def load(*paths: Path) -> Manifest:
+    """Reads YAML files with one TelegramBot or more, and Secrets.
 
     Raises:
         ManifestError: unreadable, no YAML, an unknown kind or version, or a field that does not fit.
     """
-    found = examine(path)
+    found = examine(*paths)
     if found.mistakes:
         raise ManifestError("; ".join(str(mistake) for mistake in found.mistakes))
     return found.manifest
@@ -111,43 +128,50 @@ def load(path: Path) -> Manifest:
 
 @dataclass(frozen=True)
 class Found:
-    """What a file says as far as it can be understood, and all that cannot."""
+    """What files say as far as it can be understood, and all that cannot."""
 
     manifest: Manifest
     mistakes: tuple[Mistake, ...]
 
 
-def examine(path: Path) -> Found:
+def examine(*paths: Path) -> Found:
     """As `load`, for who wants to know of every mistake at once.
 
     Raises:
-        ManifestError: the file cannot be read at all, or is no YAML.
+        ManifestError: a file cannot be read at all, or is no YAML.
     """
-    documents = _documents(path)
     bots: list[TelegramBot] = []
     secrets: dict[str, Mapping[str, str]] = {}
     mistakes: list[Mistake] = []
-    for number, document in enumerate(documents, 1):
-        where = f"{path}, document {number}"
-        kind = document.get("kind") if isinstance(document, dict) else None
-        if not isinstance(document, dict):
-            mistakes.append(Mistake(where, "", "is not an object with apiVersion, kind, metadata and spec"))
-        elif kind == "Secret" and document.get("apiVersion") == "v1":
-            try:
-                name, values = _secret(document, where)
-                secrets[name] = values
-            except ManifestError as error:
-                mistakes.append(Mistake("", "", str(error)))
-        elif kind == KIND:
-            bot, wrong = _bot(document, where)
-            bots += [bot] if bot else []
-            mistakes += wrong
-        elif kind not in {"Namespace", "ConfigMap"}:  # harmless companions of a bot
-            told = f"kind {kind!r} has no meaning here; wanted: {KIND} or Secret"
-            mistakes.append(Mistake(where, "", told))
-    if not documents:
-        mistakes.append(Mistake(str(path), "", f"holds nothing; wanted: a {KIND}"))
+    for path in paths:
+        documents = _documents(path)
+        for number, document in enumerate(documents, 1):
+            mistakes += _take(document, f"{path}, document {number}", bots, secrets)
+        if not documents:
+            mistakes.append(Mistake(str(path), "", f"holds nothing; wanted: a {KIND}"))
     return Found(Manifest(tuple(bots), SecretDocuments(secrets)), tuple(mistakes))
+
+
+def _take(
+    document: Any, where: str, bots: list[TelegramBot], secrets: dict[str, Mapping[str, str]]
+) -> Sequence[Mistake]:
+    """Puts a document where it belongs; what is wrong with it."""
+    if not isinstance(document, dict):
+        return [Mistake(where, "", "is not an object with apiVersion, kind, metadata and spec")]
+    kind = document.get("kind")
+    if kind == "Secret" and document.get("apiVersion") == "v1":
+        try:
+            name, values = _secret(document, where)
+        except ManifestError as error:
+            return [Mistake("", "", str(error))]
+        secrets[name] = values
+    elif kind == KIND:
+        bot, wrong = _bot(document, where)
+        bots += [bot] if bot else []
+        return wrong
+    elif kind not in {"Namespace", "ConfigMap"}:  # harmless companions of a bot
+        return [Mistake(where, "", f"kind {kind!r} has no meaning here; wanted: {KIND} or Secret")]
+    return []
 
 
 def parse_bot(document: Mapping[str, Any], where: str) -> TelegramBot:

@@ -13,7 +13,6 @@ from botfleet.effective import EffectiveSpec, IncompleteError
 from botfleet.manifest import (
     ManifestError,
     SecretDocuments,
-    SecretFolder,
     SecretNotFoundError,
     SecretSource,
     examine,
@@ -22,7 +21,7 @@ from botfleet.mistakes import Mistake
 from botfleet.model import fields
 from botfleet.spec import AccountSpec, SecretKeyRef, TelegramBot
 from botrunner.config import ConfigError, Settings
-from botrunner.prepare import Prepared, prepare_bot
+from botrunner.prepare import Prepared, prepare_bot, secrets_of
 from botrunner.terminal import plausible
 
 Judge = Callable[[str], str | None]
@@ -49,7 +48,7 @@ def check(settings: Settings) -> Report:
     """Looks at one bot of the file, or at all of them when none is named."""
     report = Report()
     try:
-        found = examine(settings.manifest)
+        found = examine(settings.manifest, *settings.beside)
     except ManifestError as error:
         report.mistakes.append(Mistake("", "", str(error)))
         return report
@@ -60,9 +59,10 @@ def check(settings: Settings) -> Report:
         report.mistakes.append(Mistake(str(settings.manifest), "", what))
     for bot in bots:
         _check_bot(settings, bot, found.manifest.secrets, report)
-    if found.manifest.secrets.secrets and _readable_by_others(settings.manifest):
-        told = f"others on this machine can read it, and Secrets stand in it: chmod 600 {settings.manifest}"
-        report.warnings.append(Mistake(str(settings.manifest), "", told))
+    for path in (settings.manifest, *settings.beside):
+        if _readable_by_others(path) and examine(path).manifest.secrets.secrets:
+            told = f"others on this machine can read it, and Secrets stand in it: chmod 600 {path}"
+            report.warnings.append(Mistake(str(path), "", told))
     return report
 
 
@@ -77,7 +77,7 @@ def _check_bot(settings: Settings, bot: TelegramBot, beside: SecretDocuments, re
         report.mistakes += [tell(name, _MISSING + _EXAMPLES.get(name, "write it")) for name in error.fields]
     except ConfigError as error:
         report.mistakes.append(Mistake("", "", str(error)))
-    source: SecretSource = SecretFolder(settings.secrets_dir) if settings.secrets_dir else beside
+    source = secrets_of(settings, beside)
     for wanted in _wanted(bot, prepared.spec if prepared else None):
         wrong = _look(wanted, source, settings)
         if wrong:
