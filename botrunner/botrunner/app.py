@@ -6,6 +6,7 @@ Wiring and order only. What is said is conversation/'s, who may act is ownership
 import asyncio
 import contextlib
 import functools
+import os
 import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -43,8 +44,8 @@ async def serve(prepared: Prepared) -> int:
     log.info("starting", version=__version__, manifest=str(settings.manifest), spec=prepared.digest[:12])
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, _interrupted, stop)
     vitals, metrics = Vitals(), Metrics()
     try:
         server = HealthServer(settings.health_address, vitals, metrics)
@@ -61,6 +62,14 @@ async def serve(prepared: Prepared) -> int:
     if code == 0:
         log.info("stopped")
     return code
+
+
+def _interrupted(stop: asyncio.Event) -> None:
+    """Ctrl-C: the first ends it gracefully, a second at once. Whatever a kill interrupts goes on at the next start."""
+    if stop.is_set():
+        log.warning("ended_at_once", why="a second Ctrl-C")
+        os._exit(128 + signal.SIGINT)
+    stop.set()
 
 
 async def _run(prepared: Prepared, vitals: Vitals, metrics: Metrics, stop: asyncio.Event) -> int:

@@ -105,6 +105,7 @@ class Life:
         if status.connected:
             if not self._connected:
                 self._metrics.connections.inc()
+                log.info("connected", username=status.me.username if status.me else None)
             self._in.set()
             if self._conversations is not None:
                 # What was committed while the last client was thrown away was not announced.

@@ -42,6 +42,10 @@ def set_up(format_: str, level: str, bot: str) -> None:
     ]
     if format_ == "json":
         renderer: Processor = structlog.processors.JSONRenderer()
+    elif sys.stderr.isatty():
+        from botrunner.terminal.words import in_words  # not loaded in a pod
+
+        renderer = in_words
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
     structlog.configure(

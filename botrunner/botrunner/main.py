@@ -65,6 +65,11 @@ def run(
     and then nothing is lost either.
     """
     prepared = _prepared(file, name, secrets, data, health)
+    if sys.stderr.isatty():
+        from botrunner.terminal import described
+
+        typer.echo(f"{prepared.full_name}: the bot that runs now", err=True)
+        typer.echo(described.table(described.rows(prepared)), err=True)
     sys.exit(_run(prepared))
 
 

@@ -43,7 +43,11 @@ async def test_the_readmes_commands_run_a_bot_alone_until_control_c(world: World
     (simulated / "public.pem").write_text(world.telegram.public_key)
     assert (home / "secrets/openai").stat().st_mode & 0o077 == 0, "only their owner can read them"
 
-    bot = await types(block("README.md", SECTION, "console", "botrunner run").replace("make venv\n", ""))
+    looked = await types(block("README.md", SECTION, "console", "botrunner check").replace("make venv\n", ""))
+    assert await looked.wait() == 0, log.read_text()
+    assert "hotel/concierge will be" in log.read_text()
+
+    bot = await types(block("README.md", SECTION, "console", "botrunner run"))
     await until(lambda: READY.search(log.read_text()) or bot.returncode is not None, 30)
     # What is written before a bot's first sight of its account is not promised an answer.
     await world.telegram.admin.wait_connections(world.username, receiving=True, timeout=30)
