@@ -124,6 +124,8 @@ def hold(
 
 def typed(prompt: str) -> Iterator[str]:
     """The lines of standard input; at a terminal with a prompt, and edited with the arrow keys."""
+    if prompt:
+        import readline  # noqa: F401 -- input() uses it once it is loaded
     while True:
         try:
             yield input(prompt)
