@@ -20,6 +20,7 @@ from tests.waiting import until
 CODE = "the code that was sent"
 PASSWORD = "planted two-step password"
 EXAMPLES = ROOT / "examples"
+pytestmark = pytest.mark.timeout(300)  # real processes on a machine with other work to do
 
 
 class Terminal:
@@ -41,7 +42,7 @@ class Terminal:
     async def wait(self, words: str) -> None:
         """Until these words are seen after those that were waited for last."""
         try:
-            await until(lambda: words in self.seen[self._from :], 30)
+            await until(lambda: words in self.seen[self._from :], 60)
         except TimeoutError:
             raise AssertionError(f"{words!r} is not in what was seen:\n{self.seen}") from None
         self._from = self.seen.index(words, self._from) + len(words)
