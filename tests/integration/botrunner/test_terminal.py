@@ -98,6 +98,7 @@ async def piped(world: World, *arguments: str, lines: Sequence[str] = ()) -> tup
     for line in lines:
         said = await world.telegram.admin.code(lines[0], timeout=20) if line == CODE else line
         process.stdin.write(f"{said}\n".encode())
+    process.stdin.close()  # `communicate` closes only what it writes itself
     out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode, out.decode(), err.decode()
 
