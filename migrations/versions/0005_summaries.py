@@ -1,13 +1,13 @@
 """Why: what a conversation was about before the messages that a model is shown.
 
-Released once, never changed. Revision 0005, after 0002.
+Released once, never changed. Revision 0005, after 0004.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0004"
 
 # The oldest revision whose programs can use the schema that this one leaves.
 compatible_from = "0001"

@@ -39,6 +39,7 @@ class _Said:
     message_id: int | None = None
     sender_id: int | None = None
     date: object = None
+    sender_name: str | None = None
 
 
 class AnswerRepository(Fenced):
@@ -147,10 +148,10 @@ class AnswerRepository(Fenced):
                 inbox.c.message_id.in_([row.message_id for row in answered]),
             )
             .values(state=InboxState.ANSWERED.value, closed_at=now())
-            .returning(inbox.c.message_id, inbox.c.sender_id, inbox.c.text, inbox.c.date)
+            .returning(inbox.c.message_id, inbox.c.sender_id, inbox.c.text, inbox.c.date, inbox.c.sender_name)
         )
         rows = sorted((await connection.execute(statement)).all(), key=lambda row: int(row.message_id))
-        return [_Said(Role.USER, row.text, row.message_id, row.sender_id, row.date) for row in rows]
+        return [_Said(Role.USER, row.text, row.message_id, row.sender_id, row.date, row.sender_name) for row in rows]
 
     async def _unknown(self, connection: AsyncConnection, drafts: Sequence[Draft]) -> list[Draft]:
         if not drafts:
@@ -179,6 +180,7 @@ class AnswerRepository(Fenced):
                     "sender_id": one.sender_id,
                     "text": one.text,
                     "date": one.date or at,
+                    "sender_name": one.sender_name,
                 }
                 for position, one in enumerate(said, first)
             ]
@@ -211,6 +213,7 @@ class AnswerRepository(Fenced):
                     "trace_id": draft.trace_id,
                     "created_at": at,
                     "history_position": history_position if draft.in_history else None,
+                    "topic_id": draft.topic_id,
                 }
             )
             history_position += draft.in_history

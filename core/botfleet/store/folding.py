@@ -38,6 +38,10 @@ class Folded:
                 "edit_date": row.edit_date,
                 "grouped_id": row.grouped_id,
                 "reply_to_message_id": row.reply_to_message_id,
+                "sender_name": row.sender_name,
+                "sender_kind": row.sender_kind,
+                "mentioned": row.mentioned,
+                "topic_id": row.topic_id,
                 "trace_id": row.trace_id,
                 "state": (InboxState.SKIPPED if gone.has(row.peer_id, row.message_id) else InboxState.PENDING).value,
                 "reason": DELETED if gone.has(row.peer_id, row.message_id) else None,
@@ -68,7 +72,8 @@ def fold(intake: Intake) -> Folded:
     messages: dict[Key, Incoming] = {}
     for message in intake.messages:
         key = (message.peer_id, message.message_id)
-        messages.setdefault(key, replace(message, text=clean(message.text)))
+        name = None if message.sender_name is None else clean(message.sender_name)
+        messages.setdefault(key, replace(message, text=clean(message.text), sender_name=name))
         edit = edits.get(key)
         if edit is not None and _newer(edit.edit_date, messages[key].edit_date):
             messages[key] = replace(messages[key], text=edit.text, edit_date=edit.edit_date)

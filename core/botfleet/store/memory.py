@@ -12,7 +12,14 @@ from botfleet.store.rows import HistoryRow, Remembered
 from botfleet.store.tables import messages, summaries
 
 _LIMIT = sa.bindparam("limit", type_=sa.Integer)
-_ROW = (messages.c.role, messages.c.text, messages.c.date, messages.c.position)
+_ROW = (
+    messages.c.role,
+    messages.c.text,
+    messages.c.date,
+    messages.c.position,
+    messages.c.sender_id,
+    messages.c.sender_name,
+)
 _SUMMARY = sa.select(summaries.c.text).where(of_account(summaries, "peer_id")).scalar_subquery()
 _SUMMARIZED_TO = sa.select(summaries.c.up_to_position).where(of_account(summaries, "peer_id")).scalar_subquery()
 _LAST = (

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from botfleet.store.answers import AnswerRepository
 from botfleet.store.facts import FactRepository
+from botfleet.store.glances import GlanceRepository
 from botfleet.store.intake import IntakeRepository
 from botfleet.store.memory import MemoryRepository
 from botfleet.store.outgoing import OutgoingRepository
@@ -24,6 +25,7 @@ class MessagePath(
     OutgoingRepository,
     PeopleRepository,
     UsageRepository,
+    GlanceRepository,
 ):
     """Update, inbox, answer, outbox, proof. Every write is fenced: a stale token writes nothing and raises LeaseLost."""
 

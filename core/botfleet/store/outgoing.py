@@ -40,6 +40,7 @@ _ROW = sa.select(
     outbox.c.attempted_at,
     outbox.c.not_before,
     outbox.c.history_position,
+    outbox.c.topic_id,
 ).where(_IS_OPEN)
 _FIRST = _ROW.where(of_account(outbox, "peer_id")).order_by(outbox.c.position).limit(sa.literal_column("1"))
 _BY_RANDOM_ID = _ROW.where(of_account(outbox, "random_id"))
@@ -61,15 +62,17 @@ class OutgoingRepository(Fenced):
         """The open row that this random_id belongs to."""
         return await self._one(_BY_RANDOM_ID, random_id=random_id)
 
-    async def mark_attempted(self, row: OutboxRow, *, always: bool = True) -> bool:
+    async def mark_attempted(self, row: OutboxRow, *, always: bool = True, asker_id: int | None = None) -> bool:
         """Before the send: from now on it may have reached Telegram. False: do not send.
 
         Args:
             always: also to somebody who has opted out; else the row stays as it is then.
+            asker_id: who is answered, if that is another one than the chat: in a group each opts out alone.
         """
         if self.store.is_postgresql:
-            return await statement_sent.mark_attempted(self, row, now(), always=always)
-        wanted = None if always else ~sa.exists().where(self.mine(opt_outs, person_id=row.peer_id))
+            return await statement_sent.mark_attempted(self, row, now(), always=always, asker_id=asker_id)
+        people = [row.peer_id] if asker_id is None else [row.peer_id, asker_id]
+        wanted = None if always else ~sa.exists().where(self.mine(opt_outs), opt_outs.c.person_id.in_(people))
         return await self._change(row, OPEN, wanted, state=OutboxState.ATTEMPTED.value, attempted_at=now())
 
     async def mark_sent(self, row: OutboxRow, message_id: int | None) -> bool:

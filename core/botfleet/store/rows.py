@@ -44,6 +44,11 @@ class Incoming:
     edit_date: datetime | None = None
     grouped_id: int | None = None
     reply_to_message_id: int | None = None
+    sender_name: str | None = None
+    sender_kind: str | None = None
+    """A `tables.Sender`."""
+    mentioned: bool = False
+    topic_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,10 @@ class InboxRow:
     received_at: datetime
     state: str
     reason: str | None
+    sender_name: str | None = None
+    sender_kind: str | None = None
+    mentioned: bool = False
+    topic_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,8 @@ class HistoryRow:
     text: str
     date: datetime
     position: int = 0
+    sender_id: int | None = None
+    sender_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +161,7 @@ class Draft:
     reply_to_message_id: int | None = None
     in_history: bool = True
     discloses: bool = False
+    topic_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +194,7 @@ class OutboxRow:
     attempted_at: datetime | None
     not_before: datetime | None
     history_position: int | None
+    topic_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

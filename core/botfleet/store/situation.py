@@ -23,6 +23,10 @@ _INBOX = (
     inbox.c.received_at,
     inbox.c.state,
     inbox.c.reason,
+    inbox.c.sender_name,
+    inbox.c.sender_kind,
+    inbox.c.mentioned,
+    inbox.c.topic_id,
 )
 _PENDING = (
     sa.select(*_INBOX)

@@ -23,7 +23,7 @@ _PARTS = [
     """d as (
   select * from jsonb_to_recordset(%(drafts)s::jsonb) as given (
     place bigint, cause text, part integer, random_id bigint, text text, entities jsonb, access_hash bigint,
-    reply_to_message_id bigint, trace_id text, in_history boolean, discloses boolean
+    reply_to_message_id bigint, trace_id text, in_history boolean, discloses boolean, topic_id bigint
   )
 )""",
     # %(newest)s is null when a newer message does not matter.
@@ -37,7 +37,7 @@ _PARTS = [
   from go l
   where {_chat("i")} and i.state = '{InboxState.PENDING}'
     and i.message_id in (select value::bigint from jsonb_array_elements_text(%(answered)s::jsonb))
-  returning i.message_id, i.sender_id, i.text, i.date
+  returning i.message_id, i.sender_id, i.sender_name, i.text, i.date
 )""",
     "heard as (select count(*) as number from closed)",
     # Messages that are closed already make nothing happen: a replay, or all of them were deleted meanwhile.
@@ -56,9 +56,10 @@ _PARTS = [
     f"last_said as (select coalesce(max(m.position), 0) as position from l, {SCHEMA}.messages m where {_chat('m')})",
     f"last_queued as (select coalesce(max(o.position), 0) as position from l, {SCHEMA}.outbox o where {_chat('o')})",
     f"""noted_heard as (
-  insert into {SCHEMA}.messages (bot_id, account_id, peer_id, position, role, message_id, sender_id, text, date)
+  insert into {SCHEMA}.messages (bot_id, account_id, peer_id, position, role, message_id, sender_id, text, date, sender_name)
   select may.bot_id, %(account_id)s, %(peer_id)s, last_said.position + row_number() over (order by closed.message_id),
-    '{Role.USER}', closed.message_id, closed.sender_id, closed.text, closed.date
+    '{Role.USER}', closed.message_id, closed.sender_id, closed.text, closed.date,
+    closed.sender_name
   from may, closed, last_said where exists (select from fresh where in_history)
 )""",
     f"""noted_said as (
@@ -70,11 +71,11 @@ _PARTS = [
     f"""queued as (
   insert into {SCHEMA}.outbox (
     bot_id, account_id, peer_id, position, random_id, cause, part, text, entities, access_hash, reply_to_message_id,
-    trace_id, created_at, history_position
+    trace_id, created_at, history_position, topic_id
   )
   select fresh.bot_id, %(account_id)s, %(peer_id)s, last_queued.position + fresh.nth, fresh.random_id, fresh.cause,
     fresh.part, fresh.text, fresh.entities, fresh.access_hash, fresh.reply_to_message_id, fresh.trace_id, %(at)s,
-    case when fresh.in_history then last_said.position + fresh.heard + fresh.said end
+    case when fresh.in_history then last_said.position + fresh.heard + fresh.said end, fresh.topic_id
   from fresh, last_said, last_queued
   returning position
 )""",
@@ -120,6 +121,7 @@ async def store_answer(
                 "trace_id": draft.trace_id,
                 "in_history": draft.in_history,
                 "discloses": draft.discloses,
+                "topic_id": draft.topic_id,
             }
             for place, draft in enumerate(drafts)
         ),

@@ -24,16 +24,17 @@ _MESSAGES = [
   select * from jsonb_to_recordset(%(messages)s::jsonb) as given (
     peer_id bigint, message_id bigint, sender_id bigint, access_hash bigint, text text, date timestamptz,
     edit_date timestamptz, grouped_id bigint, reply_to_message_id bigint, trace_id text, state text, reason text,
-    closed_at timestamptz, event_id text
+    closed_at timestamptz, event_id text, sender_name text, sender_kind text, mentioned boolean, topic_id bigint
   )
 )""",
     f"""arrived as (
   insert into {SCHEMA}.inbox (
     bot_id, account_id, peer_id, message_id, sender_id, access_hash, text, date, edit_date, grouped_id,
-    reply_to_message_id, trace_id, received_at, state, reason, closed_at
+    reply_to_message_id, trace_id, received_at, state, reason, closed_at, sender_name, sender_kind, mentioned, topic_id
   )
   select l.bot_id, %(account_id)s, m.peer_id, m.message_id, m.sender_id, m.access_hash, m.text, m.date, m.edit_date,
-    m.grouped_id, m.reply_to_message_id, m.trace_id, %(at)s, m.state, m.reason, m.closed_at
+    m.grouped_id, m.reply_to_message_id, m.trace_id, %(at)s, m.state, m.reason, m.closed_at, m.sender_name,
+    m.sender_kind, m.mentioned, m.topic_id
   from l, m
   on conflict do nothing
   returning peer_id, message_id, state

@@ -20,7 +20,7 @@ _ATTEMPTED = statement(
   update {SCHEMA}.outbox o set state = '{OutboxState.ATTEMPTED}', attempted_at = %(at)s
   from l where o.bot_id = l.bot_id and {_THIS} and o.state in {OPEN} and (%(always)s::boolean or not exists (
     select from {SCHEMA}.opt_outs p
-    where p.bot_id = l.bot_id and p.account_id = %(account_id)s and p.person_id = o.peer_id
+    where p.bot_id = l.bot_id and p.account_id = %(account_id)s and p.person_id in (o.peer_id, %(asker_id)s::bigint)
   ))
   returning o.position
 )"""
@@ -73,9 +73,11 @@ _SENT = statement(
 )
 
 
-async def mark_attempted(repository: Fenced, row: OutboxRow, at: datetime, *, always: bool) -> bool:
+async def mark_attempted(
+    repository: Fenced, row: OutboxRow, at: datetime, *, always: bool, asker_id: int | None
+) -> bool:
     """See OutgoingRepository."""
-    values = {"peer_id": row.peer_id, "position": row.position, "at": at, "always": always}
+    values = {"peer_id": row.peer_id, "position": row.position, "at": at, "always": always, "asker_id": asker_id}
     (changed,) = await run(repository, _ATTEMPTED, values)
     return bool(changed)
 

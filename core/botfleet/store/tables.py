@@ -55,6 +55,13 @@ class InboxState(StrEnum):
     FAILED = "failed"
 
 
+class Sender(StrEnum):
+    """Who wrote a message, as far as it matters: neither is ever answered. Nothing noted: a person, or not known."""
+
+    BOT = "bot"
+    CHANNEL = "channel"
+
+
 class OutboxState(StrEnum):
     """Where a message that goes out stands. `attempted`: it may have reached Telegram."""
 
@@ -213,6 +220,10 @@ inbox = sa.Table(
     sa.Column("state", sa.String(12), nullable=False, server_default=InboxState.PENDING.value),
     sa.Column("reason", sa.String(32)),
     sa.Column("closed_at", UtcDateTime),
+    sa.Column("sender_name", sa.Text, comment="as the sender called itself then"),
+    sa.Column("sender_kind", sa.String(8), comment="bot, channel; null: a person, or not known"),
+    sa.Column("mentioned", sa.Boolean, nullable=False, server_default=sa.false(), comment="Telegram says it is for us"),
+    sa.Column("topic_id", Id, comment="of a forum; null: none"),
     sa.Index(
         "ix_inbox_pending",
         "bot_id",
@@ -247,7 +258,17 @@ outbox = sa.Table(
     sa.Column("closed_at", UtcDateTime),
     sa.Column("sent_message_id", Id),
     sa.Column("history_position", Id, comment="of this text in messages; null: it is not part of the conversation"),
+    sa.Column("topic_id", Id, comment="of a forum; null: none"),
     sa.UniqueConstraint("bot_id", "account_id", "random_id"),
+    sa.Index(
+        "ix_outbox_sent",
+        "bot_id",
+        "account_id",
+        "peer_id",
+        "sent_message_id",
+        postgresql_where=sa.text("sent_message_id is not null"),
+        sqlite_where=sa.text("sent_message_id is not null"),
+    ),
     sa.Index(
         "ix_outbox_open",
         "bot_id",
@@ -271,6 +292,7 @@ messages = sa.Table(
     sa.Column("sender_id", Id),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("date", UtcDateTime, nullable=False),
+    sa.Column("sender_name", sa.Text, comment="as the sender called itself then"),
     sa.UniqueConstraint("bot_id", "account_id", "peer_id", "role", "message_id"),
 )
 

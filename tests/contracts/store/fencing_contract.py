@@ -124,6 +124,12 @@ def test_every_write_is_tried_with_a_stale_token() -> None:
     }
     reads |= {
         "find_open_by_random_id",
+        "opted_out_of",
+        "ours",
+        "quoted",
+        "answered_at",
+        "is_queued",
+        "sender_of",
         "opted_out",
         "counts",
         "spent_on",

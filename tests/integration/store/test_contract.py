@@ -3,6 +3,7 @@
 from tests.contracts.store.account_contract import *  # noqa: F403
 from tests.contracts.store.answers_contract import *  # noqa: F403
 from tests.contracts.store.fencing_contract import *  # noqa: F403
+from tests.contracts.store.glances_contract import *  # noqa: F403
 from tests.contracts.store.intake_contract import *  # noqa: F403
 from tests.contracts.store.lease_contract import *  # noqa: F403
 from tests.contracts.store.memory_contract import *  # noqa: F403

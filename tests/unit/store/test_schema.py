@@ -38,11 +38,23 @@ def upgrade(path: Path) -> sa.Engine:
 
 
 def described(path: Path) -> dict[str, list[str]]:
-    """SQLite's own words for every table and index: a clause a line, in no order, without white space."""
+    """SQLite's own words for every table and index: their clauses in no order (a column that is added later comes last)."""
     connection = sqlite3.connect(path)
     rows = connection.execute("select name, sql from sqlite_master where sql is not null").fetchall()
     connection.close()
-    return {name: sorted(" ".join(line.split()).strip(", ") for line in text.splitlines()) for name, text in rows}
+    return {name: clauses(" ".join(text.split())) for name, text in rows}
+
+
+def clauses(statement: str) -> list[str]:
+    """What stands between the commas of the outermost brackets, and what is around them."""
+    depth, parts = 0, [""]
+    for sign in statement:
+        depth += (sign == "(") - (sign == ")")
+        if (sign == "," and depth == 1) or (sign == "(" and depth == 1) or (sign == ")" and depth == 0):
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return sorted(part.strip() for part in parts)
 
 
 async def test_a_file_made_alone_equals_one_made_by_the_migrations(tmp_path: Path) -> None:
