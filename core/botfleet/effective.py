@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 
 from botfleet.model import Budget, Model, budget_of, model_of, without_price
 from botfleet.spec import TelegramBotSpec
+from botfleet.spec.access import AccessSpec, Groups
 from botfleet.spec.account import AccountSpec
-from botfleet.spec.behaviour import Disclosure
+from botfleet.spec.behaviour import MEDIA_TEXT, Disclosure
 from botfleet.spec.bot import DeletionPolicy
+from botfleet.spec.limits import LimitsSpec
+from botfleet.spec.schedule import MESSAGE, OutsideHours, ScheduleSpec, WorkingHours
 from botfleet.spec.workload import WorkloadSpec
 
 T = TypeVar("T")
@@ -25,13 +28,17 @@ BUILT_IN: dict[str, Any] = {
         "historyTokens": 4000,
         "memory": {"facts": False, "summarizeEveryMessages": 12},
         "typing": True,
+        "mediaText": MEDIA_TEXT,
     },
+    "access": {"groups": "Mention", "privateChats": True},
     "limits": {
+        "messagesPerMinutePerChat": 20,
+        "concurrentReplies": 5,
         "budget": {
             "tokensPerDay": 0,
             "moneyPerDay": 0.0,
             "exhaustedText": "That is all that I may say today. Please write to me again tomorrow.",
-        }
+        },
     },
     "suspend": False,
     "deletionPolicy": "Retain",
@@ -49,7 +56,7 @@ class Persona:
 
 @dataclass(frozen=True)
 class Conversation:
-    """How the bot converses. Times in seconds, counts in messages; `summarize_every_messages` 0: never."""
+    """How the bot converses. Times in seconds, counts in messages; `summarize_every_messages` 0: never; an empty `media_text`: none."""
 
     debounce_seconds: float
     history_messages: int
@@ -58,12 +65,44 @@ class Conversation:
     learn_facts: bool
     typing: bool
     unavailable_text: str | None
+    media_text: str
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who is answered, and where. `allow` empty: everybody who is not denied."""
+
+    allow: frozenset[int]
+    deny: frozenset[int]
+    groups: Groups
+    private_chats: bool
+
+    def to_spec(self) -> AccessSpec:
+        """The same as a part of a spec."""
+        users = {"allow": sorted(self.allow), "deny": sorted(self.deny)}
+        return AccessSpec.model_validate({"users": users, "groups": self.groups, "private_chats": self.private_chats})
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Working hours. `message` is said only when `outside_hours` wants that."""
+
+    time_zone: str
+    working_hours: tuple[WorkingHours, ...]
+    outside_hours: OutsideHours
+    message: str
+
+    def to_spec(self) -> ScheduleSpec:
+        """The same as a part of a spec."""
+        return ScheduleSpec.model_validate({**vars(self), "working_hours": list(self.working_hours)})
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the bot may use."""
+    """How much the bot does; what is beyond the first two waits."""
 
+    messages_per_minute_per_chat: int
+    concurrent_replies: int
     budget: Budget
 
 
@@ -75,6 +114,8 @@ class EffectiveSpec:
     persona: Persona
     model: Model
     conversation: Conversation
+    access: Access
+    schedule: Schedule | None
     limits: Limits
     suspend: bool
     deletion_policy: DeletionPolicy
@@ -97,8 +138,15 @@ class EffectiveSpec:
                     },
                     "typing": self.conversation.typing,
                     "unavailable_text": self.conversation.unavailable_text,
+                    "media_text": self.conversation.media_text,
                 },
-                "limits": {"budget": self.limits.budget.to_wire()},
+                "access": self.access.to_spec(),
+                "schedule": None if self.schedule is None else self.schedule.to_spec(),
+                "limits": {
+                    "messages_per_minute_per_chat": self.limits.messages_per_minute_per_chat,
+                    "concurrent_replies": self.limits.concurrent_replies,
+                    "budget": self.limits.budget.to_wire(),
+                },
                 "suspend": self.suspend,
                 "deletion_policy": self.deletion_policy,
                 "workload": self.workload,
@@ -180,11 +228,34 @@ def _effective_of(whole: TelegramBotSpec) -> EffectiveSpec:
             _said(_said(conversation.memory).facts),
             _said(conversation.typing),
             conversation.unavailable_text,
+            _said(conversation.media_text),
         ),
-        limits=Limits(budget_of(_said(_said(whole.limits).budget))),
+        access=_access(_said(whole.access)),
+        schedule=None if whole.schedule is None else _schedule(whole.schedule),
+        limits=_limits(_said(whole.limits)),
         suspend=_said(whole.suspend),
         deletion_policy=_said(whole.deletion_policy),
         workload=_said(whole.workload),
+    )
+
+
+def _access(access: AccessSpec) -> Access:
+    allow, deny = (access.users.allow, access.users.deny) if access.users else (None, None)
+    return Access(frozenset(allow or ()), frozenset(deny or ()), _said(access.groups), _said(access.private_chats))
+
+
+def _schedule(schedule: ScheduleSpec) -> Schedule:
+    return Schedule(
+        schedule.time_zone,
+        tuple(schedule.working_hours),
+        schedule.outside_hours or OutsideHours.QUEUE,
+        schedule.message or MESSAGE,
+    )
+
+
+def _limits(limits: LimitsSpec) -> Limits:
+    return Limits(
+        _said(limits.messages_per_minute_per_chat), _said(limits.concurrent_replies), budget_of(_said(limits.budget))
     )
 
 

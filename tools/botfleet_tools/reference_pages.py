@@ -17,7 +17,7 @@ from botfleet_operator import migrate
 from botfleet_operator import settings as operator_settings
 from botfleet_operator.metrics import Metrics as OperatorMetrics
 from botrunner import config as runner_config
-from botrunner.conversation.policy import Skip
+from botrunner.conversation.skips import Skip
 from botrunner.conversation.trouble import Failed
 from botrunner.metrics import Metrics as RunnerMetrics
 from botrunner.model.chain import PLACES

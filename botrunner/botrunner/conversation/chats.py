@@ -16,42 +16,34 @@ import structlog
 from botfleet.effective import EffectiveSpec
 from botfleet.store.errors import StoreUnavailable
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import Draft, InboxRow, NewerPending, Spending, Stored
+from botfleet.store.rows import InboxRow, NewerPending, Spending, Stored
 from botfleet.store.tables import InboxState
 from botrunner.backoff import backoff
 from botrunner.conversation import texts
+from botrunner.conversation.access import person_of
+from botrunner.conversation.drafts import drafts
+from botrunner.conversation.gathering import gather, shown
+from botrunner.conversation.holding import Held, Holding
+from botrunner.conversation.lines import Lines
 from botrunner.conversation.memory import Summaries, recall
 from botrunner.conversation.outgoing import COMMAND
-from botrunner.conversation.policy import (
-    AskModel,
-    ChatFacts,
-    Command,
-    Pending,
-    RunCommand,
-    Skip,
-    SkipMessages,
-    Step,
-    next_step,
-)
+from botrunner.conversation.policy import AskForWords, AskModel, Command, RunCommand, SkipMessages, Step, next_step
 from botrunner.conversation.presence import Presence, Shows
 from botrunner.conversation.prompt import assemble
+from botrunner.conversation.skips import Skip
 from botrunner.conversation.spending import Purse
 from botrunner.conversation.tokens import Estimate
 from botrunner.conversation.trouble import Trouble
-from botrunner.conversation.workers import Workers
+from botrunner.conversation.workers import LOOK_SECONDS, Workers
 from botrunner.metrics import Metrics
 from botrunner.model.ladder import Rung
 from botrunner.model.provider import Answer, ChatMessage, Failure, NoAnswer
-from botrunner.telegram.format import split
-from botrunner.telegram.formatted import Formatted
-from botrunner.telegram.ids import random_id
 from botrunner.telegram.markdown import render
 from botrunner.telegram.types import Me
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-CONCURRENT_REPLIES = 5  # replies beyond the first wait
 LONGEST_DEBOUNCE = 5  # times debounceSeconds: somebody who never pauses is answered all the same
 GENERATIONS = 3  # generated again at most so often because of newer messages
 STORE_SECONDS = 5.0  # at most between two tries of the store
@@ -86,7 +78,9 @@ class Conversations:
         self._stored, self._metrics, self._now = stored, metrics, now
         self.purse = Purse(path, spec.limits.budget, metrics, now)
         self._presence = Presence(shows, typing=spec.conversation.typing)
-        self._slots = asyncio.Semaphore(CONCURRENT_REPLIES)
+        self._lines = Lines(path, me.id, stored)
+        self._slots = asyncio.Semaphore(spec.limits.concurrent_replies)
+        self._holding = Holding(path, spec, now)
         self._stop = asyncio.Event()
         self._workers = Workers("chat", self._chat, self._pending_chats)
         self._estimate = Estimate()
@@ -141,15 +135,16 @@ class Conversations:
         if seen is None:
             return _Left.NOTHING
         match seen.step:
-            case SkipMessages() as step:
-                await self._skip(peer_id, step)
-            case RunCommand(message_id=message_id, command=command):
-                await self._command(next(r for r in seen.pending if r.message_id == message_id), command)
+            case SkipMessages() | RunCommand():
+                await self._settle(peer_id, seen)
             case AskModel() if (seconds := trouble.again_at - time.monotonic()) > 0:
                 # A poke ends the wait, not the back-off: what came may be a command, which needs no model.
                 await _set_within(poked, seconds)
                 return _Left.WAITED
-            case AskModel():
+            case AskModel() | AskForWords() as step:
+                held = await self._holding.held(peer_id)
+                if held is not None:
+                    return await self._hold(step, seen.pending, held, poked)
                 waited = await self._debounce(seen.pending, poked) or self._slots.locked()
                 async with self._slots:
                     if not self._stop.is_set() and not await self._answer(peer_id, trouble, None if waited else seen):
@@ -161,9 +156,8 @@ class Conversations:
         situation = await self._path.situation(peer_id)
         if situation is None:
             return None
-        facts = ChatFacts(peer_id, situation.opted_out, situation.disclosed_at, situation.last_said_at)
-        pending = [Pending(r.message_id, r.text, r.date) for r in situation.pending]
-        step = next_step(pending, facts, self._spec.persona, self._me.username, self._now())
+        pending, chat = await gather(self._path, peer_id, situation, self._me.username)
+        step = next_step(pending, chat, self._spec, self._me.username, self._now())
         return None if step is None else _Seen(situation.pending, step)
 
     async def _is_wanted(self, peer_id: int) -> bool:
@@ -176,9 +170,30 @@ class Conversations:
                 return reason is not Skip.OPTED_OUT
         return False
 
+    async def _settle(self, peer_id: int, seen: "_Seen") -> None:
+        """What needs no model."""
+        match seen.step:
+            case RunCommand(message_id=message_id, command=command):
+                await self._command(next(r for r in seen.pending if r.message_id == message_id), command)
+            case SkipMessages() as step:
+                await self._skip(peer_id, step)
+
     async def _skip(self, peer_id: int, step: SkipMessages) -> None:
         await self._path.close_inbox(peer_id, step.message_ids, InboxState.SKIPPED, step.reason.value)
         self._metrics.skipped.labels(step.reason.value).inc(len(step.message_ids))
+
+    async def _hold(
+        self, step: AskModel | AskForWords, rows: Sequence[InboxRow], held: Held, poked: asyncio.Event
+    ) -> "_Left":
+        """Waits a short while; a chat that has to wait for longer is found again by the look that comes each minute."""
+        if held.line is not None and held.cause is not None:
+            row = next(row for row in rows if row.message_id == step.message_ids[-1])
+            await self._lines.say(row, held.cause, held.line, disclose=step.disclose)
+        seconds = (held.until - self._now()).total_seconds()
+        if seconds > LOOK_SECONDS:
+            return _Left.NOTHING
+        await _set_within(poked, seconds)
+        return _Left.WAITED
 
     async def _debounce(self, rows: Sequence[InboxRow], poked: asyncio.Event) -> bool:
         """Waits until nothing came for `debounceSeconds`, counted from the newest message's arrival; whether it had to."""
@@ -205,14 +220,18 @@ class Conversations:
         given: _Given | None = None
         for generation in itertools.count(1):
             seen = seen or await self._look(peer_id)
-            while seen is not None and isinstance(seen.step, SkipMessages):  # a picture throws no answer away
-                await self._skip(peer_id, seen.step)
+            # A picture that came meanwhile throws no answer away, nor does a /stop of somebody else in a group.
+            while seen is not None and isinstance(seen.step, SkipMessages | RunCommand):
+                await self._settle(peer_id, seen)
                 seen = await self._look(peer_id)
+            if seen is not None and isinstance(seen.step, AskForWords) and given is None:
+                await self._ask_for_words(seen.step, seen.pending)
+                return True
             if seen is None or not isinstance(seen.step, AskModel):
                 return True  # what was asked is gone (deleted, or stopped): the next step deals with what is there
             step, rows, seen = seen.step, seen.pending, None
             turn = [row for row in rows if row.message_id in step.message_ids]
-            said = [row.text for row in turn]
+            said = await shown(self._path, peer_id, turn)
             # What is newer is no part of this turn (a command), or has come too often: paid for, and good.
             final = given is not None and (generation > GENERATIONS or (given.step, given.said) == (step, said))
             if given is None or not final:
@@ -243,7 +262,9 @@ class Conversations:
         conversation = self._spec.conversation
         past = recall(await self._path.remembered(peer_id, conversation.history_messages), conversation, self._estimate)
         facts = await self._path.facts(peer_id) if conversation.learn_facts and peer_id > 0 else {}
-        prompt = assemble(self._spec.persona.prompt, past.messages, said, summary=past.summary, facts=facts)
+        prompt = assemble(
+            self._spec.persona.prompt, past.messages, said, summary=past.summary, facts=facts, group=peer_id < 0
+        )
         with self._presence.answering(newest, lambda: self._is_wanted(peer_id)):
             return await self._call(prompt, cheaper=cheaper), past.sum_up_to is not None
 
@@ -266,12 +287,13 @@ class Conversations:
         """Stores an answer, however long the store is away: it is paid for. False: newer messages came, it was not stored."""
         turn, disclose = given.turn, given.step.disclose
         whole = render(texts.disclosed(given.answer.text) if disclose else given.answer.text)
-        drafts = self._drafts(turn[-1], f"reply:{turn[-1].message_id}", whole, in_history=True, discloses=disclose)
+        cause = f"reply:{turn[-1].message_id}"
+        said = drafts(self._me.id, turn[-1], cause, whole, in_history=True, discloses=disclose)
         while True:
             # Stopping, no further model call begins: what there is stands, and what is newer waits for the next start.
             stored = await self._surely(
                 lambda: self._path.store_answer(
-                    peer_id, turn, drafts, replies_are_final=final or self._stop.is_set(), spent=given.spent
+                    peer_id, turn, said, replies_are_final=final or self._stop.is_set(), spent=given.spent
                 )
             )
             given.spent = ()  # counted, whether the answer was wanted or not
@@ -290,7 +312,7 @@ class Conversations:
         given_up = trouble.no_answer(tuple((row.message_id, row.text) for row in turn), no_answer, time.monotonic())
         text = self._spec.conversation.unavailable_text
         if text and (given_up or trouble.is_long(no_answer)) and await self._is_wanted(peer_id):
-            await self._say(turn[-1], f"unavailable:{trouble.began_with(turn[0].message_id)}", text)
+            await self._lines.say(turn[-1], f"unavailable:{trouble.began_with(turn[0].message_id)}", text)
         if given_up is None:
             return False
         ids = [row.message_id for row in turn]
@@ -302,14 +324,8 @@ class Conversations:
     async def _close_unasked(self, peer_id: int, turn: Sequence[InboxRow]) -> None:
         """The day's budget is spent. Killed in between, the person has been told, and is not told again."""
         if text := self._spec.limits.budget.exhausted_text:
-            await self._say(turn[-1], f"budget:{self.purse.day.isoformat()}", text)
+            await self._lines.say(turn[-1], f"budget:{self.purse.day.isoformat()}", text)
         await self._skip(peer_id, SkipMessages(tuple(row.message_id for row in turn), Skip.BUDGET_EXHAUSTED))
-
-    async def _say(self, row: InboxRow, cause: str, text: str) -> None:
-        """The bot speaks by itself, once for each cause: the same one has the same random_id, which is queued once."""
-        drafts = self._drafts(row, cause, Formatted(text), in_history=False, discloses=False)
-        await self._path.store_answer(row.peer_id, [], drafts, replies_are_final=True)
-        self._stored(row.peer_id)
 
     async def _surely(self, write: Callable[[], Awaitable[T]]) -> T:
         """Written, however long the store is away."""
@@ -323,39 +339,26 @@ class Conversations:
 
     async def _command(self, row: InboxRow, command: Command) -> None:
         """The effect comes before the confirmation: killed in between, the person is opted out and is told after the restart."""
+        person = person_of(row.peer_id, row.sender_id)
         if command is Command.STOP:
-            await self._path.opt_out(row.peer_id)
+            await self._path.opt_out(person)
             text, discloses = texts.STOPPED, False
         else:
-            await self._path.opt_in(row.peer_id)
+            await self._path.opt_in(person)
             text, discloses = texts.STARTED, True
-        drafts = self._drafts(row, f"{COMMAND}{row.message_id}", Formatted(text), in_history=False, discloses=discloses)
-        try:
-            stored = await self._path.store_answer(row.peer_id, [row], drafts, replies_are_final=True)
-        finally:
-            self._stored(row.peer_id)  # also when the store's answer was lost: it may be there
-        if isinstance(stored, Stored):
-            self._note_answered([row], stored)
+        stored = await self._lines.answer([row], f"{COMMAND}{row.message_id}", text, discloses=discloses)
+        self._note_answered([row], stored)
 
-    def _drafts(self, row: InboxRow, cause: str, whole: Formatted, *, in_history: bool, discloses: bool) -> list[Draft]:
-        return [
-            Draft(
-                cause=cause,
-                part=part,
-                random_id=random_id(self._me.id, row.peer_id, cause, 0, part),
-                text=piece.text,
-                entities=piece.entities(),
-                access_hash=row.access_hash,
-                reply_to_message_id=None,
-                trace_id=row.trace_id,
-                in_history=in_history,
-                discloses=discloses,
-            )
-            for part, piece in enumerate(split(whole))
-        ]
+    async def _ask_for_words(self, step: AskForWords, rows: Sequence[InboxRow]) -> None:
+        """One line, however many pictures came together."""
+        turn = [row for row in rows if row.message_id in step.message_ids]
+        line = self._spec.conversation.media_text
+        text = texts.disclosed(line) if step.disclose else line
+        stored = await self._lines.answer(turn, f"words:{turn[-1].message_id}", text, discloses=step.disclose)
+        self._note_answered(turn, stored)
 
-    def _note_answered(self, rows: Sequence[InboxRow], stored: Stored) -> None:
-        if not stored.closed:
+    def _note_answered(self, rows: Sequence[InboxRow], stored: Stored | NewerPending) -> None:
+        if isinstance(stored, NewerPending) or not stored.closed:
             return  # a replay, or all were deleted meanwhile
         self._metrics.answered.inc(stored.closed)
         for row in rows:

@@ -18,7 +18,7 @@ from botfleet.store.tables import OutboxState
 from botrunner.backoff import backoff
 from botrunner.conversation.workers import Workers
 from botrunner.metrics import Metrics
-from botrunner.telegram.sender import AccountLost, Outcome, Refused, Sent, Unknown, Wait
+from botrunner.telegram.sender import AccountLost, Outcome, Refused, Sent, Unknown, Wait, message_of
 
 log = structlog.get_logger()
 
@@ -97,14 +97,20 @@ class Outgoing:
         await self._until_allowed(row)
         # A /stop takes effect on rows that waited for their time or for a connection: it is looked for with the last write.
         always = row.state != OutboxState.PENDING or row.cause.startswith(COMMAND)
-        if not await self._path.mark_attempted(row, always=always):
-            if not always and await self._path.opted_out(row.peer_id):
+        asker_id = None if always else await self._asker(row)
+        if not await self._path.mark_attempted(row, always=always, asker_id=asker_id):
+            if not always and await self._path.opted_out_of({row.peer_id, asker_id or row.peer_id}):
                 await self._path.cancel(row, "OptedOut")
             return None  # or closed meanwhile: an update has proved it sent
         with self._metrics.send_seconds.time():
             outcome = await self._sender.send(row)
         await self._record_surely(row, outcome)
         return outcome
+
+    async def _asker(self, row: OutboxRow) -> int | None:
+        """Who is answered, where that is another one than the chat: in a group each opts out alone."""
+        asked = message_of(row.cause) if row.peer_id < 0 else None
+        return None if asked is None else await self._path.sender_of(row.peer_id, asked)
 
     async def _until_allowed(self, row: OutboxRow) -> None:
         """Waits out what Telegram has asked for, also what it asked of another chat meanwhile, and for a connection."""

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from botfleet.store.rows import HistoryRow
 from botfleet.store.tables import Role
+from botrunner.conversation.speakers import GROUP_NOTE, REPLY_NOTE, is_object, spoken
 from botrunner.model.provider import ChatMessage
 
 TRUTHFUL = (
@@ -24,19 +25,34 @@ def assemble(
     *,
     summary: str | None = None,
     facts: Mapping[str, str] = MappingProxyType({}),
+    group: bool = False,
 ) -> list[ChatMessage]:
     """The messages of one request: the owner's persona, what was said before (oldest first), and the turn to answer.
 
     Args:
+        turn: as `speakers.spoken` has it.
         summary, facts: of what was said before the history, of the person. They come from people's words, so they are
             data, and no part of the system's message.
+        group: more than one person may speak.
     """
-    system: ChatMessage = {"role": "system", "content": f"{persona.strip()}\n\n{TRUTHFUL}"}
     known = ({"notes": summary} if summary else {}) | ({"facts": dict(facts)} if facts else {})
     notes: list[ChatMessage] = (
         [{"role": "user", "content": EARLIER + json.dumps(known, ensure_ascii=False)}] if known else []
     )
-    before: list[ChatMessage] = [
-        {"role": "assistant" if row.role == Role.ASSISTANT else "user", "content": row.text} for row in history
-    ]
-    return [system, *notes, *before, *({"role": "user", "content": text} for text in turn)]  # type: ignore[list-item]
+    before: list[ChatMessage] = [_earlier(row, group=group) for row in history]
+    said: list[ChatMessage] = [{"role": "user", "content": text} for text in turn]
+    system: ChatMessage = {"role": "system", "content": "\n\n".join((persona.strip(), TRUTHFUL))}
+    if group:
+        system["content"] = f"{system['content']}\n\n{GROUP_NOTE}"
+    elif any(message["role"] == "user" and is_object(str(message["content"])) for message in (*before, *said)):
+        system["content"] = f"{system['content']}\n\n{REPLY_NOTE}"
+    return [system, *notes, *before, *said]
+
+
+def _earlier(row: HistoryRow, *, group: bool) -> ChatMessage:
+    if row.role == Role.ASSISTANT:
+        return {"role": "assistant", "content": row.text}
+    return {
+        "role": "user",
+        "content": spoken(row.text, group=group, sender_id=row.sender_id, sender_name=row.sender_name),
+    }

@@ -1,11 +1,14 @@
-"""Why: to write to a peer one needs its access hash, which comes with updates at Telegram's leisure. A bounded memory of them.
+"""Why: to write to a peer one needs its access hash, which comes with updates at Telegram's leisure. A bounded memory of them,
+and of what peers call themselves: a message in short form brings neither.
 
 Channels' hashes are kept for the life of the connection, since without them their updates cannot be fetched; people's
 give way, the oldest first: the store has them.
 """
 
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from telethon import utils
@@ -50,12 +53,41 @@ def hash_of(entity: Any) -> PeerRow | None:
     return PeerRow(utils.get_peer_id(entity), access_hash)
 
 
+NAME_MOST = 64
+"""Characters of a name. Telegram allows as many for each of its two parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Who somebody is to others."""
+
+    name: str | None
+    bot: bool
+
+
+def profile_of(entity: Any) -> Profile | None:
+    """What a user or a chat as Telegram sent it says of itself; None: nothing."""
+    if isinstance(entity, types.User):
+        name = " ".join(part for part in (entity.first_name, entity.last_name) if part)
+        return Profile(shown_name(name) or shown_name(entity.username or ""), bool(entity.bot))
+    if isinstance(entity, types.Chat | types.Channel):
+        return Profile(shown_name(entity.title), bot=False)
+    return None
+
+
+def shown_name(name: str) -> str | None:
+    """A name on one line, without signs that turn or hide what stands beside it; None: nothing is left."""
+    kept = "".join(sign if unicodedata.category(sign)[0] != "C" else " " for sign in name)
+    return " ".join(kept.split())[:NAME_MOST].strip() or None
+
+
 class Entities:
-    """Access hashes by marked peer id."""
+    """Access hashes by marked peer id, and profiles."""
 
     def __init__(self, known: Iterable[PeerRow] = (), *, people: int = PEOPLE) -> None:
         self._channels: dict[int, int] = {}
         self._people: OrderedDict[int, int] = OrderedDict()
+        self._profiles: OrderedDict[int, Profile] = OrderedDict()
         self._limit = people
         for row in known:
             self._put(row)
@@ -70,6 +102,10 @@ class Entities:
             return 0
         return self._channels.get(peer_id) if is_channel(peer_id) else self._people.get(peer_id)
 
+    def profile(self, peer_id: int) -> Profile | None:
+        """What was told of it last; None: nothing, or it was long ago."""
+        return self._profiles.get(peer_id)
+
     def learn(self, entities: Iterable[Any]) -> list[PeerRow]:
         """Remember what came with updates.
 
@@ -78,11 +114,22 @@ class Entities:
         """
         new = []
         for entity in entities:
+            self._note(entity)
             row = hash_of(entity)
             if row is not None and self.get(row.peer_id) != row.access_hash:
                 new.append(row)
                 self._put(row)
         return new
+
+    def _note(self, entity: Any) -> None:
+        profile = profile_of(entity)
+        if profile is None:
+            return
+        peer_id = utils.get_peer_id(entity)
+        self._profiles[peer_id] = profile
+        self._profiles.move_to_end(peer_id)
+        while len(self._profiles) > self._limit:
+            self._profiles.popitem(last=False)
 
     def _put(self, row: PeerRow) -> None:
         if is_channel(row.peer_id):

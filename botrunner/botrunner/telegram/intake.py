@@ -12,6 +12,8 @@ from telethon import utils
 from telethon.tl import types
 
 from botfleet.store.rows import Deletion, Edit, Incoming, Intake, UpdateState
+from botfleet.store.tables import Sender
+from botrunner.telegram.addressing import is_post, mentions, reply_to, topic_of
 from botrunner.telegram.entities import Entities, channel_peer_id
 
 _NEW = (types.UpdateNewMessage, types.UpdateNewChannelMessage)
@@ -96,17 +98,19 @@ class Collector:
         if peer_id == self._self_id:
             return None  # "saved messages"
         sender = message.from_id or (message.peer_id if peer_id > 0 else None)
+        sender_id = utils.get_peer_id(sender) if sender is not None else None
         return Incoming(
             peer_id=peer_id,
             message_id=message.id,
-            sender_id=utils.get_peer_id(sender) if sender is not None else None,
+            sender_id=sender_id,
             access_hash=self._entities.get(peer_id),
             text=message.message or "",
             date=message.date,
             trace_id=new_trace_id(),
             edit_date=message.edit_date if not message.edit_hide else None,
             grouped_id=message.grouped_id,
-            reply_to_message_id=_reply_to(message),
+            sender_kind=Sender.CHANNEL if is_post(message) else self._kind(message, sender_id),
+            **self._common(message, sender_id),
         )
 
     def _short(self, update: Any, peer_id: int, sender_id: int) -> Incoming | None:
@@ -121,19 +125,29 @@ class Collector:
             text=update.message,
             date=update.date,
             trace_id=new_trace_id(),
-            reply_to_message_id=_reply_to(update),
+            sender_kind=self._kind(update, sender_id),
+            **self._common(update, sender_id),
         )
+
+    def _common(self, message: Any, sender_id: int | None) -> dict[str, Any]:
+        """What both forms have in the same way."""
+        known = None if sender_id is None else self._entities.profile(sender_id)
+        return {
+            "reply_to_message_id": reply_to(message),
+            "topic_id": topic_of(message),
+            "sender_name": None if known is None else known.name,
+            "mentioned": mentions(message, self._self_id),
+        }
+
+    def _kind(self, message: Any, sender_id: int | None) -> Sender | None:
+        known = None if sender_id is None else self._entities.profile(sender_id)
+        return Sender.BOT if message.via_bot_id or (known is not None and known.bot) else None
 
     def _edit(self, message: Any) -> list[Edit]:
         # A hidden edit is Telegram's own (a reaction, a preview): the person changed nothing.
         if not isinstance(message, types.Message) or message.out or message.edit_date is None or message.edit_hide:
             return []
         return [Edit(utils.get_peer_id(message.peer_id), message.id, message.message or "", message.edit_date)]
-
-
-def _reply_to(message: Any) -> int | None:
-    header = message.reply_to
-    return header.reply_to_msg_id if isinstance(header, types.MessageReplyHeader) else None
 
 
 def new_trace_id() -> str:

@@ -165,14 +165,14 @@ class Sender:
 
     async def _send(self, client: InboxClient, row: OutboxRow, peer: Any, deadline: float) -> Outcome:
         """With what a refusal names left out: the message that it answers may be gone."""
-        reply_to, entities = row.reply_to_message_id, wire_entities(row.entities)
+        reply_to, entities = row.reply_to_message_id or row.topic_id, wire_entities(row.entities)
         while True:
             request = functions.messages.SendMessageRequest(
                 peer=peer,
                 message=row.text,
                 random_id=row.random_id,
                 no_webpage=True,
-                reply_to=types.InputReplyToMessage(reply_to) if reply_to is not None else None,
+                reply_to=_input_reply(reply_to, row.topic_id),
                 entities=entities,
             )
             try:
@@ -183,7 +183,7 @@ class Sender:
                     self._remember(row.random_id)
                     return Sent(None)
                 if name in REPLY_GONE and reply_to is not None:
-                    reply_to = None
+                    reply_to = row.topic_id if reply_to != row.topic_id else None
                 elif name in FORMATTING_REFUSED and entities is not None:
                     _log.warning("telegram.formatting_refused", error=name, trace_id=row.trace_id)
                     entities = None
@@ -240,6 +240,13 @@ class Sender:
         answer = await client.ask(request, SEND_SECONDS)
         client.entities.learn([*answer.users, *answer.chats])
         return self._known_peer(client, row.peer_id, None)
+
+
+def _input_reply(reply_to: int | None, topic_id: int | None) -> Any | None:
+    """To stand in a topic without answering a message of it is to answer its first one (https://core.telegram.org/api/forum)."""
+    if reply_to is None:
+        return None
+    return types.InputReplyToMessage(reply_to, top_msg_id=topic_id if topic_id != reply_to else None)
 
 
 def message_of(cause: str) -> int | None:

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from botfleet.spec.rules import Rule, Wire
 
+MEDIA_TEXT = "I can only read text so far. Could you tell me in words?"
+
 
 class Disclosure(StrEnum):
     """When a bot says of its own accord that it is an AI. There is no "never"."""
@@ -98,5 +100,13 @@ class ConversationSpec(Wire):
             max_length=1000,
             description="Said when no model answers, at most once an outage and chat; the message stays pending. Unsaid:"
             " nothing is said.",
+        ),
+    ] = None
+    media_text: Annotated[
+        str | None,
+        Field(
+            max_length=1000,
+            description="Said once to a voice message, a picture, a sticker or a file that comes without words; an empty text"
+            f" says nothing. Default {MEDIA_TEXT}",
         ),
     ] = None

@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from botfleet.spec.access import AccessSpec
 from botfleet.spec.account import AccountSpec
 from botfleet.spec.behaviour import ConversationSpec, PersonaSpec
 from botfleet.spec.limits import LimitsSpec
 from botfleet.spec.model import ModelSpec
 from botfleet.spec.rules import Rule, Wire
+from botfleet.spec.schedule import ScheduleSpec
 from botfleet.spec.workload import WorkloadSpec
 
 GROUP = "botfleet.dev"
@@ -35,6 +37,8 @@ class TelegramBotSpec(Wire):
     persona: PersonaSpec | None = None
     model: ModelSpec | None = None
     conversation: ConversationSpec | None = None
+    access: AccessSpec | None = None
+    schedule: ScheduleSpec | None = None
     limits: LimitsSpec | None = None
     suspend: Annotated[bool | None, Field(description="True stops the bot and keeps everything. Default false.")] = None
     deletion_policy: Annotated[

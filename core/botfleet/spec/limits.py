@@ -1,4 +1,4 @@
-"""Why: how much a bot may spend. Every optional field has no default here (see effective.py)."""
+"""Why: how much a bot does at once, in a chat and in a day. Every optional field has no default here (see effective.py)."""
 
 from typing import Annotated
 
@@ -32,6 +32,18 @@ class BudgetSpec(Wire):
 
 
 class LimitsSpec(Wire):
-    """What a bot may use."""
+    """How much a bot does."""
 
+    messages_per_minute_per_chat: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1000,
+            description="Answers to one chat within a minute; what is asked beyond it is answered later, together."
+            " Default 20.",
+        ),
+    ] = None
+    concurrent_replies: Annotated[
+        int | None, Field(ge=1, le=100, description="Answers that are written at the same time. Default 5.")
+    ] = None
     budget: BudgetSpec | None = None

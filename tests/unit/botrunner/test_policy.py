@@ -1,29 +1,41 @@
 """Promises of what is done with pending messages: commands, opt-out, disclosure, age; all decided without a clock."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from botfleet.effective import Persona
-from botfleet.spec import Disclosure
+from botfleet.effective import EffectiveSpec, effective
+from botfleet.spec import Disclosure, TelegramBotSpec
 from botrunner.conversation.policy import (
     MAXIMUM_AGE,
     NEW_CONVERSATION_AFTER,
     TELEGRAM_SERVICE,
     TURN_LIMIT,
+    AskForWords,
     AskModel,
     ChatFacts,
     Command,
     Pending,
     RunCommand,
-    Skip,
     SkipMessages,
     command_of,
     next_step,
 )
+from botrunner.conversation.skips import Skip
+from tests.unit.core.test_spec import MINIMAL
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-FIRST = Persona("You are.", Disclosure.FIRST_REPLY)
+
+
+def spec(disclosure: Disclosure = Disclosure.FIRST_REPLY, **parts: object) -> EffectiveSpec:
+    whole = effective(TelegramBotSpec.model_validate({**MINIMAL["spec"], **parts}))
+    return replace(whole, persona=replace(whole.persona, disclosure=disclosure))
+
+
+FIRST = spec()
+SILENT = spec(conversation={"mediaText": ""})
 
 
 def pending(*texts: str, age: timedelta = timedelta(0)) -> list[Pending]:
@@ -36,7 +48,7 @@ def chat(
     disclosed_at: datetime | None = NOW,
     last_said_at: datetime | None = NOW,
 ) -> ChatFacts:
-    return ChatFacts(peer_id, opted_out, disclosed_at, last_said_at)
+    return ChatFacts(peer_id, frozenset({peer_id} if opted_out else ()), disclosed_at, last_said_at)
 
 
 def test_several_messages_are_answered_together() -> None:
@@ -97,7 +109,7 @@ def test_a_bot_says_that_it_is_an_ai_when_its_owner_chose(
     disclosure: Disclosure, disclosed_at: datetime | None, last_said_at: datetime | None, discloses: bool
 ) -> None:
     facts = chat(disclosed_at=disclosed_at, last_said_at=last_said_at)
-    assert next_step(pending("a"), facts, Persona("p", disclosure), "bot", NOW) == AskModel((1,), disclose=discloses)
+    assert next_step(pending("a"), facts, spec(disclosure), "bot", NOW) == AskModel((1,), disclose=discloses)
 
 
 def test_what_is_too_old_gets_no_late_answer_but_a_stop_is_never_too_old() -> None:
@@ -111,7 +123,50 @@ def test_of_a_long_backlog_the_newest_are_answered() -> None:
     assert step == SkipMessages((1, 2, 3), Skip.BACKLOG_TRUNCATED)
 
 
-def test_groups_telegrams_own_messages_and_messages_without_words_are_not_answered() -> None:
-    assert next_step(pending("a"), chat(peer_id=-5), FIRST, "bot", NOW) == SkipMessages((1,), Skip.NOT_PRIVATE)
+def test_telegrams_own_messages_are_not_answered() -> None:
     assert next_step(pending("a"), chat(TELEGRAM_SERVICE), FIRST, "bot", NOW) == SkipMessages((1,), Skip.SERVICE)
+
+
+GROUP = -1_000_000_000_500
+
+
+def said(message_id: int, text: str, sender: int | None = 5, **more: Any) -> Pending:
+    return Pending(message_id, text, NOW, sender, **{"addressed": True, **more})
+
+
+def test_of_messages_that_are_refused_those_with_the_first_reason_are_closed_together() -> None:
+    messages = [said(1, "a", addressed=False), said(2, "b", sender_kind="bot"), said(3, "c", addressed=False)]
+    assert next_step(messages, chat(GROUP), FIRST, "bot", NOW) == SkipMessages((1, 3), Skip.NOT_MENTIONED)
+
+
+def test_a_turn_in_a_group_is_one_persons_in_one_topic() -> None:
+    messages = [said(1, "a"), said(2, "b", 6), said(3, "c"), said(4, "d", topic_id=9)]
+    assert next_step(messages, chat(GROUP), FIRST, "bot", NOW) == AskModel((1, 3), disclose=False)
+    assert next_step(messages[1:], chat(GROUP), FIRST, "bot", NOW) == AskModel((2,), disclose=False)
+
+
+def test_in_a_group_a_stop_silences_its_sender_alone() -> None:
+    messages = [said(1, "a"), said(2, "b", 6), said(3, "/stop", 6)]
+    assert next_step(messages, chat(GROUP), FIRST, "bot", NOW) == SkipMessages((2,), Skip.OPTED_OUT)
+    assert next_step(messages[::2], chat(GROUP), FIRST, "bot", NOW) == RunCommand(3, Command.STOP)
+    out = ChatFacts(GROUP, frozenset({6}), NOW, NOW)
+    assert next_step(messages[:2], out, FIRST, "bot", NOW) == SkipMessages((2,), Skip.OPTED_OUT)
+    assert next_step(messages[:1], out, FIRST, "bot", NOW) == AskModel((1,), disclose=False)
+    whole = ChatFacts(GROUP, frozenset({GROUP}), NOW, NOW)
+    assert next_step(messages[:2], whole, FIRST, "bot", NOW) == SkipMessages((1,), Skip.OPTED_OUT)
+
+
+def test_who_may_not_be_answered_has_no_commands_either() -> None:
+    denying = spec(access={"users": {"deny": [5]}})
+    assert next_step([said(1, "/stop")], chat(5), denying, "bot", NOW) == SkipMessages((1,), Skip.DENIED)
+
+
+def test_what_comes_without_words_is_asked_for_in_words_unless_there_are_some_or_the_owner_wants_nothing() -> None:
+    assert next_step(pending("", " "), chat(), FIRST, "bot", NOW) == AskForWords((1, 2), disclose=False)
     assert next_step(pending("", "b"), chat(), FIRST, "bot", NOW) == SkipMessages((1,), Skip.NO_TEXT)
+    assert next_step(pending("", " "), chat(), SILENT, "bot", NOW) == SkipMessages((1, 2), Skip.NO_TEXT)
+    everything = spec(access={"groups": "All"})
+    assert next_step([said(1, "", addressed=False)], chat(GROUP), everything, "bot", NOW) == SkipMessages(
+        (1,), Skip.NO_TEXT
+    )
+    assert next_step([said(1, "")], chat(GROUP), everything, "bot", NOW) == AskForWords((1,), disclose=False)

@@ -67,6 +67,19 @@ SPEC = {
     "limits.budget.tokensPerDay",
     "limits.budget.moneyPerDay",
     "limits.budget.exhaustedText",
+    "conversation.mediaText",
+    "access.users.allow",
+    "access.users.deny",
+    "access.groups",
+    "access.privateChats",
+    "schedule.timeZone",
+    "schedule.workingHours[].days",
+    "schedule.workingHours[].from",
+    "schedule.workingHours[].to",
+    "schedule.outsideHours",
+    "schedule.message",
+    "limits.messagesPerMinutePerChat",
+    "limits.concurrentReplies",
     "suspend",
     "deletionPolicy",
     "workload.image",
@@ -191,6 +204,19 @@ SHOWN_BY = {
     "limits.budget.tokensPerDay": "test_when_the_days_budget_is_spent_each_chat_is_told_once_and_nobody_is_asked",
     "limits.budget.moneyPerDay": "test_money_is_a_budget_too_and_needs_every_price",
     "limits.budget.exhaustedText": "test_an_owner_who_wants_no_word_about_the_budget_gets_none",
+    "conversation.mediaText": "test_what_comes_without_words_is_asked_for_in_words_once",
+    "access.users.allow": "test_only_those_who_are_allowed_are_answered",
+    "access.users.deny": "test_who_is_denied_is_never_answered",
+    "access.groups": "test_in_a_group_is_answered_what_the_owner_said",
+    "access.privateChats": "test_private_chats_can_be_switched_off",
+    "schedule.timeZone": "test_hours_are_those_of_the_owners_clock",
+    "schedule.workingHours[].days": "test_hours_are_those_of_their_days",
+    "schedule.workingHours[].from": "test_hours_are_those_of_the_owners_clock",
+    "schedule.workingHours[].to": "test_hours_are_those_of_the_owners_clock",
+    "schedule.outsideHours": "test_what_comes_outside_of_the_hours_waits_or_not_as_the_owner_said",
+    "schedule.message": "test_the_line_outside_of_the_hours_is_said_once_a_chat_and_closed_time",
+    "limits.messagesPerMinutePerChat": "test_what_is_asked_beyond_the_limit_of_a_minute_is_answered_later_together",
+    "limits.concurrentReplies": "test_chats_go_on_side_by_side_up_to_the_bound_that_the_owner_said",
     # It has one value, which is what happens.
     "deletionPolicy": "test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_same_credential_gets_back",
 }
@@ -201,7 +227,7 @@ def leaves(node: dict[str, Any], path: str = "") -> set[str]:
     if "properties" in node:
         parts = [leaves(child, f"{path}.{name}" if path else name) for name, child in node["properties"].items()]
         return set().union(*parts)
-    return leaves(node["items"], f"{path}[]") if "items" in node else {path}
+    return leaves(node["items"], f"{path}[]") if "properties" in node.get("items", {}) else {path}
 
 
 def schema() -> dict[str, Any]:

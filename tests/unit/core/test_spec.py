@@ -13,6 +13,7 @@ from botfleet.effective import BUILT_IN, IncompleteError, effective
 from botfleet.manifest import ManifestError, parse_bot
 from botfleet.model import Price
 from botfleet.spec import TelegramBot, TelegramBotSpec
+from botfleet.spec.schedule import MESSAGE
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,6 +31,9 @@ MINIMAL: dict[str, Any] = {
         "model": {"name": "gpt-5-mini", "apiKeySecretRef": {"name": "openai", "key": "api-key"}},
     },
 }
+
+
+HOURS = [{"days": ["Mon"], "from": "09:00", "to": "18:00"}]
 
 
 def bot(**changes: Any) -> dict[str, Any]:
@@ -58,6 +62,22 @@ def test_the_minimal_object_is_accepted_and_comes_back_as_it_was_written() -> No
         ({"spec__persona__promt": "x"}, "spec.persona.promt: unknown field"),
         ({"spec__persona__prompt": ""}, "write who the bot is"),
         ({"spec__persona__prompt": " \n"}, "write who the bot is"),
+        ({"spec__schedule": {"timeZone": "Asia/Bishkek"}}, "spec.schedule.workingHours: "),
+        (
+            {"spec__schedule__timeZone": "Europe/Atlantis", "spec__schedule__workingHours": HOURS},
+            "such as Asia/Bishkek",
+        ),
+        ({"spec__schedule__timeZone": "posix", "spec__schedule__workingHours": HOURS}, "such as Asia/Bishkek"),
+        ({"spec__schedule__timeZone": "../etc", "spec__schedule__workingHours": HOURS}, "spec.schedule.timeZone"),
+        (
+            {"spec__schedule": {"timeZone": "UTC", "workingHours": [{"days": ["Mon"], "from": "9:00", "to": "25:00"}]}},
+            "spec.schedule.workingHours.0.from",
+        ),
+        (
+            {"spec__access__users__allow": [-100500]},
+            "spec.access.users.allow.0: must be greater than or equal to 1",
+        ),
+        ({"spec__limits__concurrentReplies": 0}, "spec.limits.concurrentReplies"),
         ({"spec__model__temperature": 9}, "temperature must lie between 0 and 2"),
         ({"spec__model__baseUrl": "api.openai.com"}, "baseUrl must be a URL such as https://"),
         ({"spec__model__fallbacks": [{"name": "f"}] * 4}, "spec.model.fallbacks"),
@@ -156,6 +176,14 @@ def test_what_no_layer_says_is_named() -> None:
     assert missing.value.fields == ["spec.persona.prompt", "spec.model.name"]
 
 
+SCHEDULE: dict[str, Any] = {
+    "timeZone": "Asia/Bishkek",
+    "workingHours": [{"days": ["Mon", "Fri"], "from": "09:00", "to": "18:00"}],
+    "outsideHours": "Message",
+    "message": "Later.",
+}
+
+
 def test_an_effective_spec_is_a_spec_whose_effective_spec_is_itself() -> None:
     price = {"input": 0.1, "output": 0.7}
     rich = bot(
@@ -166,6 +194,8 @@ def test_an_effective_spec_is_a_spec_whose_effective_spec_is_itself() -> None:
         spec__model__pricePerMillionTokens=price,
         spec__limits={"budget": {"moneyPerDay": 1.23, "tokensPerDay": 5}},
         spec__conversation={"unavailableText": "One moment."},
+        spec__schedule=SCHEDULE,
+        spec__access__users={"deny": [7, 5]},
     )
     for document in (MINIMAL, rich):
         whole = effective(parse_bot(document, "here").spec)
@@ -191,12 +221,22 @@ def test_a_default_of_a_part_within_a_part_is_filled_by_field() -> None:
     assert effective(spec).conversation.summarize_every_messages == 12
 
 
+def test_a_time_of_the_day_needs_no_quotes_in_a_file() -> None:
+    hours = yaml.safe_load("[{days: [Mon], from: 09:00, to: 18:30}]")
+    assert hours[0]["to"] == 1110, "what a reader of YAML 1.1 makes of it"
+    parsed = parse_bot(bot(spec__schedule={"timeZone": "UTC", "workingHours": hours}), "here").spec.schedule
+    assert parsed is not None
+    assert [(one.opens, one.closes) for one in parsed.working_hours] == [("09:00", "18:30")]
+
+
 def test_the_built_in_defaults_are_the_ones_that_the_fields_describe() -> None:
     described = yaml.safe_dump(structural_schema(), width=10_000)
     spec = structural_schema()["properties"]["spec"]
-    for part in ("persona", "model", "conversation", "limits"):
+    for part in ("persona", "model", "conversation", "access", "limits"):
         tells_defaults(part, BUILT_IN[part], spec["properties"][part])
     assert "Retain (default)" in described
+    assert "Queue (default)" in described
+    assert MESSAGE in described
 
 
 def test_the_crd_in_the_repository_is_the_generated_one() -> None:
@@ -212,4 +252,4 @@ def test_the_crd_is_small_enough_for_plain_kubectl_apply_and_has_no_defaults() -
 def test_every_field_of_the_crd_is_read_by_the_effective_spec() -> None:
     fields = set(crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"])
     assert fields == set(TelegramBot.model_validate(MINIMAL).spec.__class__.model_json_schema()["properties"])
-    assert fields == set(effective(parse_bot(MINIMAL, "here").spec).to_spec().to_wire())
+    assert fields == set(effective(parse_bot(bot(spec__schedule=SCHEDULE), "here").spec).to_spec().to_wire())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from botfleet.effective import EffectiveSpec, effective
+from botfleet.effective import EffectiveSpec, Limits, effective
 from botfleet.model import Budget
 from botfleet.spec import TelegramBotSpec
 from botfleet.spec.behaviour import Disclosure
@@ -44,8 +44,12 @@ def spec_of(
     typing: bool = True,
     unavailable: str | None = None,
     budget: Budget | None = None,
+    concurrent: int = 5,
+    per_minute: int = 1000,
+    **parts: Any,
 ) -> EffectiveSpec:
-    spec = effective(TelegramBotSpec.model_validate(MINIMAL["spec"]))
+    """`parts`: more of the spec, as an owner writes it."""
+    spec = effective(TelegramBotSpec.model_validate({**MINIMAL["spec"], **parts}))
     return replace(
         spec,
         persona=replace(spec.persona, disclosure=disclosure),
@@ -59,7 +63,7 @@ def spec_of(
             typing=typing,
             unavailable_text=unavailable,
         ),
-        limits=replace(spec.limits, budget=budget or spec.limits.budget),
+        limits=Limits(per_minute, concurrent, budget or spec.limits.budget),
     )
 
 

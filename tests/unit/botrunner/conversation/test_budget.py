@@ -11,7 +11,7 @@ from botfleet.model import Budget
 from botfleet.store.rows import Spending
 from botfleet.store.usage import Spent
 from botrunner.conversation.memory import SUM_UP
-from botrunner.conversation.policy import Skip
+from botrunner.conversation.skips import Skip
 from botrunner.conversation.spending import Purse
 from botrunner.metrics import Metrics
 from botrunner.model.ladder import Rung

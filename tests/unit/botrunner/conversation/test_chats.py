@@ -12,7 +12,7 @@ from botfleet.store.errors import LeaseLost
 from botfleet.store.rows import Deletion, Intake
 from botfleet.store.tables import leases
 from botrunner.conversation import texts
-from botrunner.conversation.chats import CONCURRENT_REPLIES, GENERATIONS
+from botrunner.conversation.chats import GENERATIONS
 from botrunner.conversation.policy import NEW_CONVERSATION_AFTER
 from botrunner.model.provider import Failure, NoAnswer
 from tests.unit.botrunner.conversation.conftest import World
@@ -266,18 +266,18 @@ async def test_while_the_model_is_to_be_left_alone_a_stop_takes_effect_at_once(w
     assert len(world.model.turns) == 1
 
 
-async def test_chats_go_on_side_by_side_up_to_the_bound(world: World) -> None:
-    bot = world.bot()
+async def test_chats_go_on_side_by_side_up_to_the_bound_that_the_owner_said(world: World) -> None:
+    bot = world.bot(concurrent=3)
     world.model.go.clear()
-    people = range(5, 5 + CONCURRENT_REPLIES + 3)
+    people = range(5, 5 + 3 + 3)
     async with bot.live():
         for peer_id in people:
             await world.says(bot, "hello", peer_id=peer_id, first=peer_id * 10)
-        await world.model.wait_asked(CONCURRENT_REPLIES)
+        await world.model.wait_asked(3)
         world.model.go.set()
         for peer_id in people:
             await world.wait_delivered(peer_id, 1)
-    assert world.model.most_busy == CONCURRENT_REPLIES
+    assert world.model.most_busy == 3
 
 
 async def test_what_a_former_run_left_is_answered_without_being_told(world: World) -> None:

@@ -149,3 +149,82 @@ def test_a_date_alone_is_no_movement_but_qts_and_seq_are():
 
 def test_no_state_is_not_stored_over_one():
     assert moved_states({0: UpdateState(5)}, box(0)) == {}
+
+
+GROUP_ENTITY = types.Channel(
+    id=2001, title="Guests", photo=types.ChatPhotoEmpty(), date=DATE, access_hash=4, megagroup=True
+)
+
+
+def in_group(number: int = 3, **more):
+    sender = more.pop("from_id", types.PeerUser(5))
+    return types.UpdateNewChannelMessage(message(number, peer=types.PeerChannel(2001), from_id=sender, **more), 2, 1)
+
+
+def only(*updates, **given):
+    (row,) = collect(*updates, **given).messages
+    return row
+
+
+def test_who_writes_in_a_group_is_noted_as_they_call_themselves():
+    users = [types.User(id=5, first_name="Alice\n", last_name="B", username="alice", access_hash=9)]
+    assert only(in_group(), entities=users).sender_name == "Alice B"
+    assert only(in_group(), entities=[types.User(id=5, username="alice")]).sender_name == "alice"
+    assert only(in_group(), entities=[types.User(id=5, first_name="Min", min=True)]).sender_name == "Min"
+    assert only(in_group()).sender_name is None
+    anonymous = in_group(from_id=types.PeerChannel(2001))
+    row = only(anonymous, entities=[GROUP_ENTITY])
+    assert (row.sender_id, row.sender_name, row.sender_kind) == (CHANNEL, "Guests", None), "an admin is a person"
+
+
+def test_a_message_of_another_bot_or_by_way_of_one_is_noted_as_such():
+    robot = types.User(id=5, bot=True, first_name="Robo", access_hash=9)
+    assert only(in_group(), entities=[robot]).sender_kind == "bot"
+    assert only(in_group(via_bot_id=8), entities=[alice()]).sender_kind == "bot"
+    assert only(in_group(), entities=[alice()]).sender_kind is None
+    short = types.UpdateShortChatMessage(id=18, from_id=5, chat_id=30, message="hi", pts=2, pts_count=1, date=DATE)
+    collector = Collector(ME, Entities())
+    collector.collect(Raw(entities=[robot]), {})
+    (row,) = collector.collect(Raw(updates=[short]), {}).messages
+    assert (row.sender_kind, row.sender_name) == ("bot", "Robo"), "who was seen before is known in a short form"
+
+
+def test_a_channels_post_and_its_copy_in_the_discussion_group_are_noted_as_such():
+    post = types.UpdateNewChannelMessage(message(3, peer=types.PeerChannel(2001), post=True), 2, 1)
+    assert only(post).sender_kind == "channel"
+    header = types.MessageFwdHeader(
+        date=DATE, from_id=types.PeerChannel(2002), channel_post=7, saved_from_peer=types.PeerChannel(2002)
+    )
+    assert only(in_group(from_id=types.PeerChannel(2002), fwd_from=header)).sender_kind == "channel"
+    assert only(in_group(fwd_from=header), entities=[alice()]).sender_kind is None, "a person forwards a post"
+
+
+def test_a_message_for_this_account_is_noted():
+    def named(user_id):
+        return types.MessageEntityMentionName(0, 3, user_id)
+
+    assert only(in_group(entities=[named(ME)])).mentioned
+    assert not only(in_group(entities=[named(5), types.MessageEntityBold(0, 1)])).mentioned
+    assert only(in_group(mentioned=True)).mentioned
+    assert not only(in_group()).mentioned
+
+
+def test_what_stands_in_a_topic_is_noted_with_it_and_answers_its_first_message_only_if_it_says_so():
+    def header(**given):
+        return in_group(reply_to=types.MessageReplyHeader(**given))
+
+    def noted(update):
+        row = only(update)
+        return row.reply_to_message_id, row.topic_id
+
+    assert noted(header(reply_to_msg_id=4, forum_topic=True)) == (None, 4)
+    assert noted(header(reply_to_msg_id=9, reply_to_top_id=4, forum_topic=True)) == (9, 4)
+    assert noted(header(reply_to_msg_id=9, reply_to_top_id=4)) == (9, None), "a thread is no topic"
+    assert noted(header(reply_to_msg_id=9, reply_to_peer_id=types.PeerChannel(7))) == (None, None), "of another chat"
+    assert noted(in_group()) == (None, None)
+
+
+def test_the_caption_of_a_picture_is_its_text_and_without_one_there_are_no_words():
+    picture = types.MessageMediaPhoto(photo=types.PhotoEmpty(1))
+    assert only(in_group(text="What is this?", media=picture)).text == "What is this?"
+    assert only(in_group(text="", media=picture)).text == ""

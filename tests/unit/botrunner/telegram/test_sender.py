@@ -296,3 +296,27 @@ async def test_a_connection_that_is_lost_again_before_the_send_leaves_it_unknown
     sender = attached(Client())
     sender._client = None  # detached between the wait and our turn
     assert await sender.send(row()) == Unknown()
+
+
+async def test_a_message_in_a_topic_names_it_whether_it_answers_one_of_its_messages_or_none():
+    client = Client(short(), short(), short())
+    sender = attached(client)
+    await sender.send(row(reply_to_message_id=16, topic_id=4))
+    await sender.send(row(topic_id=4))
+    await sender.send(row(reply_to_message_id=4, topic_id=4))
+    assert [request.reply_to for request in client.requests] == [
+        types.InputReplyToMessage(16, top_msg_id=4),
+        types.InputReplyToMessage(4),
+        types.InputReplyToMessage(4),
+    ]
+
+
+async def test_an_answer_whose_question_is_gone_stays_in_its_topic_while_that_is_there():
+    gone = says("REPLY_MESSAGE_ID_INVALID")
+    client = Client(gone, gone, short())
+    assert await attached(client).send(row(reply_to_message_id=16, topic_id=4)) == Sent(55)
+    assert [request.reply_to for request in client.requests] == [
+        types.InputReplyToMessage(16, top_msg_id=4),
+        types.InputReplyToMessage(4),
+        None,
+    ]

@@ -1,0 +1,68 @@
+"""Why: gathers from the store what the policy decides from, and what the model is shown of a turn. It decides nothing."""
+
+from collections.abc import Sequence
+
+from botfleet.store.messages import MessagePath
+from botfleet.store.rows import InboxRow, Situation
+from botrunner.conversation.access import names
+from botrunner.conversation.policy import ChatFacts, Pending, command_of
+from botrunner.conversation.skips import Skip
+from botrunner.conversation.speakers import spoken
+
+
+async def gather(
+    path: MessagePath, peer_id: int, situation: Situation, username: str | None
+) -> tuple[list[Pending], ChatFacts]:
+    """The pending messages of a chat and the chat, as the policy knows them; of a group there is more to be asked."""
+    rows = situation.pending
+    opted_out = frozenset({peer_id} if situation.opted_out else ())
+    if peer_id > 0:
+        addressed = frozenset(row.message_id for row in rows)
+    else:
+        opted_out |= await path.opted_out_of({row.sender_id for row in rows if row.sender_id is not None})
+        addressed = await _addressed(path, peer_id, rows, username)
+    pending = [
+        Pending(
+            row.message_id,
+            row.text,
+            row.date,
+            row.sender_id,
+            row.sender_kind,
+            row.message_id in addressed,
+            row.topic_id,
+        )
+        for row in rows
+    ]
+    return pending, ChatFacts(peer_id, opted_out, situation.disclosed_at, situation.last_said_at)
+
+
+async def shown(path: MessagePath, peer_id: int, turn: Sequence[InboxRow]) -> list[str]:
+    """What was said, as the model is shown it."""
+    replied = {row.reply_to_message_id for row in turn if row.reply_to_message_id is not None}
+    known = await path.quoted(peer_id, replied, overheard=Skip.NOT_MENTIONED)
+    return [
+        spoken(
+            row.text,
+            group=peer_id < 0,
+            sender_id=row.sender_id,
+            sender_name=row.sender_name,
+            answers=known.get(row.reply_to_message_id or 0),
+        )
+        for row in turn
+    ]
+
+
+async def _addressed(path: MessagePath, peer_id: int, rows: Sequence[InboxRow], username: str | None) -> frozenset[int]:
+    """Which messages of a group are for the bot: they name it, are a command to it, or answer one of its messages."""
+    told = {
+        row.message_id
+        for row in rows
+        if row.mentioned or names(row.text, username) or command_of(row.text, username) is not None
+    }
+    replies = {
+        row.message_id: row.reply_to_message_id
+        for row in rows
+        if row.reply_to_message_id is not None and row.message_id not in told
+    }
+    ours = await path.ours(peer_id, frozenset(replies.values()))
+    return frozenset(told | {message_id for message_id, replied in replies.items() if replied in ours})
