@@ -59,8 +59,13 @@ def recall(remembered: Remembered, conversation: Conversation, estimate: Estimat
 def summary_request(summary: str | None, messages: Sequence[HistoryRow]) -> list[ChatMessage]:
     """The prompt that asks for the notes anew; pure."""
     lines = [json.dumps({"notes": summary}, ensure_ascii=False)] if summary else []
-    lines += [json.dumps({"from": row.role, "text": row.text}, ensure_ascii=False) for row in messages]
+    lines += [json.dumps({**_who(row), "text": row.text}, ensure_ascii=False) for row in messages]
     return [{"role": "system", "content": SUM_UP}, {"role": "user", "content": "\n".join(lines)}]
+
+
+def _who(row: HistoryRow) -> dict[str, str]:
+    """A name is known in groups alone."""
+    return {"from": row.role} if row.sender_name is None else {"from": row.role, "name": row.sender_name}
 
 
 class Summaries:

@@ -110,7 +110,7 @@ class Collector:
             edit_date=message.edit_date if not message.edit_hide else None,
             grouped_id=message.grouped_id,
             sender_kind=Sender.CHANNEL if is_post(message) else self._kind(message, sender_id),
-            **self._common(message, sender_id),
+            **self._common(message, peer_id, sender_id),
         )
 
     def _short(self, update: Any, peer_id: int, sender_id: int) -> Incoming | None:
@@ -126,12 +126,12 @@ class Collector:
             date=update.date,
             trace_id=new_trace_id(),
             sender_kind=self._kind(update, sender_id),
-            **self._common(update, sender_id),
+            **self._common(update, peer_id, sender_id),
         )
 
-    def _common(self, message: Any, sender_id: int | None) -> dict[str, Any]:
-        """What both forms have in the same way."""
-        known = None if sender_id is None else self._entities.profile(sender_id)
+    def _common(self, message: Any, peer_id: int, sender_id: int | None) -> dict[str, Any]:
+        """What both forms have in the same way. A name is kept where it is needed: where more than one person speaks."""
+        known = None if sender_id is None or peer_id > 0 else self._entities.profile(sender_id)
         return {
             "reply_to_message_id": reply_to(message),
             "topic_id": topic_of(message),

@@ -53,12 +53,14 @@ def test_what_has_no_room_in_the_tokens_has_left_too() -> None:
 
 
 def test_what_people_wrote_cannot_break_out_of_a_request_for_a_summary() -> None:
-    system, user = summary_request('notes "so far"', [HistoryRow("user", INJECTION, DATE, 1)])
+    of_group = HistoryRow("user", "hi", DATE, 2, 5, INJECTION)
+    system, user = summary_request('notes "so far"', [HistoryRow("user", INJECTION, DATE, 1), of_group])
     assert system == {"role": "system", "content": SUM_UP}
     assert user["role"] == "user"
     assert [json.loads(line) for line in user["content"].splitlines()] == [
         {"notes": 'notes "so far"'},
         {"from": "user", "text": INJECTION},
+        {"from": "user", "name": INJECTION, "text": "hi"},
     ]
 
 

@@ -172,6 +172,8 @@ def test_who_writes_in_a_group_is_noted_as_they_call_themselves():
     assert only(in_group(), entities=[types.User(id=5, username="alice")]).sender_name == "alice"
     assert only(in_group(), entities=[types.User(id=5, first_name="Min", min=True)]).sender_name == "Min"
     assert only(in_group()).sender_name is None
+    private = collect(types.UpdateNewMessage(message(17), 2, 1), entities=users).messages[0]
+    assert private.sender_name is None, "there it is not needed"
     anonymous = in_group(from_id=types.PeerChannel(2001))
     row = only(anonymous, entities=[GROUP_ENTITY])
     assert (row.sender_id, row.sender_name, row.sender_kind) == (CHANNEL, "Guests", None), "an admin is a person"
