@@ -28,7 +28,10 @@ from tests.support.installation import DATABASE, OPERATOR, Installation, install
 from tests.support.runner import ROOT, Runner, adapted, put_secrets, simulated
 
 READY_SECONDS = 60.0
-AT_ONCE = {"conversation": {"debounceSeconds": 0, "typing": False, "memory": {"summarizeEveryMessages": 0}}}
+AT_ONCE = {
+    "conversation": {"debounceSeconds": 0, "typing": False, "memory": {"summarizeEveryMessages": 0}},
+    "limits": {"messagesPerMinutePerChat": 10_000},
+}
 
 
 @dataclass

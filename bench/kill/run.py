@@ -213,6 +213,7 @@ async def run(options: Options) -> int:
                 debounce=0,
                 typing="off",
                 memory="off",
+                limit="10,000 answers a minute and chat",
                 lease_term="15 s",
             )
         )

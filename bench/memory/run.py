@@ -68,6 +68,7 @@ async def run(options: Options) -> int:
                 debounce=0,
                 typing="off",
                 memory="off",
+                limit="10,000 answers a minute and chat",
                 Python=sys.version.split()[0],
             )
         )

@@ -130,6 +130,7 @@ async def run(options: Options) -> int:
                 debounce=0,
                 typing="off",
                 memory="off",
+                limit="10,000 answers a minute and chat",
                 history="20 messages",
                 model="simulated, no latency",
                 PostgreSQL=made.durability(),

@@ -38,7 +38,7 @@ class LimitsSpec(Wire):
         int | None,
         Field(
             ge=1,
-            le=1000,
+            le=10_000,
             description="Answers to one chat within a minute; what is asked beyond it is answered later, together."
             " Default 20.",
         ),
