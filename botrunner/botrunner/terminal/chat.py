@@ -5,20 +5,24 @@ Rules, prompt and disclosure are the bot's own; only Telegram and the store are 
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from botfleet.effective import EffectiveSpec
+from botfleet.effective import Access, EffectiveSpec
+from botfleet.spec.access import Groups
 from botfleet.store.rows import HistoryRow
 from botfleet.store.tables import Role
 from botrunner.conversation import texts
 from botrunner.conversation.policy import AskModel, ChatFacts, Command, Pending, RunCommand, next_step
 from botrunner.conversation.prompt import assemble
+from botrunner.conversation.speakers import spoken
 from botrunner.model.chain import Endpoint
 from botrunner.model.provider import Failure, NoAnswer
 from botrunner.telegram.markdown import render
 
 QUIT = "/quit"
+EVERYBODY = Access(frozenset(), frozenset(), Groups.OFF, private_chats=True)
 YOU = 1  # a private chat's peer; any positive number is one
 
 WORDS = {
@@ -47,7 +51,8 @@ class Talk:
     def __init__(
         self, spec: EffectiveSpec, model: Endpoint, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._spec, self._model, self._now = spec, model, now
+        # The owner may talk with the bot, whomever else it answers.
+        self._spec, self._model, self._now = replace(spec, access=EVERYBODY), model, now
         self._history: list[HistoryRow] = []
         self._disclosed_at: datetime | None = None
         self._opted_out = False
@@ -58,8 +63,8 @@ class Talk:
         now = self._now()
         self._said += 1
         last = self._history[-1].date if self._history else None
-        facts = ChatFacts(YOU, self._opted_out, self._disclosed_at, last)
-        match next_step([Pending(self._said, text, now)], facts, self._spec.persona, None, now):
+        facts = ChatFacts(YOU, frozenset({YOU} if self._opted_out else ()), self._disclosed_at, last)
+        match next_step([Pending(self._said, text, now)], facts, self._spec, None, now):
             case RunCommand(command=Command.STOP):
                 self._opted_out = True
                 return texts.STOPPED
@@ -72,7 +77,7 @@ class Talk:
 
     async def _ask(self, text: str, disclose: bool, now: datetime) -> str | NoAnswer:
         seen = self._history[-self._spec.conversation.history_messages or len(self._history) :]
-        answer = await self._model.answer(assemble(self._spec.persona.prompt, seen, [text]))
+        answer = await self._model.answer(assemble(self._spec.persona.prompt, seen, [spoken(text, group=False)]))
         if isinstance(answer, NoAnswer):
             return answer
         # As the person sees it, and as the model sees it again: without Markdown's signs.
