@@ -1,0 +1,100 @@
+"""Promises of groups with a real runner and a simulated Telegram: who is answered and how, and two bots that come to an end."""
+
+import secrets
+
+import pytest
+
+from botfleet_simulator.client.views import Chat, Message
+from tests.integration.botrunner.conftest import World
+from tests.support.runner import ROOT, Runner
+
+pytestmark = pytest.mark.timeout(180)
+MANIFEST = ROOT / "examples/concierge.yaml"
+AT_ONCE = {"debounceSeconds": 0}
+
+
+async def group_of(world: World, *people: str, kind: str = "supergroup", members: tuple[str, ...] = ()) -> Chat:
+    return await world.telegram.admin.create_group(
+        "Guests", kind=kind, owner=people[0], members=[*people[1:], world.username, *members]
+    )
+
+
+async def said_by(world: World, who: str, reader: str, group: Chat) -> list[Message]:
+    account = await world.telegram.admin.account(who)
+    return [m for m in await world.telegram.admin.messages(reader, group.id) if m.sender_id == account.id]
+
+
+@pytest.mark.parametrize("kind", ["supergroup", "basic"])
+async def test_in_a_group_the_bot_answers_who_addresses_it_by_a_reply_and_nobody_else(
+    world: World, concierge: Runner, kind: str
+) -> None:
+    admin = world.telegram.admin
+    await admin.update_account(world.username, privacy_mode=False)  # so that it hears all of it
+    alice, bob = await world.person(), await world.person()
+    group = await group_of(world, alice, bob, kind=kind)
+    await admin.send_message(alice, group.id, "hello Bob, message 101")
+    asked = await admin.send_message(alice, group.id, f"@{world.username.upper()} message 102")
+    (answer,) = await admin.wait_messages(alice, group.id, contains="102", incoming=True, timeout=30)
+    assert answer.reply_to == asked.id
+    answered = (await said_by(world, world.username, bob, group))[0]
+    back = await admin.send_message(bob, group.id, "and message 103?", reply_to=answered.id)
+    (again,) = await admin.wait_messages(bob, group.id, contains="103", incoming=True, timeout=30)
+    assert again.reply_to == back.id
+    assert len(await said_by(world, world.username, alice, group)) == 2
+    requests = await world.model.admin.requests()
+    assert not any("101" in str(message["content"]) for request in requests for message in request.messages)
+    first, second = ([m for m in request.messages if m["role"] == "user"][-1]["content"] for request in requests)
+    assert '"from": "Person 1"' in str(first)
+    assert '"from": "Person 2"' in str(second)
+    assert '"by_you": true' in str(second)
+
+
+async def test_a_stop_in_a_group_silences_the_bot_for_its_sender_alone(world: World, concierge: Runner) -> None:
+    admin = world.telegram.admin
+    alice, bob = await world.person(), await world.person()
+    group = await group_of(world, alice, bob)
+    await admin.send_message(alice, group.id, f"/stop@{world.username}")
+    await admin.wait_messages(bob, group.id, contains="not write to you", incoming=True, timeout=30)
+    await admin.send_message(alice, group.id, f"@{world.username} message 201")
+    await admin.send_message(bob, group.id, f"@{world.username} message 202")
+    await admin.wait_messages(alice, group.id, contains="202", incoming=True, timeout=30)
+    assert [m for m in await said_by(world, world.username, bob, group) if "201" in m.text] == []
+
+
+async def test_a_channels_posts_are_not_answered(world: World, concierge: Runner) -> None:
+    admin = world.telegram.admin
+    alice = await world.person()
+    channel = await admin.create_group("News", kind="channel", owner=alice, admins=[world.username])
+    await admin.send_message(alice, channel.id, f"@{world.username} message 301")
+    await concierge.wait_probe("/metrics", 200, 'messages_skipped_total{reason="ChannelPost"} 1.0')
+    await admin.send_message(alice, world.username, "message 302")
+    await admin.wait_messages(alice, world.username, contains="302", incoming=True, timeout=30)
+    assert len(await admin.messages(alice, channel.id)) - len(await said_by(world, alice, alice, channel)) <= 1
+
+
+@pytest.mark.parametrize("kind", ["supergroup", "basic"])
+async def test_two_bots_in_a_group_in_which_they_answer_everything_stop_talking(world: World, kind: str) -> None:
+    admin = world.telegram.admin
+    token = f"5000002:AA{secrets.token_hex(16)}"
+    await admin.create_bot("porter_bot", id=5_000_002, token=token)
+    world.secret("porter/token", token)
+    bots = (world.username, "porter_bot")
+    changes = {"access": {"groups": "All"}, "conversation": AT_ONCE}
+    for name in bots:
+        await admin.update_account(name, privacy_mode=False)
+        more = {"account": {"botTokenSecretRef": {"name": "porter", "key": "token"}}} if name == "porter_bot" else {}
+        runner = world.runner(MANIFEST, data=name, **changes, **more)
+        await runner.start()
+        await runner.wait_probe("/readyz", 200)
+    alice = await world.person()
+    group = await group_of(world, alice, kind=kind, members=("porter_bot",))
+    await admin.send_message(alice, group.id, "message 401")
+    await admin.wait_messages(alice, group.id, count=2, contains="401", incoming=True, timeout=30)
+    for runner in world.runners:  # each has heard the other, and has nothing to say to that
+        await runner.wait_probe("/metrics", 200, 'messages_skipped_total{reason="FromBot"} 1.0')
+        await runner.wait_probe("/metrics", 200, "inbox_pending 0.0")
+    await admin.send_message(alice, group.id, "message 402")
+    await admin.wait_messages(alice, group.id, count=2, contains="402", incoming=True, timeout=30)
+    for name in bots:
+        said = await said_by(world, name, alice, group)
+        assert [("401" in m.text, "402" in m.text) for m in said] == [(True, False), (False, True)]
