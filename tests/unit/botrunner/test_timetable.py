@@ -1,6 +1,9 @@
 """Promises of working hours: the clock on the owner's wall, over midnight, over the days on which that clock is changed."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -146,3 +149,10 @@ def test_hours_that_the_clock_has_leaped_over_leave_the_ones_of_a_week_before_th
     zone = "Europe/Berlin"
     sunday = table(hours("02:15", "03:00", [Day.SUN]), zone=zone)
     assert sunday.closed_since(at("2026-04-04T12:00", zone)) == at("2026-03-22T03:00", zone)
+
+
+def test_the_runners_image_brings_the_time_zones_whatever_its_base_has() -> None:
+    root = Path(__file__).parents[3]
+    assert re.search(r"^tzdata==", (root / "requirements/runner.txt").read_text(), re.MULTILINE)
+    zones = resources.files("tzdata.zoneinfo")
+    assert all(zones.joinpath(*name.split("/")).is_file() for name in ZONES)

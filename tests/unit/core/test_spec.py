@@ -253,3 +253,13 @@ def test_every_field_of_the_crd_is_read_by_the_effective_spec() -> None:
     fields = set(crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"])
     assert fields == set(TelegramBot.model_validate(MINIMAL).spec.__class__.model_json_schema()["properties"])
     assert fields == set(effective(parse_bot(bot(spec__schedule=SCHEDULE), "here").spec).to_spec().to_wire())
+
+
+def test_the_example_of_who_is_answered_is_a_valid_one() -> None:
+    page = (ROOT / "docs/who-is-answered.md").read_text()
+    shown = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    whole = effective(parse_bot({**MINIMAL, "spec": {**MINIMAL["spec"], **shown["spec"]}}, "the page").spec)
+    assert whole.access.deny == {5550001}
+    assert whole.conversation.media_text == BUILT_IN["conversation"]["mediaText"]
+    assert whole.schedule is not None
+    assert len(whole.schedule.working_hours) == 2
