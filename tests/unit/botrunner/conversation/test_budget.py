@@ -182,9 +182,8 @@ async def test_near_its_end_the_cheapest_model_is_asked(world: World) -> None:
 
 async def test_an_answer_under_way_when_the_budget_ends_is_given_and_not_generated_again(world: World) -> None:
     world.model.spent = (spent(100),)
-    bot = bot_of(world)
     steps = Steps()
-    bot.conversations._path = Stumbling(world.path, steps)
+    bot = Bot(Stumbling(world.path, steps), world.model, world.telegram, bot_of(world).spec)
     world.model.go.clear()
     async with bot.live():
         await world.says(bot, "one")
