@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botfleet.spec.schedule import Day, WorkingHours
@@ -126,6 +126,7 @@ TABLES = st.builds(
 TIMES = st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31)).map(lambda time: time.replace(tzinfo=UTC))  # noqa: DTZ001
 
 
+@settings(max_examples=40)  # each looks at a month of days
 @given(TABLES, TIMES)
 def test_it_is_open_or_there_is_an_opening_at_which_it_is_and_before_which_it_is_not(
     found: Timetable, now: datetime
