@@ -46,6 +46,8 @@ class Settings:
     """BOTFLEET_HEALTH_ADDRESS: HOST:PORT of probes and metrics; port 0 is a free one."""
     lease_term_seconds: float = 15.0
     """BOTFLEET_LEASE_TERM_SECONDS: how long a runner that is gone keeps the account from the next one."""
+    clean_up_seconds: float = 3600.0
+    """BOTFLEET_CLEAN_UP_SECONDS: how often finished work is looked for that was kept for long enough."""
     defaults: str | None = None
     """BOTFLEET_BOT_DEFAULTS: YAML, a part of a TelegramBot's spec: what it says when the manifest does not."""
     log_format: str = "console"
@@ -94,7 +96,12 @@ def from_environment(
         bus_prefix=text("BUS_PREFIX") or Settings.bus_prefix,
         holder=_holder(text("HOLDER"), shared=text("DATABASE_URL") is not None),
         health_address=_address(health_address or text("HEALTH_ADDRESS") or Settings.health_address),
-        lease_term_seconds=_seconds("BOTFLEET_LEASE_TERM_SECONDS", text("LEASE_TERM_SECONDS")),
+        lease_term_seconds=_seconds(
+            "BOTFLEET_LEASE_TERM_SECONDS", text("LEASE_TERM_SECONDS"), Settings.lease_term_seconds, (0.5, 300)
+        ),
+        clean_up_seconds=_seconds(
+            "BOTFLEET_CLEAN_UP_SECONDS", text("CLEAN_UP_SECONDS"), Settings.clean_up_seconds, (1, 86_400)
+        ),
         defaults=text("BOT_DEFAULTS"),
         log_format=_one_of("BOTFLEET_LOG_FORMAT", text("LOG_FORMAT") or Settings.log_format, ("console", "json")),
         log_level=_one_of(
@@ -159,15 +166,15 @@ def _address(value: str) -> str:
     return value
 
 
-def _seconds(key: str, value: str | None) -> float:
+def _seconds(key: str, value: str | None, default: float, limits: tuple[float, float]) -> float:
     if value is None:
-        return Settings.lease_term_seconds
+        return default
     try:
         seconds = float(value)
     except ValueError as error:
         raise ConfigError(f"{key} must be a number of seconds, such as 15") from error
-    if not 0.5 <= seconds <= 300:
-        raise ConfigError(f"{key} must lie between 0.5 and 300 seconds")
+    if not limits[0] <= seconds <= limits[1]:
+        raise ConfigError(f"{key} must lie between {limits[0]} and {limits[1]} seconds")
     return seconds
 
 

@@ -16,6 +16,7 @@ from botfleet.bus.relay import Relay
 from botfleet.bus.streams import StreamBus
 from botfleet.store.errors import LeaseLost
 from botfleet.store.events import EventRepository
+from botfleet.store.retention import RetentionRepository
 from botrunner.config import read_own
 from botrunner.conversation.chats import Conversations
 from botrunner.conversation.outgoing import Outgoing
@@ -27,6 +28,7 @@ from botrunner.ownership.binding import Bindings
 from botrunner.ownership.keeper import Tenure
 from botrunner.prepare import Credentials, Prepared
 from botrunner.reporter import Reporter
+from botrunner.retention import keep_small
 from botrunner.telegram.connection import End, Ended, Status, Telegram
 
 log = structlog.get_logger()
@@ -81,6 +83,7 @@ class Life:
                 others = [
                     tasks.create_task(self._talk(), name="talk"),
                     tasks.create_task(self._relay(), name="relay"),
+                    tasks.create_task(self._keep_small(), name="retention"),
                     tasks.create_task(self._stop_when(stop), name="stop"),
                     tasks.create_task(self._end_when(changed), name="changed"),
                 ]
@@ -146,6 +149,10 @@ class Life:
             await self._relayer.run()
         finally:
             await bus.close()
+
+    async def _keep_small(self) -> None:
+        finished = RetentionRepository(self._opened.store, self._tenure.lease)
+        await keep_small(finished, self._prepared.settings.clean_up_seconds)
 
     async def _stop_when(self, stop: asyncio.Event) -> None:
         """SIGTERM: no new answer; what the model is writing is stored, what is stored is sent, as far as the grace goes."""

@@ -155,7 +155,7 @@ def _told() -> Iterator[None]:
     except UnicodeDecodeError:
         raise CredentialsError("a secret is not text", Reason.NEVER_LOGGED_IN) from None
     except OSError as error:
-        told = f"the folder of secrets cannot be read ({error.strerror})"
+        told = f"{error.filename}: cannot be read ({error.strerror}); it holds a secret"
         raise CredentialsError(told, Reason.NEVER_LOGGED_IN) from None
 
 

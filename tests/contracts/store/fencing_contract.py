@@ -13,6 +13,7 @@ from botfleet.store.errors import LeaseLost
 from botfleet.store.events import EventRepository
 from botfleet.store.lease import Lease
 from botfleet.store.messages import MessagePath
+from botfleet.store.retention import RetentionRepository
 from botfleet.store.rows import Deletion, InboxRow, Intake, OutboxRow, PeerRow, Spending, UpdateState
 from botfleet.store.tables import InboxState
 from tests.contracts.store.samples import (
@@ -34,6 +35,7 @@ class Stale:
     path: MessagePath
     account: AccountRepository
     events: EventRepository
+    finished: RetentionRepository
     event_ids: list[str]
     pending: list[InboxRow]
     outgoing: OutboxRow
@@ -78,6 +80,7 @@ WRITES: dict[str, Callable[[Stale], Awaitable[Any]]] = {
     "note_token_login": lambda s: s.account.note_token_login(),
     "discard": lambda s: s.account.discard(),
     "note_spent": lambda s: s.path.note_spent([_SPENT]),
+    "remove_finished": lambda s: s.finished.remove_finished(_SOON, _SOON),
     "mark_relayed": lambda s: s.events.mark_relayed(s.event_ids),
 }
 
@@ -95,7 +98,8 @@ async def stale(store: Store, bot_id: str, lease: Lease, path: MessagePath) -> S
     events = EventRepository(store, lease)
     waiting = [event.id for event in await events.unrelayed()]
     await take_over(store, bot_id)
-    return Stale(path, account, events, waiting, pending, outgoing)
+    finished = RetentionRepository(store, lease)
+    return Stale(path, account, events, finished, waiting, pending, outgoing)
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -143,7 +147,7 @@ def test_every_write_is_tried_with_a_stale_token() -> None:
     }
     methods = {
         name
-        for owner in (MessagePath, AccountRepository, EventRepository)
+        for owner in (MessagePath, AccountRepository, EventRepository, RetentionRepository)
         for name in dir(owner)
         if not name.startswith("_")
     }

@@ -22,6 +22,7 @@ HERE = Path("bot.yaml")
         ({"BOTFLEET_REDIS_URL": "redis://a@h/0"}, "needs BOTFLEET_OWN_DIR"),
         ({"BOTFLEET_LEASE_TERM_SECONDS": "soon"}, "number of seconds"),
         ({"BOTFLEET_LEASE_TERM_SECONDS": "0"}, "between 0.5 and 300"),
+        ({"BOTFLEET_CLEAN_UP_SECONDS": "0"}, "between 1 and 86400"),
         ({"BOTFLEET_LOG_FORMAT": "xml"}, "console, json"),
     ],
 )
