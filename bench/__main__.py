@@ -1,4 +1,4 @@
-"""Why: the command line: `python -m bench kill`, `reply`, `memory`. It reads options and sets the exit code; the rest is elsewhere."""
+"""Why: the command line: `python -m bench kill`, `reply`, `memory`, `soak`. It reads options, sets the exit code; no more."""
 
 import sys
 from typing import Annotated
@@ -52,6 +52,20 @@ def memory(
     from bench.memory.run import Options, run
 
     sys.exit(running.run(run(Options(messages, step)), minutes=minutes))
+
+
+@cli.command()
+def soak(
+    minutes: Annotated[float, typer.Option(help="How long people write and things go wrong.")] = 30,
+    bots: Annotated[int, typer.Option(help="How many; every second one is a person's account.")] = 3,
+    receiving: Annotated[
+        float, typer.Option(help="The least share of the time in which updates must come through.")
+    ] = 0.75,
+) -> None:
+    """Several bots for a while, six faults on the way: what grows, what is left, and whether all was answered."""
+    from bench.soak.run import Options, run
+
+    sys.exit(running.run(run(Options(minutes, bots, receiving)), minutes=minutes + 15))
 
 
 @cli.callback()

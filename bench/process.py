@@ -23,6 +23,11 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def open_files(pid: int) -> int:
+    """Descriptors that it has now: files, sockets, pipes."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def memory(pid: int) -> Memory:
     """What it has now."""
     sizes = {

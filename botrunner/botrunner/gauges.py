@@ -22,6 +22,7 @@ async def beat(vitals: Vitals, metrics: Metrics) -> None:
     while True:
         before = time.monotonic()
         await asyncio.sleep(EVERY_SECONDS)
+        metrics.tasks.set(len(asyncio.all_tasks()))
         metrics.loop_lag.set(max(0.0, time.monotonic() - before - EVERY_SECONDS))
         vitals.beat()
 

@@ -62,4 +62,5 @@ class Metrics:
         )
         self.outgoing = Gauge(name + "outbox_open", "Messages that wait to be sent", registry=r)
         self.connections = Counter(name + "telegram_connections_total", "Connections made to Telegram", registry=r)
+        self.tasks = Gauge(name + "tasks", "Tasks of the event loop", registry=r)
         self.loop_lag = Gauge(name + "event_loop_lag_seconds", "How late the event loop ran last", registry=r)

@@ -53,6 +53,14 @@ def test_bench_memory_prints_the_runner_beside_its_libraries_and_its_growth() ->
     assert lines[-1].startswith("growth")
 
 
+def test_a_soak_tells_what_grew_what_is_left_and_that_each_message_was_answered_once() -> None:
+    lines = bench("soak", "--minutes", "0.3", "--bots", "2", "--receiving", "0")
+    figures = {line[:19].strip(): line[19:] for line in lines}
+    assert int(figures["messages"]) > 20
+    assert [figures[name] for name in ("lost", "doubled", "out of order", "finished rows left")] == list("0000")
+    assert figures["beyond a limit"] == "nothing"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_benchmark_that_is_interrupted_leaves_no_process_in_the_background_either(number: signal.Signals) -> None:
     ignoring_sigint = [

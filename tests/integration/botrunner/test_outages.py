@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from bench.kill.count import Verdict
 from bench.rig import BenchBot, Rig, rig
 from botfleet_operator.provision.bus import Users
-from tests.integration.botrunner.traffic import Traffic
+from tests.support.traffic import Traffic
 from tests.waiting import until
 
 TERM = 3.0

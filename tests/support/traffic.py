@@ -1,4 +1,4 @@
-"""People who go on writing whatever happens, and the receivers' count of what came of it."""
+"""Why: people who go on writing whatever happens, and the receivers' count of what came of it."""
 
 import asyncio
 import contextlib
@@ -20,9 +20,14 @@ class Traffic:
     admin: TelegramAdmin
     username: str
     phones: list[str]
+    pause: float = PAUSE_SECONDS
+    """Seconds between two messages of one person."""
     sent: dict[str, list[int]] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1001))
     _writing: "asyncio.Task[None] | None" = None
+    _seen: dict[str, int] = field(default_factory=dict)
+    _got: dict[str, list[int]] = field(default_factory=dict)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def start(self) -> None:
         """From now on people write, until `stop` or `verdict`."""
@@ -64,7 +69,7 @@ class Traffic:
         for phone in itertools.cycle(self.phones):
             if len(self.sent.get(phone, ())) - len(set(await self._named(phone))) < BACKLOG:
                 await self._say(phone)
-            await asyncio.sleep(PAUSE_SECONDS / len(self.phones))
+            await asyncio.sleep(self.pause / len(self.phones))
 
     async def _say(self, phone: str) -> None:
         number = next(self._numbers)
@@ -72,4 +77,11 @@ class Traffic:
         self.sent.setdefault(phone, []).append(number)
 
     async def _named(self, phone: str) -> list[int]:
-        return numbers_of(one.text for one in await self.admin.messages(phone, self.username, incoming=True))
+        """The numbers of all replies so far; only those that are new are fetched."""
+        async with self._reading:
+            came = await self.admin.messages(phone, self.username, incoming=True, after_id=self._seen.get(phone, 0))
+            known = self._got.setdefault(phone, [])
+            if came:
+                self._seen[phone] = came[-1].id
+                known.extend(numbers_of(one.text for one in came))
+            return known

@@ -1,0 +1,156 @@
+"""Why: half an hour in which nothing may grow and nothing may be lost, whatever goes wrong every few minutes."""
+
+import asyncio
+import contextlib
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+
+from bench.figures import table
+from bench.kill.count import Verdict, together
+from bench.process import memory, open_files
+from bench.rig import BenchBot, Rig, rig, settings_line
+from bench.running import tell
+from bench.soak.faults import FAULTS
+from bench.soak.limits import Figures, Sample
+from tests.support.traffic import Traffic
+
+PEOPLE = 4  # write to each bot
+PAUSE_SECONDS = 1.0  # of each person
+LONGEST_FAULT_SECONDS = 20.0
+SAMPLES = 200
+AGE = "interval '31 days'"  # what is finished is made as old as what is removed
+_FINISHED = {"inbox": "closed_at", "outbox": "closed_at", "events": "relayed_at"}
+
+
+@dataclass
+class Options:
+    """What the command line says. `receiving`: the least share of the time."""
+
+    minutes: float
+    bots: int
+    receiving: float
+
+
+@dataclass
+class _Watched:
+    bot: BenchBot
+    traffic: Traffic
+    pid: int
+    samples: list[Sample] = field(default_factory=list)
+
+    async def look(self, at: float) -> None:
+        """One sample. The probes answer whatever is away."""
+        _, text = await self.bot.runner.get("/metrics")
+        values = dict(re.findall(r"^botfleet_runner_(tasks|receiving) (\S+)$", text, re.MULTILINE))
+        tasks, receiving = int(float(values["tasks"])), float(values["receiving"]) == 1
+        self.samples.append(Sample(at, memory(self.pid).rss, open_files(self.pid), tasks, receiving))
+
+
+async def run(options: Options) -> int:
+    """Prints the figures; 1 when one is beyond its limit, or a message was lost, answered twice or out of order."""
+    print(f"soak: {options.bots} bots for {options.minutes:g} minutes, {len(FAULTS)} faults")
+    seconds = options.minutes * 60
+    clean_up = max(1.0, seconds / 60)
+    async with rig() as made:
+        watched = [await _begin(made, number, clean_up) for number in range(options.bots)]
+        print(settings_line(PostgreSQL=made.durability(), Redis="on", people=PEOPLE, clean_up=f"{clean_up:.0f} s"))
+        await _hold(made, watched, seconds)
+        verdict = together([await one.traffic.verdict() for one in watched])
+        left = await _left(made, clean_up)
+    return _print(watched, verdict, left, options)
+
+
+async def _begin(made: Rig, number: int, clean_up: float) -> _Watched:
+    bot = await (made.user_account() if number % 2 else made.bot_account())
+    bot.runner.environment["BOTFLEET_CLEAN_UP_SECONDS"] = f"{clean_up:.0f}"
+    await bot.start()
+    people = [await made.person(number * PEOPLE + person) for person in range(PEOPLE)]
+    traffic = Traffic(made.telegram.admin, bot.username, people, PAUSE_SECONDS)
+    traffic.start()
+    return _Watched(bot, traffic, bot.runner.pid)
+
+
+async def _hold(made: Rig, watched: list[_Watched], seconds: float) -> None:
+    looking = asyncio.create_task(_look(watched, max(0.25, seconds / SAMPLES)))
+    every = seconds / len(FAULTS)
+    try:
+        for name, fault in FAULTS.items():
+            tell(name)
+            length = min(LONGEST_FAULT_SECONDS, every / 3)
+            await asyncio.sleep(every / 3)
+            await fault(made, length)
+            await asyncio.sleep(every * 2 / 3 - length)
+            await _age(made)
+            if looking.done():
+                break
+    finally:
+        looking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await looking
+
+
+async def _look(watched: list[_Watched], every: float) -> None:
+    began = time.monotonic()
+    while True:
+        for one in watched:
+            await one.look(time.monotonic() - began)
+        await asyncio.sleep(every)
+
+
+async def _age(made: Rig) -> int:
+    """What is finished becomes as old as what is removed. How many rows that were."""
+
+    def age() -> int:
+        with made.installation.superuser() as connection:
+            return sum(
+                connection.execute(
+                    f"update botfleet.{table} set {column} = {column} - {AGE} where {column} is not null"  # noqa: S608
+                ).rowcount
+                for table, column in _FINISHED.items()
+            )
+
+    return await asyncio.to_thread(age)
+
+
+async def _left(made: Rig, clean_up: float) -> int:
+    """Finished rows that are there although the runners had the time to remove them."""
+    left = await _age(made)
+    end = time.monotonic() + 3 * clean_up + 30
+    while left and time.monotonic() < end:
+        await asyncio.sleep(1)
+        left = await _age(made)
+    return left
+
+
+def _print(watched: list[_Watched], verdict: Verdict, left: int, options: Options) -> int:
+    figures = {one.bot.username: Figures.of(one.samples) for one in watched}
+    wrong = {f"{name}: {what}" for name, one in figures.items() for what in one.wrong(options.receiving)}
+    if left:
+        wrong.add("finished rows")
+    if not verdict.good:
+        wrong.add("messages")
+    if any(one.bot.runner.process is None or one.pid != one.bot.runner.pid for one in watched):
+        wrong.add("a runner was started anew")
+    rows = [
+        [
+            name,
+            f"{o.rss:.0f}",
+            f"{o.growth:+.1f}",
+            f"{o.slope:+.1f}",
+            f"{o.files:+.0f}",
+            f"{o.tasks:+.0f}",
+            f"{o.receiving:.0%}",
+        ]
+        for name, o in figures.items()
+    ]
+    print(table(["runner", "peak MiB", "growth MiB", "MiB an hour", "files", "tasks", "receiving"], rows))
+    print(f"messages           {verdict.sent}")
+    print(f"lost               {verdict.lost}")
+    print(f"doubled            {verdict.doubled}")
+    print(f"out of order       {verdict.out_of_order}")
+    print(f"finished rows left {left}")
+    print(f"beyond a limit     {', '.join(sorted(wrong)) or 'nothing'}")
+    sys.stdout.flush()
+    return 1 if wrong else 0
