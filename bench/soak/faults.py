@@ -33,10 +33,9 @@ async def _model_gone(rig: Rig, seconds: float) -> None:
 
 
 async def _model_wrong(rig: Rig, seconds: float) -> None:
-    faults = [
-        await rig.model.admin.add_fault(effect, times=None, seconds=seconds / 3)
-        for effect in ("broken_json", "empty", "status")
-    ]
+    # Nonsense once each: a turn that gets it three times is given up, as failed with its reason.
+    faults = [await rig.model.admin.add_fault(effect, times=1) for effect in ("broken_json", "empty")]
+    faults.append(await rig.model.admin.add_fault("status", times=None))
     await asyncio.sleep(seconds)
     for fault in faults:
         await rig.model.admin.remove_fault(fault.id)

@@ -200,6 +200,7 @@ async def test_a_model_that_is_slow_wrong_and_gone_in_turn_costs_time_and_no_mes
         times = 1 if effect in ("broken_json", "empty") else PEOPLE
         await model.admin.add_fault(effect, times=times, **options)
         await scene.traffic.written(1)
+        await scene.traffic.answered()
     await scene.wait_ready()
     await model.stop()
     await scene.traffic.written(4)

@@ -7,5 +7,5 @@ from tests.contracts.store.glances_contract import *  # noqa: F403
 from tests.contracts.store.intake_contract import *  # noqa: F403
 from tests.contracts.store.lease_contract import *  # noqa: F403
 from tests.contracts.store.memory_contract import *  # noqa: F403
-from tests.contracts.store.usage_contract import *  # noqa: F403
 from tests.contracts.store.retention_contract import *  # noqa: F403
+from tests.contracts.store.usage_contract import *  # noqa: F403
