@@ -17,6 +17,7 @@ from botrunner.conversation import texts
 from botrunner.conversation.policy import AskModel, ChatFacts, Command, Pending, RunCommand, next_step
 from botrunner.conversation.prompt import assemble
 from botrunner.conversation.speakers import spoken
+from botrunner.conversation.tokens import Estimate, newest_within
 from botrunner.model.chain import Endpoint
 from botrunner.model.provider import Failure, NoAnswer
 from botrunner.telegram.markdown import render
@@ -76,7 +77,9 @@ class Talk:
         return None
 
     async def _ask(self, text: str, disclose: bool, now: datetime) -> str | NoAnswer:
-        seen = self._history[-self._spec.conversation.history_messages or len(self._history) :]
+        conversation = self._spec.conversation
+        last = self._history[-conversation.history_messages or len(self._history) :]
+        seen = newest_within(last, conversation.history_tokens, Estimate().of)
         answer = await self._model.answer(assemble(self._spec.persona.prompt, seen, [spoken(text, group=False)]))
         if isinstance(answer, NoAnswer):
             return answer

@@ -59,6 +59,13 @@ def test_no_more_history_is_shown_to_the_model_than_the_bot_would_show(messages:
     assert len(model.asked[-1]) == 1 + seen + 1
 
 
+def test_no_more_tokens_of_history_are_shown_than_the_bot_would_show() -> None:
+    model = Echo()
+    talked(model, spec(spec__conversation={"historyTokens": 100}), "long " * 60, "two", "three")
+    assert not any("long" in str(one["content"]) for one in model.asked[2][1:])
+    assert [one["content"] for one in model.asked[2][-3:]] == ["two", "answer 2", "three"]
+
+
 def test_stop_and_start_work_as_for_anybody_and_quit_ends_it() -> None:
     model = Echo()
     shown, _ = talked(model, spec(), "/stop", "one", "/start", "two", "/quit", "three")
