@@ -77,9 +77,12 @@ async def terminal(world: World, *arguments: str) -> AsyncIterator[Terminal]:
 
 
 def _take_terminal() -> None:
-    """Ctrl-C goes to whom the terminal belongs to."""
+    """Ctrl-C goes to whom the terminal belongs to, and counts: a test run in the background may have it ignored."""
     import fcntl
+    import signal
     import termios
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 

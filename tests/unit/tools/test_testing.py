@@ -1,5 +1,7 @@
 """What `make test` says at its end."""
 
+import os
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,12 +67,38 @@ def test_what_the_set_up_had_to_fetch_is_told(monkeypatch: pytest.MonkeyPatch) -
     assert testing.set_up(["e2e"]).fetched == ["helm 4.0.4"]
 
 
+@pytest.mark.parametrize(
+    ("minutes", "kept", "said"),
+    [
+        (25, True, "make test: 25 min 0 s (promise: 25 min with a warm cache)"),
+        (26, True, "make test: 26 min 0 s (promise: 25 min with a warm cache), MISSED"),
+        (76, False, "make test: 76 min 0 s (promise: 25 min with a warm cache), too long: FAILED"),
+    ],
+)
+def test_a_fresh_clone_is_told_that_the_promise_is_missed_and_fails_beyond_75_minutes(
+    minutes: int, kept: bool, said: str
+) -> None:
+    assert in_time(minutes * 60, [], venv_made=True) == (kept, said)
+
+
+def test_a_venv_that_was_made_after_make_was_called_shows_a_fresh_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert not testing.venv_made_since(1000.0)
+    (tmp_path / ".made-from").touch()
+    os.utime(tmp_path / ".made-from", (1000.5, 1000.5))
+    assert testing.venv_made_since(1000.0)
+    assert not testing.venv_made_since(1001.0)
+
+
 def test_everything_together_is_held_to_its_time_from_the_call_of_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As if make had been called 26 minutes ago, with all tiers passed at once."""
     passed = lambda tier="lint": Result(tier, passed=1)  # noqa: E731
     monkeypatch.setattr(testing, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
     fetched = list[str]()
     monkeypatch.setattr(testing, "make_ready", lambda _, progress: progress.fetched.extend(fetched))
     for name in ("lint", "tests", "coverage"):

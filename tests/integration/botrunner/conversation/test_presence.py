@@ -7,7 +7,7 @@ import pytest
 
 from botfleet.store.rows import Deletion, Intake
 from botrunner.conversation import presence, texts
-from tests.unit.botrunner.conversation.conftest import World
+from tests.integration.botrunner.conversation.conftest import World
 from tests.waiting import until
 
 

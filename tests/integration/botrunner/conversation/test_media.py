@@ -6,7 +6,7 @@ from botfleet.spec.behaviour import MEDIA_TEXT, Disclosure
 from botfleet.store.rows import Intake
 from botrunner.conversation import texts
 from tests.contracts.store.samples import incoming
-from tests.unit.botrunner.conversation.conftest import World
+from tests.integration.botrunner.conversation.conftest import World
 from tests.waiting import until_async
 
 

@@ -18,7 +18,7 @@ from botrunner.conversation.chats import Conversations
 from botrunner.conversation.holding import WINDOW, Held, after_the_rush, outside_hours
 from botrunner.conversation.policy import AskModel, ChatFacts, Pending, SkipMessages, next_step
 from botrunner.conversation.skips import Skip
-from tests.unit.botrunner.conversation.conftest import ME, Bot, World
+from tests.integration.botrunner.conversation.conftest import ME, Bot, World
 from tests.unit.core.test_spec import MINIMAL
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday

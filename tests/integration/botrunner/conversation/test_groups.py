@@ -11,8 +11,8 @@ from botfleet.store.rows import Incoming, Intake
 from botfleet.store.tables import Sender, outbox
 from botrunner.conversation import texts
 from tests.contracts.store.samples import incoming
-from tests.unit.botrunner.conversation.conftest import Bot, World
-from tests.unit.botrunner.conversation.fakes import FakeModel, FakeTelegram
+from tests.integration.botrunner.conversation.conftest import Bot, World
+from tests.integration.botrunner.conversation.fakes import FakeModel, FakeTelegram
 from tests.waiting import until_async
 
 GROUP, ALICE, BOB = -1_000_000_000_500, 5, 6

@@ -15,9 +15,9 @@ from botrunner.conversation.skips import Skip
 from botrunner.conversation.spending import Purse
 from botrunner.metrics import Metrics
 from botrunner.model.ladder import Rung
-from tests.unit.botrunner.conversation.conftest import Bot, World
-from tests.unit.botrunner.conversation.fakes import Steps, Stumbling
-from tests.unit.botrunner.conversation.test_chats import drained
+from tests.integration.botrunner.conversation.conftest import Bot, World
+from tests.integration.botrunner.conversation.fakes import Steps, Stumbling
+from tests.integration.botrunner.conversation.test_chats import drained
 
 NOW = datetime.now(UTC)
 TODAY = NOW.date()

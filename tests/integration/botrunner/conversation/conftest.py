@@ -26,7 +26,7 @@ from botrunner.conversation.outgoing import Outgoing
 from botrunner.metrics import Metrics
 from botrunner.telegram.types import Me
 from tests.contracts.store.samples import incoming
-from tests.unit.botrunner.conversation.fakes import FakeModel, FakeTelegram
+from tests.integration.botrunner.conversation.fakes import FakeModel, FakeTelegram
 from tests.unit.core.test_spec import MINIMAL
 from tests.unit.store.conftest import *  # noqa: F403
 

@@ -10,7 +10,7 @@ from botfleet.store.rows import Draft
 from botfleet.store.tables import chats
 from botrunner.conversation.outgoing import ACCOUNT
 from botrunner.telegram.sender import AccountLost, Refused, Unknown, Wait
-from tests.unit.botrunner.conversation.conftest import World
+from tests.integration.botrunner.conversation.conftest import World
 from tests.waiting import until, until_async
 
 

@@ -9,9 +9,9 @@ from botfleet.store.usage import Spent
 from botrunner.conversation import texts
 from botrunner.conversation.trouble import PATIENCE, TRIES, Failed, Trouble
 from botrunner.model.provider import Failure, NoAnswer
-from tests.unit.botrunner.conversation.conftest import World
-from tests.unit.botrunner.conversation.test_budget import TODAY
-from tests.unit.botrunner.conversation.test_chats import drained
+from tests.integration.botrunner.conversation.conftest import World
+from tests.integration.botrunner.conversation.test_budget import TODAY
+from tests.integration.botrunner.conversation.test_chats import drained
 
 SORRY = "Nobody is here just now. Your message is kept."
 ENDS = [

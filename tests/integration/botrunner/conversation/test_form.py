@@ -3,7 +3,7 @@
 from botrunner.conversation import texts
 from botrunner.telegram.format import LIMIT
 from botrunner.telegram.sender import Unknown
-from tests.unit.botrunner.conversation.conftest import World
+from tests.integration.botrunner.conversation.conftest import World
 
 
 async def test_markdown_from_the_model_is_formatting_at_the_person(world: World) -> None:

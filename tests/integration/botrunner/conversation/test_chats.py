@@ -15,8 +15,8 @@ from botrunner.conversation import texts
 from botrunner.conversation.chats import GENERATIONS
 from botrunner.conversation.policy import NEW_CONVERSATION_AFTER
 from botrunner.model.provider import Failure, NoAnswer
-from tests.unit.botrunner.conversation.conftest import World
-from tests.unit.botrunner.conversation.fakes import turn_of
+from tests.integration.botrunner.conversation.conftest import World
+from tests.integration.botrunner.conversation.fakes import turn_of
 from tests.waiting import until, until_async
 
 
