@@ -64,6 +64,9 @@ if [ "${1:-}" = postgres ]; then
     [ "$(id -u)" != 0 ] || fail "must not run as root"
     mkdir -p "$PGDATA"
     chmod 0700 "$PGDATA" || true
+    # Of a container that was killed before this one: in the new one its process id may be somebody else's, and PostgreSQL
+    # would take that for a server that runs. The folder is this container's alone.
+    rm -f /var/run/postgresql/.s.PGSQL.*.lock
     [ -s "$PGDATA/PG_VERSION" ] || initialize "${@:2}"
 fi
 exec "$@"

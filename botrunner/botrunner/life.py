@@ -108,7 +108,9 @@ class Life:
         if status.connected:
             if not self._connected:
                 self._metrics.connections.inc()
-                log.info("connected", username=status.me.username if status.me else None)
+                # Whose account it is, is for its owner's eyes: in a cluster many read the logs, and the status tells it.
+                alone = self._prepared.settings.standalone
+                log.info("connected", **({"username": status.me.username} if alone and status.me else {}))
             self._in.set()
             if self._conversations is not None:
                 # What was committed while the last client was thrown away was not announced.

@@ -252,7 +252,9 @@ def volumes(tmp_path: Path) -> Volumes:
     return Volumes(tmp_path)
 
 
-def postgres(sandbox: Sandbox, volumes: Volumes, client: str, *arguments: str, deadline_seconds: float = 90) -> str:
+def postgres(
+    sandbox: Sandbox, volumes: Volumes, client: str, *arguments: str, before: str = "", deadline_seconds: float = 90
+) -> str:
     """Start the server as a container would, run ``client`` once it answers on TCP, stop the server, give the output."""
     environment = {
         "POSTGRES_USER": "postgres",
@@ -263,6 +265,7 @@ def postgres(sandbox: Sandbox, volumes: Volumes, client: str, *arguments: str, d
     }
     start = " ".join(Sandbox(sandbox.root, sandbox.image).start(("postgres", *arguments)))
     script = f"""
+        {before}
         {start} >&2 & server=$!
         until pg_isready --quiet --host=127.0.0.1 --username=postgres; do
             kill -0 $server 2>/dev/null || exit 1; sleep 0.05
@@ -273,6 +276,13 @@ def postgres(sandbox: Sandbox, volumes: Volumes, client: str, *arguments: str, d
     """
     confined = Sandbox(sandbox.root, sandbox.image, volumes.mounts())
     return confined.run(["sh", "-euc", script], deadline_seconds=deadline_seconds, environment=environment)
+
+
+def test_postgres_starts_although_a_lock_of_a_killed_container_names_a_process_that_lives(
+    unpacked: Callable[[str], Sandbox], volumes: Volumes
+) -> None:
+    lock = "echo $$ > /run/postgresql/.s.PGSQL.5432.lock"
+    assert postgres(unpacked("postgres"), volumes, "psql -Atc 'select 1'", before=lock).strip() == "1"
 
 
 def test_postgres_makes_its_database_once_and_keeps_it(unpacked: Callable[[str], Sandbox], volumes: Volumes) -> None:
