@@ -54,3 +54,17 @@ def test_what_is_kept_is_the_longest_end_that_fits(texts: list[str], budget: int
     assert sum(of(row.text) for row in kept) <= budget
     if len(kept) < len(history):
         assert sum(of(row.text) for row in history[len(history) - len(kept) - 1 :]) > budget
+
+
+def test_what_fits_exactly_is_kept_and_one_token_less_leaves_the_older_out() -> None:
+    history, each = rows("four", "four"), 1 + FRAME
+    assert newest_within(history, 2 * each, Estimate().of) == history
+    assert newest_within(history, 2 * each - 1, Estimate().of) == history[1:]
+
+
+def test_one_count_moves_the_estimate_by_its_weight_and_a_count_of_nothing_does_not() -> None:
+    estimate, text = Estimate(), "a" * 400
+    estimate.learn([text], -5)
+    assert estimate.of(text) == 100 + FRAME
+    estimate.learn([text], (100 + FRAME) * 3 // 2)
+    assert estimate.of(text) == 115 + FRAME
