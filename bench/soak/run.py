@@ -150,6 +150,7 @@ def _print(watched: list[_Watched], verdict: Verdict, left: int, options: Option
     print(f"lost               {verdict.lost}")
     print(f"doubled            {verdict.doubled}")
     print(f"out of order       {verdict.out_of_order}")
+    print(f"never sent there   {verdict.strange}")
     print(f"finished rows left {left}")
     print(f"beyond a limit     {', '.join(sorted(wrong)) or 'nothing'}")
     sys.stdout.flush()

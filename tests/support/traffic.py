@@ -25,21 +25,25 @@ class Traffic:
     sent: dict[str, list[int]] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1001))
     _writing: "asyncio.Task[None] | None" = None
+    _enough: asyncio.Event = field(default_factory=asyncio.Event)
     _seen: dict[str, int] = field(default_factory=dict)
     _got: dict[str, list[int]] = field(default_factory=dict)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def start(self) -> None:
         """From now on people write, until `stop` or `verdict`."""
+        self._enough.clear()
         self._writing = asyncio.create_task(self._write())
 
     async def stop(self) -> None:
-        """Nobody writes any more. Raises what kept somebody from writing."""
+        """Nobody writes any more. Raises what kept somebody from writing.
+
+        Who is about to write does so first: a call given up half-way may have sent a number that is then nobody's.
+        """
         writing, self._writing = self._writing, None
+        self._enough.set()
         if writing is not None:
-            writing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writing
+            await writing
 
     async def answered(self) -> None:
         """Until what was sent so far is answered. Raises TimeoutError."""
@@ -69,7 +73,10 @@ class Traffic:
         for phone in itertools.cycle(self.phones):
             if len(self.sent.get(phone, ())) - len(set(await self._named(phone))) < BACKLOG:
                 await self._say(phone)
-            await asyncio.sleep(self.pause / len(self.phones))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._enough.wait(), self.pause / len(self.phones))
+            if self._enough.is_set():
+                return
 
     async def _say(self, phone: str) -> None:
         number = next(self._numbers)
