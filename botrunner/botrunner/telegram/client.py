@@ -19,7 +19,7 @@ from botrunner.ownership.cutoff import CutOff
 from botrunner.telegram.device import client_options, close_client
 from botrunner.telegram.entities import Entities
 from botrunner.telegram.errors import ACCOUNT_LOST, LOST_LINK, is_passing, wait_seconds, wire_name
-from botrunner.telegram.intake import Collector, is_empty, moved_states
+from botrunner.telegram.intake import Collector, is_empty, moved_states, moves_only
 from botrunner.telegram.messagebox import RecordingMessageBox
 from botrunner.telegram.session import InboxSession
 from botrunner.telegram.types import ApiCredentials, Me
@@ -27,6 +27,9 @@ from botrunner.telegram.types import ApiCredentials, Me
 _log = structlog.get_logger(__name__)
 
 TAKE_IN_SECONDS = 15.0
+OWED_SECONDS = 1.0
+"""How long a state that moved alone, as by a send of ours, may wait for something to be stored with: a message costs a transaction less.
+Killed meanwhile, the account's difference brings what moved it again, and it is known."""
 DIFFERENCE_SECONDS = 20.0
 CHANNELS_AT_ONCE = 5
 CHANNELS_PAUSE_SECONDS = 0.3
@@ -98,7 +101,10 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         self._channels_waiting: set[int] = set()
         self._channels_not_before = 0.0
         self._background: set[asyncio.Task[None]] = set()
-        self._storing: asyncio.Task[None] | None = None
+        self._storing: set[asyncio.Task[None]] = set()
+        self._in_order = asyncio.Lock()
+        self._owed: dict[int, UpdateState] = {}
+        self._paying = False
         self._message_box = RecordingMessageBox(self._log["messagebox"])
         self._mb_entity_cache.set_self_user(me.id, me.bot, None)
         created = types.NewSessionCreated.CONSTRUCTOR_ID
@@ -112,8 +118,8 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
 
     @property
     def stored(self) -> UpdateState:
-        """How far the account was taken in, as it was stored last."""
-        return self._stored[ACCOUNT_STATE]
+        """How far the account was taken in: everything up to there that is to be kept is stored."""
+        return self._owed.get(ACCOUNT_STATE) or self._stored[ACCOUNT_STATE]
 
     @property
     def in_difference(self) -> bool:
@@ -125,10 +131,8 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         for task in self._background:
             task.cancel()
         await close_client(self)
-        if self._storing is not None:
-            await asyncio.wait([self._storing])
-            if not self._storing.cancelled():
-                self._storing.exception()  # read, so that it is not reported as forgotten; the store says the truth
+        # What failed is not reported as forgotten: the store says the truth.
+        await asyncio.gather(*self._storing, return_exceptions=True)
 
     # -- taking in
 
@@ -142,19 +146,11 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         if intake.sent:
             proofs = tuple(proof for proof in intake.sent if not self._is_answered(proof[0]))
             intake = Intake(intake.messages, intake.edits, intake.deletions, intake.states, intake.peers, proofs)
-        if is_empty(intake):
-            self._taken_in(pushed)
-            return []
-        # Not cut short by a disconnect: what is under way is brought to its end, and announced.
-        storing = asyncio.get_running_loop().create_task(self._store(intake), name="telegram-take-in")
-        self._storing = storing
-        try:
-            await asyncio.shield(storing)
-        except Exception as error:
-            self.fail(error)
-            _log.warning("telegram.take_in_failed", error=type(error).__name__)
-            raise BrokenClientError("what was received could not be stored") from error
-        self._stored.update(states)
+        if not is_empty(intake):
+            try:
+                await (self._owe(states) if moves_only(intake, self._stored) else self._store(lambda: intake))
+            except Exception as error:
+                raise BrokenClientError("what was received could not be stored") from error
         self._taken_in(pushed)
         return []
 
@@ -164,11 +160,41 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         if not self.in_difference:
             self.caught_up.set()
 
-    async def _store(self, intake: Intake) -> None:
-        async with asyncio.timeout(TAKE_IN_SECONDS):
-            pending = await self._path.take_in(intake)
+    async def _store(self, what: Callable[[], Intake]) -> None:
+        """Not cut short by a disconnect: what is under way is brought to its end, and announced. An error ends the client."""
+        storing = asyncio.get_running_loop().create_task(self._take_in(what), name="telegram-take-in")
+        self._storing.add(storing)
+        storing.add_done_callback(self._storing.discard)
+        try:
+            await asyncio.shield(storing)
+        except Exception as error:
+            self.fail(error)
+            _log.warning("telegram.take_in_failed", error=type(error).__name__)
+            raise
+
+    async def _take_in(self, what: Callable[[], Intake]) -> None:
+        async with self._in_order:
+            intake = what()
+            async with asyncio.timeout(TAKE_IN_SECONDS):
+                pending = await self._path.take_in(intake)
+            self._stored.update(intake.states)
+            self._owed.clear()
         if pending:
             self._on_pending(pending)
+
+    async def _owe(self, states: dict[int, UpdateState]) -> None:
+        """These moved and nothing came with them: stored with what comes next, or soon by themselves."""
+        async with self._in_order:
+            self._owed.update(states)
+        if not self._paying:
+            self._paying = True
+            self._start(self._pay())
+
+    async def _pay(self) -> None:
+        await asyncio.sleep(OWED_SECONDS)
+        self._paying = False
+        if self._owed:
+            await self._store(lambda: Intake(states=dict(self._owed)))
 
     # -- catching up
 

@@ -177,6 +177,11 @@ def moved_states(
     return states
 
 
+def moves_only(intake: Intake, stored: Mapping[int, UpdateState]) -> bool:
+    """Nothing but states of which earlier ones are stored: what they leave out would come again."""
+    return intake.states.keys() <= stored.keys() and intake == Intake(states=intake.states)
+
+
 def is_empty(intake: Intake) -> bool:
     """Nothing to store."""
     return not (intake.messages or intake.edits or intake.deletions or intake.states or intake.peers or intake.sent)

@@ -216,6 +216,8 @@ def _postgresql(url: URL, password: str | None, pool: int, reserved: int, statem
         pool_timeout=limit,
         hide_parameters=True,
         isolation_level="AUTOCOMMIT",
+        # A statement that stands alone leaves nothing to roll back, and `begin` and `read` end what they began themselves.
+        pool_reset_on_return=None,
         execution_options={"schema_translate_map": {None: SCHEMA}},
         connect_args={
             "options": options,

@@ -30,11 +30,12 @@ API = ApiCredentials(12345, "0123456789abcdef0123456789abcdef")
 
 
 class FaultyPath(MessagePath):
-    """A message path whose transactions fail as a test says: before they are written, or after."""
+    """A message path whose transactions fail as a test says: before they are written, or after. `alone`: those of states only."""
 
     fail_before = 0
     fail_after = 0
     failures = 0
+    alone = 0
 
     async def take_in(self, intake: Intake) -> set[int]:
         cls = FaultyPath
@@ -43,6 +44,7 @@ class FaultyPath(MessagePath):
             cls.failures += 1
             raise StoreUnavailable("before")
         arrived = await super().take_in(intake)
+        cls.alone += intake == Intake(states=intake.states)
         if intake.messages and cls.fail_after:
             cls.fail_after -= 1
             cls.failures += 1
@@ -51,7 +53,7 @@ class FaultyPath(MessagePath):
 
     @classmethod
     def reset(cls) -> None:
-        cls.fail_before = cls.fail_after = cls.failures = 0
+        cls.fail_before = cls.fail_after = cls.failures = cls.alone = 0
 
 
 @dataclass

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from botfleet.store.rows import ACCOUNT_STATE
 from botfleet_simulator.launch import telegram_server
 from botfleet_simulator.person import Person
-from botrunner.telegram import connection
+from botrunner.telegram import client, connection
 from botrunner.telegram.sender import Refused, Sent, Unknown, Wait
 from tests.integration.botrunner.telegram.harness import Echo, FaultyPath, World
 from tests.waiting import until, until_async
@@ -50,6 +51,43 @@ async def test_what_was_written_while_the_runner_was_away_comes_when_it_is_back(
     await alice.say(world.name, "three")
     await world.live()
     await world.wait_texts(world.alice, ["one", "two", "three"])
+
+
+async def test_a_state_that_a_send_moved_is_stored_with_the_next_message(world: World, alice: Person, monkeypatch):
+    FaultyPath.reset()
+    monkeypatch.setattr(connection, "MessagePath", FaultyPath)
+    monkeypatch.setattr(client, "OWED_SECONDS", 600)
+    life = await world.live()
+    await life.connected()
+    before = FaultyPath.alone
+    for number in range(3):
+        await alice.say(world.name, f"message {number}")
+        await asyncio.wait_for(life.pending.get(), 5)
+        row = await world.queue(world.alice, "hi", cause=f"reply:{number}")
+        outcome = await life.telegram.sender.send(row)
+        assert isinstance(outcome, Sent)
+        await (await world.path()).mark_sent(row, outcome.message_id)
+    assert FaultyPath.alone == before
+    stored = (await (await world.path()).states())[ACCOUNT_STATE].pts
+    assert stored == (await world.tg.admin.state(world.name)).pts - 1  # the last send
+
+
+async def test_a_state_that_a_send_moved_is_stored_soon_although_nothing_comes(
+    world: World, alice: Person, monkeypatch
+):
+    monkeypatch.setattr(client, "OWED_SECONDS", 0.05)
+    life = await world.live()
+    await life.connected()
+    await alice.say(world.name, "hello")
+    await asyncio.wait_for(life.pending.get(), 5)
+    assert isinstance(await life.telegram.sender.send(await world.queue(world.alice, "hi")), Sent)
+    pts = (await world.tg.admin.state(world.name)).pts
+    path = await world.path()
+
+    async def stored() -> bool:
+        return (await path.states())[ACCOUNT_STATE].pts == pts
+
+    await until_async(stored, 10)
 
 
 async def test_230_messages_written_while_away_all_come_in_order(world: World, alice: Person):
