@@ -37,6 +37,11 @@ class Metrics:
             name + "model_tokens_total", "Tokens as the endpoint counts them", ["direction"], registry=r
         )
         self.model_seconds = Histogram(name + "model_seconds", "Time of one model call", registry=r, buckets=SECONDS)
+        self.model_paced_seconds = Counter(
+            name + "model_paced_seconds",
+            "Time that model calls waited for their turn, within the owner's bound and the endpoint's",
+            registry=r,
+        )
         self.model_circuit_open = Gauge(
             name + "model_circuit_open", "1 while an endpoint is left alone after failures", ["endpoint"], registry=r
         )

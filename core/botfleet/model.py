@@ -26,7 +26,8 @@ class Price:
 
 @dataclass(frozen=True)
 class Model:
-    """One model at one endpoint. `temperature` None: do not send it. `price` None: its cost is not known."""
+    """One model at one endpoint. None: of `temperature`, do not send it; of `price`, its cost is not known; of
+    `requests_per_minute`, its owner sets no bound."""
 
     name: str
     base_url: str
@@ -35,6 +36,7 @@ class Model:
     max_output_tokens: int
     timeout_seconds: int
     price: Price | None = None
+    requests_per_minute: int | None = None
     fallbacks: tuple["Model", ...] = ()
 
     @property
@@ -86,6 +88,7 @@ def model_of(spec: ModelSpec) -> Model:
         spec.max_output_tokens,
         spec.timeout_seconds,
         _price_of(spec.price_per_million_tokens),
+        spec.requests_per_minute,
     )
     return replace(main, fallbacks=tuple(_fallback(one, main) for one in spec.fallbacks or ()))
 
@@ -108,7 +111,7 @@ def fields(model: Model) -> Iterator[tuple[str, Model]]:
 
 
 def _fallback(spec: FallbackSpec, main: Model) -> Model:
-    """What a fallback does not say is the main model's, but for what may not fit another model: temperature and price."""
+    """What a fallback does not say is the main model's, but for what may not fit another model: temperature, price and pace."""
     return Model(
         spec.name,
         spec.base_url or main.base_url,
@@ -117,6 +120,7 @@ def _fallback(spec: FallbackSpec, main: Model) -> Model:
         spec.max_output_tokens or main.max_output_tokens,
         spec.timeout_seconds or main.timeout_seconds,
         _price_of(spec.price_per_million_tokens),
+        spec.requests_per_minute,
     )
 
 
@@ -133,4 +137,5 @@ def _wire(model: Model) -> dict[str, Any]:
         "max_output_tokens": model.max_output_tokens,
         "timeout_seconds": model.timeout_seconds,
         "price_per_million_tokens": vars(model.price) if model.price else None,
+        "requests_per_minute": model.requests_per_minute,
     }

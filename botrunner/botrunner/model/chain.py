@@ -1,9 +1,11 @@
 """Why: one question, however many endpoints it takes: the main model, then its fallbacks, those that are down left out.
 
-It waits for nothing and repeats nothing: when nobody has an answer, that is the outcome. Logs and metrics name an endpoint by its
-place in the chain, never a text or a key.
+It waits for its turn (pace.py) and for nothing else, and repeats nothing: when nobody has an answer, that is the outcome. Logs and
+metrics name an endpoint by its place in the chain, never a text or a key.
 """
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,15 +19,22 @@ from botfleet.store.rows import Spending
 from botrunner.metrics import Metrics
 from botrunner.model.breaker import Breaker, Entry
 from botrunner.model.ladder import order
+from botrunner.model.pace import Allowance, Pace
 from botrunner.model.provider import Answer, ChatMessage, Failure, ModelProvider, NoAnswer
 
 log = structlog.get_logger()
 
+PATIENCE_SECONDS = 2.0
+"""A turn that is further away is not waited for while another model may answer at once."""
 PLACES = ("main", "fallback1", "fallback2", "fallback3")
 
 
 class Endpoint(Protocol):
     """What is needed of a ModelProvider."""
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """What it told last of how often it may be asked."""
 
     async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
         """One call."""
@@ -49,8 +58,9 @@ class ModelChain:
         """`endpoints`: one for each model."""
         self._models, self._endpoints, self._metrics, self._today = models, endpoints, metrics, today
         self._breakers = [Breaker(clock) for _ in models]
+        self._paces = [Pace(model.requests_per_minute, clock) for model in models]
         self._last: list[Failure] = [Failure.UNREACHABLE for _ in models]
-        self._stopping = False
+        self._stop = asyncio.Event()
 
     @classmethod
     def of(cls, model: Model, keys: Sequence[str], metrics: Metrics) -> "ModelChain":
@@ -59,8 +69,8 @@ class ModelChain:
         return cls(model.chain, providers, metrics)
 
     def stop(self) -> None:
-        """The runner stops: the call under way may end, and no other endpoint is asked after it."""
-        self._stopping = True
+        """The runner stops: the call under way may end, and none is begun after it."""
+        self._stop.set()
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -81,17 +91,31 @@ class ModelChain:
     async def _ask(self, messages: Sequence[ChatMessage], places: Sequence[int]) -> Answer | NoAnswer:
         spent: list[Spending] = []
         useless: Failure | None = None  # the first that was paid for
-        for place, entry in self._enter(places):
+        for place, entry in self._in_turn(places):
             outcome = await self._call(place, entry, messages)
+            if outcome is None:
+                break
             if (cost := self._spending(place, outcome)) is not None:
                 spent.append(cost)
             if isinstance(outcome, Answer):
                 return replace(outcome, spent=tuple(spent))
             if not outcome.failure.passes:
                 useless = useless or outcome.failure
-            if outcome.failure is Failure.REFUSED_REQUEST or self._stopping:
+            if outcome.failure is Failure.REFUSED_REQUEST or self._stop.is_set():
                 break
         return NoAnswer(useless or self._last[0], self._wait(), tuple(spent))
+
+    def _in_turn(self, places: Sequence[int]) -> Iterator[tuple[int, Entry]]:
+        """Those whose turn is soon, then those whose turn is not."""
+        later = []
+        for place, entry in self._enter(places):
+            if self._paces[place].wait_seconds > PATIENCE_SECONDS and place != places[-1]:
+                self._breakers[place].given_up(entry)
+                later.append(place)
+            else:
+                yield place, entry
+        if later:
+            yield from self._enter(later)
 
     def _enter(self, places: Sequence[int]) -> Iterator[tuple[int, Entry]]:
         """Those that may be asked. When all are down nobody is left to spare them for: then each that allows it is asked."""
@@ -103,9 +127,12 @@ class ModelChain:
         if not anybody:
             yield from ((place, Entry.YES) for place in places if not self._breakers[place].forbidden_seconds)
 
-    async def _call(self, place: int, entry: Entry, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
+    async def _call(self, place: int, entry: Entry, messages: Sequence[ChatMessage]) -> Answer | NoAnswer | None:
+        """None: the runner stopped before its turn came."""
         breaker, told = self._breakers[place], False
         try:
+            if not await self._turn(place):
+                return None
             with self._metrics.model_seconds.time():
                 outcome = await self._endpoints[place].answer(messages)
             if isinstance(outcome, NoAnswer) and outcome.failure.passes:
@@ -113,12 +140,29 @@ class ModelChain:
             else:
                 breaker.succeeded()
             told = True
+            self._hear(place, outcome)
         finally:
             if not told:
                 breaker.given_up(entry)
             self._metrics.model_circuit_open.labels(PLACES[place]).set(breaker.is_open)
         self._note(place, outcome)
         return outcome
+
+    async def _turn(self, place: int) -> bool:
+        """Waits until one more request is within the pace of this endpoint. False: the runner stops."""
+        if seconds := self._paces[place].book():
+            self._metrics.model_paced_seconds.inc(seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stop.wait()
+            return not self._stop.is_set()
+        return True
+
+    def _hear(self, place: int, outcome: Answer | NoAnswer) -> None:
+        if isinstance(outcome, NoAnswer) and outcome.failure is Failure.RATE_LIMITED:
+            self._paces[place].refused()
+        else:
+            self._paces[place].heard(self._endpoints[place].allowance)
 
     def _note(self, place: int, outcome: Answer | NoAnswer) -> None:
         self._metrics.tokens.labels("input").inc(outcome.input_tokens)

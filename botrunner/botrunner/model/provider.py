@@ -13,6 +13,7 @@ from botfleet.model import Model
 from botfleet.store.folding import clean
 from botfleet.store.rows import Spending
 from botrunner.model.bounded import IDENTITY, bound
+from botrunner.model.pace import Allowance, allowance_of
 
 if TYPE_CHECKING:
     import httpx2 as httpx
@@ -81,7 +82,9 @@ class NoAnswer:
 
 
 class ModelProvider:
-    """Asks one endpoint with one key."""
+    """Asks one endpoint with one key. `allowance`: what the endpoint told last of how often it may be asked."""
+
+    allowance: Allowance | None = None
 
     def __init__(self, model: Model, api_key: str, *, http_client: "httpx.AsyncClient | None" = None) -> None:
         """`http_client` replaces the connection; tests give one that answers by itself."""
@@ -89,7 +92,10 @@ class ModelProvider:
 
         self._model = model
         connection = http_client or DefaultAsyncHttpxClient()
-        connection.event_hooks = {**connection.event_hooks, "response": [*connection.event_hooks["response"], bound]}
+        connection.event_hooks = {
+            **connection.event_hooks,
+            "response": [*connection.event_hooks["response"], bound, self._hear],
+        }
         self._client: AsyncOpenAI = AsyncOpenAI(
             api_key=api_key,
             base_url=model.base_url,
@@ -98,6 +104,9 @@ class ModelProvider:
             default_headers=IDENTITY,
             timeout=Timeout(float(model.timeout_seconds), connect=min(CONNECT_SECONDS, float(model.timeout_seconds))),
         )
+
+    async def _hear(self, response: "httpx.Response") -> None:
+        self.allowance = allowance_of(response.headers)
 
     async def close(self) -> None:
         """Closes the connections; one that does not let itself be closed ends with the process."""

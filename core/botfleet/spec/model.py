@@ -53,6 +53,9 @@ class FallbackSpec(Wire):
         int | None, Field(ge=1, le=600, description="For one answer. Default: the main model's.")
     ] = None
     price_per_million_tokens: Annotated[PriceSpec | None, Field(description="As for the main model.")] = None
+    requests_per_minute: Annotated[
+        int | None, Field(ge=1, le=1_000_000, description="As for the main model, whose bound is not taken over.")
+    ] = None
 
 
 class ModelSpec(Wire):
@@ -68,6 +71,15 @@ class ModelSpec(Wire):
     timeout_seconds: Annotated[int | None, Field(ge=1, le=600, description="For one answer. Default 30.")] = None
     price_per_million_tokens: Annotated[
         PriceSpec | None, Field(description="For counting cost, and for a budget in money.")
+    ] = None
+    requests_per_minute: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="This bot asks the model no more often; what is beyond it waits its turn. Default: as often as the"
+            " endpoint allows, by its rate-limit headers.",
+        ),
     ] = None
     fallbacks: Annotated[
         list[FallbackSpec] | None,

@@ -57,6 +57,8 @@ SPEC = {
     "model.fallbacks[].timeoutSeconds",
     "model.fallbacks[].pricePerMillionTokens.input",
     "model.fallbacks[].pricePerMillionTokens.output",
+    "model.requestsPerMinute",
+    "model.fallbacks[].requestsPerMinute",
     "conversation.debounceSeconds",
     "conversation.historyMessages",
     "conversation.historyTokens",
@@ -192,6 +194,10 @@ CHANGES: dict[str, Any] = {
 # What is seen in a conversation, or in the end, and the test which shows it.
 SHOWN_BY = {
     "account.type": "test_a_mistake_is_refused_with_the_field_and_what_to_write",  # decides which credential must be given
+    "model.requestsPerMinute": "test_a_call_beyond_the_owners_bound_waits_for_its_turn_and_none_begins_when_the_runner_stops",
+    "model.fallbacks[].requestsPerMinute": (
+        "test_a_fallback_takes_from_the_main_model_what_it_does_not_say_but_temperature_price_and_pace"
+    ),
     "persona.prompt": "test_the_prompt_is_persona_history_turn",
     "persona.disclosure": "test_who_writes_is_said_in_every_conversation_once_if_the_owner_wants_that",
     "conversation.debounceSeconds": "test_messages_that_come_quickly_get_one_answer",

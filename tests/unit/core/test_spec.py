@@ -120,24 +120,34 @@ def test_defaults_fill_what_is_not_said_and_nothing_else() -> None:
     assert whole.model.temperature is None
 
 
-def test_a_fallback_takes_from_the_main_model_what_it_does_not_say_but_temperature_and_price() -> None:
+def test_a_fallback_takes_from_the_main_model_what_it_does_not_say_but_temperature_price_and_pace() -> None:
     key = {"name": "second", "key": "k"}
     said = {
         "temperature": 0.7,
         "maxOutputTokens": 7,
         "timeoutSeconds": 9,
         "pricePerMillionTokens": {"input": 1, "output": 2},
+        "requestsPerMinute": 60,
         "fallbacks": [
             {"name": "same-endpoint"},
-            {"name": "other", "baseUrl": "http://b.invalid/v1", "apiKeySecretRef": key, "maxOutputTokens": 8},
+            {
+                "name": "other",
+                "baseUrl": "http://b.invalid/v1",
+                "apiKeySecretRef": key,
+                "maxOutputTokens": 8,
+                "requestsPerMinute": 6,
+            },
         ],
     }
     main = effective(parse_bot(bot(spec__model={**MINIMAL["spec"]["model"], **said}), "here").spec).model
     assert main.price == Price(1, 2)
     same, other = main.fallbacks
-    assert same == replace(main, name="same-endpoint", temperature=None, price=None, fallbacks=())
+    assert same == replace(
+        main, name="same-endpoint", temperature=None, price=None, requests_per_minute=None, fallbacks=()
+    )
     assert (other.base_url, other.api_key_secret_ref.name) == ("http://b.invalid/v1", "second")
     assert (other.max_output_tokens, other.timeout_seconds) == (8, 9)
+    assert (main.requests_per_minute, other.requests_per_minute) == (60, 6)
     assert [model.name for model in main.chain] == ["gpt-5-mini", "same-endpoint", "other"]
 
 

@@ -13,6 +13,7 @@ from botfleet.store.rows import Spending
 from botrunner.metrics import Metrics
 from botrunner.model.breaker import FAILURES, FIRST_SECONDS
 from botrunner.model.chain import ModelChain
+from botrunner.model.pace import Allowance
 from botrunner.model.provider import Answer, ChatMessage, Failure, NoAnswer
 
 DAY = date(2026, 11, 1)
@@ -26,6 +27,7 @@ class FakeEndpoint:
 
     name: str
     says: list[Answer | NoAnswer] = field(default_factory=list)
+    allowance: Allowance | None = None
     asked: int = 0
     closed: bool = False
 
@@ -45,8 +47,10 @@ class FakeEndpoint:
 class World:
     """A chain of fakes, and the time."""
 
-    def __init__(self, *names: str, **prices: Price) -> None:
-        base = Model("", "http://model.invalid/v1", SecretKeyRef(name="s", key="k"), None, 9, 5)
+    def __init__(self, *names: str, bound: int | None = None, **prices: Price) -> None:
+        base = Model(
+            "", "http://model.invalid/v1", SecretKeyRef(name="s", key="k"), None, 9, 5, requests_per_minute=bound
+        )
         self.now = 0.0
         self.models = [replace(base, name=name, price=prices.get(name)) for name in names]
         self.endpoints = [FakeEndpoint(name) for name in names]
@@ -76,6 +80,9 @@ async def test_the_next_one_answers_within_the_same_question(failure: Failure) -
     world.endpoints[0].says = [no(failure)]
     assert await world.text() == "second"
     assert world.asked == [1, 1, 0]
+    if failure is Failure.RATE_LIMITED:
+        assert await world.text() == "second", "whose turn is far away is not waited for"
+        world.now += 10
     assert await world.text() == "main", "one failure is not an outage"
 
 
@@ -122,9 +129,10 @@ async def test_a_time_that_an_endpoint_names_is_kept_and_told_when_nobody_else_i
     assert world.asked == [1, 1]
     world.now += 40
     assert await world.text() == "main"
+    world.now += 10  # it was refused just now, and is asked less often for a while
     world.endpoints[0].says = [no(Failure.TIMEOUT)]
     assert await world.ask() == NoAnswer(Failure.TIMEOUT), "no time for all of them"
-    assert world.asked == [3, 1], "20 seconds are left of the second one's"
+    assert world.asked == [3, 1], "10 seconds are left of the second one's"
 
 
 async def test_one_question_tries_a_half_open_endpoint_and_the_others_go_by() -> None:
@@ -234,3 +242,62 @@ async def test_each_endpoint_is_asked_with_its_own_key_and_name() -> None:
     await chain.close()
     with pytest.raises(ValueError, match="shorter"):
         ModelChain.of(model, ["sk-1"], Metrics())
+
+
+async def test_a_call_beyond_the_owners_bound_waits_for_its_turn_and_none_begins_when_the_runner_stops() -> None:
+    world = World("main", bound=1)
+    assert await world.text() == "main"
+    second = asyncio.create_task(world.ask())
+    await asyncio.sleep(0)
+    assert world.asked == [1]
+    world.chain.stop()
+    assert isinstance(await second, NoAnswer)
+    assert world.asked == [1]
+
+
+async def test_calls_within_the_owners_bound_wait_only_as_long_as_they_must() -> None:
+    world = World("main", bound=6000)
+    assert [await world.text() for _ in range(3)] == ["main"] * 3
+    paced = world.metrics.registry.get_sample_value("botfleet_runner_model_paced_seconds_total")
+    assert paced == pytest.approx(0.03)  # the clock of this test stands still
+
+
+async def test_bots_that_are_told_that_a_key_is_nearly_used_up_slow_down() -> None:
+    world = World("main")
+    for _ in range(20):
+        assert await world.text() == "main"
+    world.endpoints[0].allowance = Allowance(limit=600, remaining=5)
+    assert await world.text() == "main"
+    waiting = asyncio.create_task(world.ask())
+    await asyncio.sleep(0)
+    assert world.asked == [21]
+    world.chain.stop()
+    await waiting
+
+
+async def test_a_refusal_for_too_many_requests_slows_down_and_no_other_failure_does() -> None:
+    world = World("main")
+    world.endpoints[0].says = [no(Failure.SERVER_ERROR), no(Failure.RATE_LIMITED)]
+    await world.ask()
+    await world.ask()
+    assert world.asked == [2]
+    waiting = asyncio.create_task(world.ask())
+    await asyncio.sleep(0)
+    assert world.asked == [2]
+    world.chain.stop()
+    await waiting
+
+
+async def test_a_turn_that_is_far_away_is_waited_for_when_nobody_else_answers() -> None:
+    world = World("main", "second")
+    world.endpoints[0].says = [no(Failure.RATE_LIMITED)]
+    assert await world.text() == "second"
+    world.endpoints[1].says = [no(Failure.EMPTY_ANSWER)]
+    asking = asyncio.create_task(world.ask())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert world.asked == [1, 2]
+    assert not asking.done()
+    world.chain.stop()
+    assert (await asking) == NoAnswer(Failure.EMPTY_ANSWER, None, (await asking).spent)
+    assert world.asked == [1, 2]
