@@ -37,13 +37,15 @@ async def watch(metrics: Metrics, keeper: LeaseKeeper, reporter: Reporter) -> No
 
 
 async def watch_queues(path: MessagePath, metrics: Metrics) -> None:
-    """Lengths and ages of inbox and outbox; runs until cancelled."""
+    """Lengths and ages of inbox and outbox, and takeovers, whose end is told here when their time is over; until cancelled."""
     while True:
         with contextlib.suppress(StoreUnavailable):
+            await path.end_expired_takeovers()
             counts = await path.counts()
             oldest = counts.oldest_pending_at
             metrics.pending.set(counts.pending)
             metrics.outgoing.set(counts.outgoing)
+            metrics.takeovers.set(counts.takeovers)
             metrics.oldest_pending.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)
         await asyncio.sleep(QUEUES_EVERY_SECONDS)
 

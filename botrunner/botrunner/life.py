@@ -6,6 +6,7 @@ Telegram, the conversations, the outgoing messages and the relay live and end to
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -19,7 +20,11 @@ from botfleet.store.events import EventRepository
 from botfleet.store.retention import RetentionRepository
 from botrunner.config import read_own
 from botrunner.conversation.chats import Conversations
+from botrunner.conversation.commands import is_release
+from botrunner.conversation.menu import keep_shown
 from botrunner.conversation.outgoing import Outgoing
+from botrunner.conversation.skips import Skip
+from botrunner.conversation.steering import Board, Steering
 from botrunner.gauges import watch_budget, watch_queues
 from botrunner.metrics import Metrics
 from botrunner.model.chain import ModelChain
@@ -30,6 +35,7 @@ from botrunner.prepare import Credentials, Prepared
 from botrunner.reporter import Reporter
 from botrunner.retention import keep_small
 from botrunner.telegram.connection import End, Ended, Status, Telegram
+from botrunner.telegram.types import OwnerTyping
 
 log = structlog.get_logger()
 
@@ -55,6 +61,8 @@ class Life:
         keys = (credentials.model_key, *credentials.fallback_keys)
         self._model = ModelChain.of(prepared.spec.model, keys, metrics)
         self._in = asyncio.Event()
+        self._board = Board()
+        self._menu = asyncio.Event()
         self._connected = False
         self._conversations: Conversations | None = None
         self._outgoing: Outgoing | None = None
@@ -69,6 +77,8 @@ class Life:
             on_status=self._status,
             on_proof=metrics.receiving_proof.set_to_current_time,
             on_remedy=lambda remedy: metrics.receiving_remedies.labels(remedy.value).inc(),
+            on_handed_over=metrics.skipped.labels(Skip.TAKEN_OVER.value).inc,
+            owner=OwnerTyping(timedelta(minutes=prepared.spec.conversation.takeover_minutes), is_release),
         )
 
     async def run(self, stop: asyncio.Event, changed: Callable[[], Coroutine[Any, Any, None]]) -> Ended:
@@ -111,14 +121,19 @@ class Life:
                 # Whose account it is, is for its owner's eyes: in a cluster many read the logs, and the status tells it.
                 alone = self._prepared.settings.standalone
                 log.info("connected", **({"username": status.me.username} if alone and status.me else {}))
+                self._board.connected_since = datetime.now(UTC)
+                self._menu.set()
             self._in.set()
             if self._conversations is not None:
                 # What was committed while the last client was thrown away was not announced.
                 self._conversations.look_again()
+        else:
+            self._board.connected_since = None
         self._connected = status.connected
 
     def _replied(self) -> None:
         self._reporter.replied()
+        self._board.last_reply_at = datetime.now(UTC)
         if self._relayer is not None:
             self._relayer.tell()
 
@@ -128,16 +143,27 @@ class Life:
         path, me = self._telegram.path, self._telegram.me
         if path is None or me is None:
             raise AssertionError("connected without an account")
-        self._outgoing = Outgoing(path, self._telegram.sender, self._metrics, self._replied)
-        self._conversations = Conversations(
-            path, self._prepared.spec, self._model, me, self._outgoing.poke, self._metrics, self._telegram.sender
-        )
+        sender, spec = self._telegram.sender, self._prepared.spec
+        steering = Steering(path, spec, self._metrics, self._board)
+        await steering.load()
+        outgoing = Outgoing(path, sender, self._metrics, self._replied, holds=steering.holds)
+        conversations = Conversations(path, spec, self._model, me, outgoing.poke, self._metrics, sender, steering)
+        self._outgoing, self._conversations = outgoing, conversations
+        steering.resumed = self._look_again
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._outgoing.run(), name="outgoing")
-            tasks.create_task(self._conversations.run(), name="conversations")
+            tasks.create_task(outgoing.run(), name="outgoing")
+            tasks.create_task(conversations.run(), name="conversations")
             tasks.create_task(watch_queues(path, self._metrics), name="queues")
-            if self._prepared.spec.limits.budget.limited:
-                tasks.create_task(watch_budget(self._conversations.purse), name="budget")
+            if spec.limits.budget.limited:
+                tasks.create_task(watch_budget(conversations.purse), name="budget")
+            if me.bot:
+                tasks.create_task(keep_shown(path, sender, self._menu), name="menu")
+
+    def _look_again(self) -> None:
+        """A pause is over."""
+        if self._conversations is not None and self._outgoing is not None:
+            self._conversations.look_again()
+            self._outgoing.look_again()
 
     async def _relay(self) -> None:
         """The bot's events to its stream; alone, to whoever listens in the process."""

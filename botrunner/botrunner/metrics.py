@@ -66,6 +66,8 @@ class Metrics:
             name + "inbox_oldest_pending_seconds", "Age of the oldest message that waits", registry=r
         )
         self.outgoing = Gauge(name + "outbox_open", "Messages that wait to be sent", registry=r)
+        self.paused = Gauge(name + "paused", "1 while an admin has paused the bot: it answers nobody", registry=r)
+        self.takeovers = Gauge(name + "takeovers", "Chats that a person has taken over", registry=r)
         self.connections = Counter(name + "telegram_connections_total", "Connections made to Telegram", registry=r)
         self.tasks = Gauge(name + "tasks", "Tasks of the event loop", registry=r)
         self.loop_lag = Gauge(name + "event_loop_lag_seconds", "How late the event loop ran last", registry=r)

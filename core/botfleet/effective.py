@@ -29,6 +29,7 @@ BUILT_IN: dict[str, Any] = {
         "memory": {"facts": False, "summarizeEveryMessages": 12},
         "typing": True,
         "mediaText": MEDIA_TEXT,
+        "takeoverMinutes": 60,
     },
     "access": {"groups": "Mention", "privateChats": True},
     "limits": {
@@ -40,6 +41,7 @@ BUILT_IN: dict[str, Any] = {
             "exhaustedText": "That is all that I may say today. Please write to me again tomorrow.",
         },
     },
+    "admins": [],
     "suspend": False,
     "deletionPolicy": "Retain",
     "workload": {},
@@ -64,6 +66,7 @@ class Conversation:
     summarize_every_messages: int
     learn_facts: bool
     typing: bool
+    takeover_minutes: int
     unavailable_text: str | None
     media_text: str
 
@@ -117,6 +120,7 @@ class EffectiveSpec:
     access: Access
     schedule: Schedule | None
     limits: Limits
+    admins: tuple[int, ...]
     suspend: bool
     deletion_policy: DeletionPolicy
     workload: WorkloadSpec
@@ -137,6 +141,7 @@ class EffectiveSpec:
                         "summarize_every_messages": self.conversation.summarize_every_messages,
                     },
                     "typing": self.conversation.typing,
+                    "takeover_minutes": self.conversation.takeover_minutes,
                     "unavailable_text": self.conversation.unavailable_text,
                     "media_text": self.conversation.media_text,
                 },
@@ -147,6 +152,7 @@ class EffectiveSpec:
                     "concurrent_replies": self.limits.concurrent_replies,
                     "budget": self.limits.budget.to_wire(),
                 },
+                "admins": list(self.admins),
                 "suspend": self.suspend,
                 "deletion_policy": self.deletion_policy,
                 "workload": self.workload,
@@ -227,12 +233,14 @@ def _effective_of(whole: TelegramBotSpec) -> EffectiveSpec:
             _said(_said(conversation.memory).summarize_every_messages),
             _said(_said(conversation.memory).facts),
             _said(conversation.typing),
+            _said(conversation.takeover_minutes),
             conversation.unavailable_text,
             _said(conversation.media_text),
         ),
         access=_access(_said(whole.access)),
         schedule=None if whole.schedule is None else _schedule(whole.schedule),
         limits=_limits(_said(whole.limits)),
+        admins=tuple(_said(whole.admins)),
         suspend=_said(whole.suspend),
         deletion_policy=_said(whole.deletion_policy),
         workload=_said(whole.workload),

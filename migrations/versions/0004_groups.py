@@ -1,13 +1,13 @@
 """Why: to answer in a group one must know who said what to whom, and in which topic.
 
-Old rows say nothing of it, which is true of them. Released once, never changed. Revision 0004, after 0002.
+Old rows say nothing of it, which is true of them. Released once, never changed.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 # The oldest revision whose programs can use the schema that this one leaves.
 compatible_from = "0001"

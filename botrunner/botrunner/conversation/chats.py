@@ -5,33 +5,35 @@ side; within one chat everything is in order. A message never lives only here: t
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import structlog
 
 from botfleet.effective import EffectiveSpec
 from botfleet.store.errors import StoreUnavailable
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import InboxRow, NewerPending, Spending, Stored
+from botfleet.store.rows import InboxRow, NewerPending, Spending
 from botfleet.store.tables import InboxState
 from botrunner.backoff import backoff
 from botrunner.conversation import texts
-from botrunner.conversation.access import person_of
 from botrunner.conversation.drafts import drafts
-from botrunner.conversation.gathering import gather, shown
+from botrunner.conversation.gathering import shown
 from botrunner.conversation.holding import Held, Holding
 from botrunner.conversation.lines import Lines
+from botrunner.conversation.looking import Looking, Seen
 from botrunner.conversation.memory import Summaries, recall
-from botrunner.conversation.outgoing import COMMAND
-from botrunner.conversation.policy import AskForWords, AskModel, Command, RunCommand, SkipMessages, Step, next_step
+from botrunner.conversation.patience import STORE_SECONDS, set_within, surely
+from botrunner.conversation.policy import AskForWords, AskModel, RunCommand, SkipMessages
 from botrunner.conversation.presence import Presence, Shows
 from botrunner.conversation.prompt import assemble
+from botrunner.conversation.settling import Settling
 from botrunner.conversation.skips import Skip
 from botrunner.conversation.spending import Purse
+from botrunner.conversation.steering import Steering
 from botrunner.conversation.tokens import Estimate
 from botrunner.conversation.trouble import Trouble
 from botrunner.conversation.workers import LOOK_SECONDS, Workers
@@ -42,11 +44,9 @@ from botrunner.telegram.markdown import render
 from botrunner.telegram.types import Me
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
 LONGEST_DEBOUNCE = 5  # times debounceSeconds: somebody who never pauses is answered all the same
 GENERATIONS = 3  # generated again at most so often because of newer messages
-STORE_SECONDS = 5.0  # at most between two tries of the store
 
 
 class Model(Protocol):
@@ -71,6 +71,7 @@ class Conversations:
         stored: Callable[[int], None],
         metrics: Metrics,
         shows: Shows,
+        steering: Steering,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -78,7 +79,10 @@ class Conversations:
         self._stored, self._metrics, self._now = stored, metrics, now
         self.purse = Purse(path, spec.limits.budget, metrics, now)
         self._presence = Presence(shows, typing=spec.conversation.typing)
+        self._steering = steering
         self._lines = Lines(path, me.id, stored)
+        self._looking = Looking(path, spec, me.username, now)
+        self._settling = Settling(path, steering, self._lines, metrics, now)
         self._slots = asyncio.Semaphore(spec.limits.concurrent_replies)
         self._holding = Holding(path, spec, now)
         self._stop = asyncio.Event()
@@ -131,15 +135,17 @@ class Conversations:
     async def _one_step(self, peer_id: int, poked: asyncio.Event, trouble: Trouble) -> "_Left":
         """Does the next thing in this chat."""
         poked.clear()
-        seen = await self._look(peer_id)
+        seen = await self._looking.look(peer_id)
         if seen is None:
             return _Left.NOTHING
         match seen.step:
             case SkipMessages() | RunCommand():
-                await self._settle(peer_id, seen)
+                await self._settling.settle(peer_id, seen)
+            case AskModel() | AskForWords() if self._steering.paused:
+                return _Left.NOTHING  # the end of the pause looks for it again
             case AskModel() if (seconds := trouble.again_at - time.monotonic()) > 0:
                 # A poke ends the wait, not the back-off: what came may be a command, which needs no model.
-                await _set_within(poked, seconds)
+                await set_within(poked, seconds)
                 return _Left.WAITED
             case AskModel() | AskForWords() as step:
                 held = await self._holding.held(peer_id)
@@ -147,40 +153,11 @@ class Conversations:
                     return await self._hold(step, seen.pending, held, poked)
                 waited = await self._debounce(seen.pending, poked) or self._slots.locked()
                 async with self._slots:
-                    if not self._stop.is_set() and not await self._answer(peer_id, trouble, None if waited else seen):
+                    if self._stop.is_set() or self._steering.paused:
+                        return _Left.MAYBE_MORE
+                    if not await self._answer(peer_id, trouble, None if waited else seen):
                         return _Left.WAITED
         return _Left.MAYBE_MORE
-
-    async def _look(self, peer_id: int) -> "_Seen | None":
-        """What waits in the chat and what is to be done first; None: nothing waits."""
-        situation = await self._path.situation(peer_id)
-        if situation is None:
-            return None
-        pending, chat = await gather(self._path, peer_id, situation, self._me.username)
-        step = next_step(pending, chat, self._spec, self._me.username, self._now())
-        return None if step is None else _Seen(situation.pending, step)
-
-    async def _is_wanted(self, peer_id: int) -> bool:
-        """Whether what is being written may be said: not when its question is gone, nor after a /stop."""
-        seen = await self._look(peer_id)
-        match seen.step if seen is not None else None:
-            case AskModel():
-                return True
-            case SkipMessages(reason=reason):
-                return reason is not Skip.OPTED_OUT
-        return False
-
-    async def _settle(self, peer_id: int, seen: "_Seen") -> None:
-        """What needs no model."""
-        match seen.step:
-            case RunCommand(message_id=message_id, command=command):
-                await self._command(next(r for r in seen.pending if r.message_id == message_id), command)
-            case SkipMessages() as step:
-                await self._skip(peer_id, step)
-
-    async def _skip(self, peer_id: int, step: SkipMessages) -> None:
-        await self._path.close_inbox(peer_id, step.message_ids, InboxState.SKIPPED, step.reason.value)
-        self._metrics.skipped.labels(step.reason.value).inc(len(step.message_ids))
 
     async def _hold(
         self, step: AskModel | AskForWords, rows: Sequence[InboxRow], held: Held, poked: asyncio.Event
@@ -192,7 +169,7 @@ class Conversations:
         seconds = (held.until - self._now()).total_seconds()
         if seconds > LOOK_SECONDS:
             return _Left.NOTHING
-        await _set_within(poked, seconds)
+        await set_within(poked, seconds)
         return _Left.WAITED
 
     async def _debounce(self, rows: Sequence[InboxRow], poked: asyncio.Event) -> bool:
@@ -202,13 +179,13 @@ class Conversations:
         end = time.monotonic() + quiet * LONGEST_DEBOUNCE
         wait = first = quiet - max(0.0, since)
         while wait > 0 and not self._stop.is_set():
-            if not await _set_within(poked, min(wait, max(0.0, end - time.monotonic()))):
+            if not await set_within(poked, min(wait, max(0.0, end - time.monotonic()))):
                 break
             poked.clear()
             wait = quiet
         return first > 0
 
-    async def _answer(self, peer_id: int, trouble: Trouble, seen: "_Seen | None") -> bool:
+    async def _answer(self, peer_id: int, trouble: Trouble, seen: Seen | None) -> bool:
         """Asks the model about all that is pending and stores the answer, generating again while newer messages come.
 
         Args:
@@ -219,11 +196,9 @@ class Conversations:
         """
         given: _Given | None = None
         for generation in itertools.count(1):
-            seen = seen or await self._look(peer_id)
-            # A picture that came meanwhile throws no answer away, nor does a /stop of somebody else in a group.
-            while seen is not None and isinstance(seen.step, SkipMessages | RunCommand):
-                await self._settle(peer_id, seen)
-                seen = await self._look(peer_id)
+            seen = await self._settled(peer_id, seen)
+            if self._steering.paused and given is None:
+                return True
             if seen is not None and isinstance(seen.step, AskForWords) and given is None:
                 await self._ask_for_words(seen.step, seen.pending)
                 return True
@@ -255,6 +230,15 @@ class Conversations:
                 return True
         raise AssertionError("unreachable")
 
+    async def _settled(self, peer_id: int, seen: Seen | None) -> Seen | None:
+        """What waits once all that needs no model is done: a picture that came meanwhile throws no answer away, nor does a
+        /stop of somebody else in a group."""
+        seen = seen or await self._looking.look(peer_id)
+        while seen is not None and isinstance(seen.step, SkipMessages | RunCommand):
+            await self._settling.settle(peer_id, seen)
+            seen = await self._looking.look(peer_id)
+        return seen
+
     async def _ask(
         self, peer_id: int, said: list[str], newest: InboxRow, *, cheaper: bool
     ) -> tuple[Answer | NoAnswer, bool]:
@@ -265,7 +249,7 @@ class Conversations:
         prompt = assemble(
             self._spec.persona.prompt, past.messages, said, summary=past.summary, facts=facts, group=peer_id < 0
         )
-        with self._presence.answering(newest, lambda: self._is_wanted(peer_id)):
+        with self._presence.answering(newest, lambda: self._looking.is_wanted(peer_id)):
             return await self._call(prompt, cheaper=cheaper), past.sum_up_to is not None
 
     async def _ask_aside(self, prompt: list[ChatMessage]) -> Answer | NoAnswer:
@@ -274,7 +258,7 @@ class Conversations:
         if reached is Rung.EXHAUSTED:
             return NoAnswer(Failure.QUOTA_EXHAUSTED)
         answer = await self._call(prompt, cheaper=reached is Rung.CHEAPER)
-        await self._surely(lambda: self._path.note_spent(answer.spent))
+        await surely(lambda: self._path.note_spent(answer.spent))
         return answer
 
     async def _call(self, prompt: list[ChatMessage], *, cheaper: bool) -> Answer | NoAnswer:
@@ -291,14 +275,14 @@ class Conversations:
         said = drafts(self._me.id, turn[-1], cause, whole, in_history=True, discloses=disclose)
         while True:
             # Stopping, no further model call begins: what there is stands, and what is newer waits for the next start.
-            stored = await self._surely(
+            stored = await surely(
                 lambda: self._path.store_answer(
                     peer_id, turn, said, replies_are_final=final or self._stop.is_set(), spent=given.spent
                 )
             )
             given.spent = ()  # counted, whether the answer was wanted or not
             if not isinstance(stored, NewerPending):
-                self._note_answered(turn, stored)
+                self._settling.note_answered(turn, stored)
                 self._stored(peer_id)
                 return True
             if not self._stop.is_set():
@@ -308,15 +292,15 @@ class Conversations:
         self, peer_id: int, turn: Sequence[InboxRow], no_answer: NoAnswer, trouble: Trouble
     ) -> bool:
         """What was paid is counted, the person told if the owner wants that. True: the turn is given up, and closed."""
-        await self._surely(lambda: self._path.note_spent(no_answer.spent))
+        await surely(lambda: self._path.note_spent(no_answer.spent))
         given_up = trouble.no_answer(tuple((row.message_id, row.text) for row in turn), no_answer, time.monotonic())
         text = self._spec.conversation.unavailable_text
-        if text and (given_up or trouble.is_long(no_answer)) and await self._is_wanted(peer_id):
+        if text and (given_up or trouble.is_long(no_answer)) and await self._looking.is_wanted(peer_id):
             await self._lines.say(turn[-1], f"unavailable:{trouble.began_with(turn[0].message_id)}", text)
         if given_up is None:
             return False
         ids = [row.message_id for row in turn]
-        await self._surely(lambda: self._path.close_inbox(peer_id, ids, InboxState.FAILED, given_up.value))
+        await surely(lambda: self._path.close_inbox(peer_id, ids, InboxState.FAILED, given_up.value))
         self._metrics.failed.labels(given_up.value).inc(len(ids))
         log.warning("messages_given_up", trace_id=turn[-1].trace_id, reason=given_up.value, messages=len(ids))
         return True
@@ -325,29 +309,7 @@ class Conversations:
         """The day's budget is spent. Killed in between, the person has been told, and is not told again."""
         if text := self._spec.limits.budget.exhausted_text:
             await self._lines.say(turn[-1], f"budget:{self.purse.day.isoformat()}", text)
-        await self._skip(peer_id, SkipMessages(tuple(row.message_id for row in turn), Skip.BUDGET_EXHAUSTED))
-
-    async def _surely(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Written, however long the store is away."""
-        failures = 0
-        while True:
-            try:
-                return await write()
-            except StoreUnavailable:
-                failures += 1
-                await asyncio.sleep(backoff(failures, first=0.5, longest=STORE_SECONDS))
-
-    async def _command(self, row: InboxRow, command: Command) -> None:
-        """The effect comes before the confirmation: killed in between, the person is opted out and is told after the restart."""
-        person = person_of(row.peer_id, row.sender_id)
-        if command is Command.STOP:
-            await self._path.opt_out(person)
-            text, discloses = texts.STOPPED, False
-        else:
-            await self._path.opt_in(person)
-            text, discloses = texts.STARTED, True
-        stored = await self._lines.answer([row], f"{COMMAND}{row.message_id}", text, discloses=discloses)
-        self._note_answered([row], stored)
+        await self._settling.skip(peer_id, SkipMessages(tuple(row.message_id for row in turn), Skip.BUDGET_EXHAUSTED))
 
     async def _ask_for_words(self, step: AskForWords, rows: Sequence[InboxRow]) -> None:
         """One line, however many pictures came together."""
@@ -355,36 +317,11 @@ class Conversations:
         line = self._spec.conversation.media_text
         text = texts.disclosed(line) if step.disclose else line
         stored = await self._lines.answer(turn, f"words:{turn[-1].message_id}", text, discloses=step.disclose)
-        self._note_answered(turn, stored)
-
-    def _note_answered(self, rows: Sequence[InboxRow], stored: Stored | NewerPending) -> None:
-        if isinstance(stored, NewerPending) or not stored.closed:
-            return  # a replay, or all were deleted meanwhile
-        self._metrics.answered.inc(stored.closed)
-        for row in rows:
-            self._metrics.reply_seconds.observe(max(0.0, (self._now() - row.received_at).total_seconds()))
-        log.info("answer_stored", trace_id=rows[-1].trace_id, messages=stored.closed)
+        self._settling.note_answered(turn, stored)
 
     async def _pause(self, seconds: float) -> None:
         """Waits, unless the runner stops."""
-        await _set_within(self._stop, seconds)
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Whether the event was set before the time was over."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What waits in a chat, and what is to be done with it first."""
-
-    pending: list[InboxRow]
-    step: Step
+        await set_within(self._stop, seconds)
 
 
 @dataclass

@@ -1,25 +1,28 @@
 """Why: gathers from the store what the policy decides from, and what the model is shown of a turn. It decides nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from botfleet.store.messages import MessagePath
 from botfleet.store.rows import InboxRow, Situation
 from botrunner.conversation.access import names
-from botrunner.conversation.policy import ChatFacts, Pending, command_of
+from botrunner.conversation.commands import command_of
+from botrunner.conversation.policy import ChatFacts, Pending
 from botrunner.conversation.skips import Skip
 from botrunner.conversation.speakers import spoken
 
 
 async def gather(
-    path: MessagePath, peer_id: int, situation: Situation, username: str | None
+    path: MessagePath, peer_id: int, situation: Situation, username: str | None, admins: Collection[int]
 ) -> tuple[list[Pending], ChatFacts]:
     """The pending messages of a chat and the chat, as the policy knows them; of a group there is more to be asked."""
     rows = situation.pending
     opted_out = frozenset({peer_id} if situation.opted_out else ())
+    blocked = frozenset({peer_id} if situation.blocked else ())
     if peer_id > 0:
         addressed = frozenset(row.message_id for row in rows)
     else:
-        opted_out |= await path.opted_out_of({row.sender_id for row in rows if row.sender_id is not None})
+        silenced = await path.silenced_of({row.sender_id for row in rows if row.sender_id is not None})
+        opted_out, blocked = opted_out | silenced.opted_out, blocked | silenced.blocked
         addressed = await _addressed(path, peer_id, rows, username)
     pending = [
         Pending(
@@ -33,7 +36,15 @@ async def gather(
         )
         for row in rows
     ]
-    return pending, ChatFacts(peer_id, opted_out, situation.disclosed_at, situation.last_said_at)
+    return pending, ChatFacts(
+        peer_id,
+        opted_out,
+        situation.disclosed_at,
+        situation.last_said_at,
+        admin=peer_id in admins,
+        blocked=blocked,
+        taken_until=situation.taken_until,
+    )
 
 
 async def shown(path: MessagePath, peer_id: int, turn: Sequence[InboxRow]) -> list[str]:
@@ -57,7 +68,7 @@ async def _addressed(path: MessagePath, peer_id: int, rows: Sequence[InboxRow], 
     told = {
         row.message_id
         for row in rows
-        if row.mentioned or names(row.text, username) or command_of(row.text, username) is not None
+        if row.mentioned or names(row.text, username) or command_of(row.text, username, private=False) is not None
     }
     replies = {
         row.message_id: row.reply_to_message_id

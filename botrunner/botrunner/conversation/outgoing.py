@@ -13,9 +13,11 @@ import structlog
 
 from botfleet.store.errors import StoreUnavailable
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import OutboxRow
+from botfleet.store.rows import OutboxRow, Silence
 from botfleet.store.tables import OutboxState
 from botrunner.backoff import backoff
+from botrunner.conversation.patience import STORE_SECONDS, surely
+from botrunner.conversation.skips import Skip
 from botrunner.conversation.workers import Workers
 from botrunner.metrics import Metrics
 from botrunner.telegram.sender import AccountLost, Outcome, Refused, Sent, Unknown, Wait, message_of
@@ -24,8 +26,18 @@ log = structlog.get_logger()
 
 COMMAND = "command:"
 UNKNOWN_SECONDS = 15.0  # at most between two sends of a row of which nobody knows what became of it
-STORE_SECONDS = 5.0  # at most between two tries of the store
 ACCOUNT = 0  # no chat has this id: under it the store keeps until when the whole account may write to nobody
+
+
+def unwanted(silence: Silence, now: datetime) -> Skip | None:
+    """Why what was stored for this person, and never attempted, is not said any more; None: it is said."""
+    if silence.opted_out:
+        return Skip.OPTED_OUT
+    if silence.blocked:
+        return Skip.BLOCKED
+    if silence.taken_until is not None and now < silence.taken_until:
+        return Skip.TAKEN_OVER
+    return None
 
 
 class Sends(Protocol):
@@ -48,9 +60,11 @@ class Outgoing:
         metrics: Metrics,
         on_sent: Callable[[], None] = lambda: None,
         *,
+        holds: Callable[[int], bool] = lambda _: False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._path, self._sender, self._metrics, self._now = path, sender, metrics, now
+        """`holds`: whether what goes to a chat waits for the end of a pause; `look_again` then says that it is over."""
+        self._path, self._sender, self._metrics, self._now, self._holds = path, sender, metrics, now, holds
         self._on_sent = on_sent
         self._account_wait: datetime | None = None  # None: the store has not been asked yet
         self._workers = Workers("outgoing", self._chat, self._open_chats)
@@ -58,6 +72,10 @@ class Outgoing:
     def poke(self, peer_id: int) -> None:
         """There is something to send in this chat."""
         self._workers.poke(peer_id)
+
+    def look_again(self) -> None:
+        """What was held may be sent."""
+        self._workers.look_again()
 
     async def idle(self) -> None:
         """Waits until nothing is being sent and nothing waits for its turn."""
@@ -79,7 +97,7 @@ class Outgoing:
         while True:
             poked.clear()
             try:
-                row = await self._path.next_outgoing(peer_id)
+                row = None if self._holds(peer_id) else await self._path.next_outgoing(peer_id)
                 if row is None:
                     if poked.is_set():
                         continue
@@ -95,12 +113,16 @@ class Outgoing:
 
     async def _one(self, row: OutboxRow) -> Outcome | None:
         await self._until_allowed(row)
-        # A /stop takes effect on rows that waited for their time or for a connection: it is looked for with the last write.
+        if self._holds(row.peer_id):
+            return None
+        # A /stop, a block and a takeover take effect on rows that waited for their time or for a connection: they are looked
+        # for with the last write.
         always = row.state != OutboxState.PENDING or row.cause.startswith(COMMAND)
         asker_id = None if always else await self._asker(row)
         if not await self._path.mark_attempted(row, always=always, asker_id=asker_id):
-            if not always and await self._path.opted_out_of({row.peer_id, asker_id or row.peer_id}):
-                await self._path.cancel(row, "OptedOut")
+            reason = None if always else unwanted(await self._path.silence(row.peer_id, asker_id), self._now())
+            if reason is not None:
+                await self._path.cancel(row, reason.value)
             return None  # or closed meanwhile: an update has proved it sent
         with self._metrics.send_seconds.time():
             outcome = await self._sender.send(row)
@@ -129,14 +151,7 @@ class Outgoing:
 
     async def _record_surely(self, row: OutboxRow, outcome: Outcome) -> None:
         """What Telegram said is not asked for twice: a store that is away is waited for, with the outcome in hand."""
-        failures = 0
-        while True:
-            try:
-                await self._record(row, outcome)
-                break
-            except StoreUnavailable:
-                failures += 1
-                await asyncio.sleep(backoff(failures, first=0.5, longest=STORE_SECONDS))
+        await surely(lambda: self._record(row, outcome))
         self._tell(row, outcome)
 
     async def _record(self, row: OutboxRow, outcome: Outcome) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from botfleet.effective import EffectiveSpec, Persona, Schedule
 from botfleet.spec.behaviour import Disclosure
 from botfleet.spec.schedule import OutsideHours
 from botrunner.conversation.access import Letter, refusal
+from botrunner.conversation.commands import ADMINS, ENDING, Command, Told, command_of
 from botrunner.conversation.skips import Skip
 from botrunner.conversation.timetable import Timetable
 
@@ -16,13 +16,6 @@ MAXIMUM_AGE = timedelta(minutes=1440)
 NEW_CONVERSATION_AFTER = timedelta(hours=6)
 TELEGRAM_SERVICE = 777000  # Telegram's own messages to people: login codes and the like
 TURN_LIMIT = 50  # messages of one turn; what is older in a backlog is skipped
-
-
-class Command(StrEnum):
-    """What people can say to any bot."""
-
-    START = "start"
-    STOP = "stop"
 
 
 @dataclass(frozen=True)
@@ -43,12 +36,22 @@ class ChatFacts:
     """What the policy needs to know of a chat.
 
     `opted_out`: those of its people who said /stop and not /start since; the group itself, if its admin said so anonymously.
+    `blocked`: those of its people whom an admin wants not to be answered. `admin`: it is the private chat of one who may steer
+    the bot. `taken_until`: it is, or was, in the hands of a person until then.
     """
 
     peer_id: int
     opted_out: frozenset[int]
     disclosed_at: datetime | None
     last_said_at: datetime | None
+    admin: bool = False
+    blocked: frozenset[int] = frozenset()
+    taken_until: datetime | None = None
+
+    @property
+    def private(self) -> bool:
+        """Of one person: no group."""
+        return self.peer_id > 0
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class RunCommand:
     """Answer this one message with the command's fixed text."""
 
     message_id: int
-    command: Command
+    told: Told
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,15 @@ class AskForWords:
 Step = SkipMessages | RunCommand | AskModel | AskForWords
 
 
-def command_of(text: str, username: str | None) -> Command | None:
-    """`/stop`, also `/stop@this_bot` and with words behind it; a command to another bot is none of ours."""
-    word = text.split(maxsplit=1)[0] if text.split() else ""
-    if not word.startswith("/"):
+def steering_step(pending: Sequence[Pending], chat: ChatFacts, username: str | None) -> RunCommand | None:
+    """An admin's first command that is none of everybody's: it waits for no model, nor for the end of a pause."""
+    if not chat.admin or not chat.private:
         return None
-    name, _, whom = word[1:].partition("@")
-    if whom and (username is None or whom.lower() != username.lower()):
-        return None
-    return Command(name.lower()) if name.lower() in set(Command) else None
+    for message in pending:
+        told = _told(message, chat, username)
+        if told is not None and told.command in ADMINS:
+            return RunCommand(message.message_id, told)
+    return None
 
 
 def next_step(
@@ -103,31 +106,36 @@ def next_step(
     """The first thing to do with the pending messages of a chat, in their order; None when there are none.
 
     The caller does it and asks again, so a command between two questions takes effect between them. What was asked before
-    a /stop gets no answer any more: whoever says it wants to hear nothing, and does not wait for a model to be told so.
+    a /stop or a /forget gets no answer any more: whoever says it does not wait for a model to be told so. Both are obeyed for
+    whoever is blocked, too, and every command in a chat that is taken over. What an admin says to the bot comes before all.
     In a group each person is answered by themselves: a /stop is its sender's, and waits for nobody else's answer.
     """
     if not pending:
         return None
     if chat.peer_id == TELEGRAM_SERVICE:
         return _skip(pending, Skip.SERVICE)
-    refused = _refused(pending, chat, spec)
-    if refused is not None:
-        return refused
+    step: Step | None = steering_step(pending, chat, username) or _refused(pending, chat, spec, username)
+    if step is not None:
+        return step
     people = _by_person(pending, chat)
     for theirs in people:
-        step = _wish(theirs, chat, username)
+        step = _wish(theirs, chat, username, now)
         if step is not None:
             return step
-    old = [m for m in pending if _waited(m, spec.schedule, now) > MAXIMUM_AGE and command_of(m.text, username) is None]
+    old = [m for m in pending if _waited(m, spec.schedule, now) > MAXIMUM_AGE and _told(m, chat, username) is None]
     if old:
         return _skip(old, Skip.TOO_OLD)
     return _answer(people[0], chat, spec, username, now)
 
 
-def _refused(pending: Sequence[Pending], chat: ChatFacts, spec: EffectiveSpec) -> SkipMessages | None:
-    reasons = {m.message_id: refusal(_letter(m, chat), spec.access) for m in pending}
+def _refused(
+    pending: Sequence[Pending], chat: ChatFacts, spec: EffectiveSpec, username: str | None
+) -> SkipMessages | None:
+    """An admin's commands are refused to nobody who may say them, whomever the bot answers."""
+    asked = [m for m in pending if not (chat.admin and _told(m, chat, username) is not None)]
+    reasons = {m.message_id: refusal(_letter(m, chat), spec.access) for m in asked}
     first = next((reason for reason in reasons.values() if reason is not None), None)
-    return None if first is None else _skip([m for m in pending if reasons[m.message_id] is first], first)
+    return None if first is None else _skip([m for m in asked if reasons[m.message_id] is first], first)
 
 
 def _by_person(pending: Sequence[Pending], chat: ChatFacts) -> list[list[Pending]]:
@@ -141,15 +149,34 @@ def _letter(message: Pending, chat: ChatFacts) -> Letter:
     return Letter(chat.peer_id, message.sender_id, message.sender_kind, message.addressed)
 
 
-def _wish(theirs: Sequence[Pending], chat: ChatFacts, username: str | None) -> RunCommand | SkipMessages | None:
-    """What a person's own commands, now or earlier, make of what they wrote."""
-    command = command_of(theirs[0].text, username)
-    if command is not None:
-        return RunCommand(theirs[0].message_id, command)
-    away = chat.opted_out & {chat.peer_id, _letter(theirs[0], chat).person_id}
-    if away or any(command_of(m.text, username) is Command.STOP for m in theirs):
-        return _skip(_until_command(theirs, username), Skip.OPTED_OUT)
-    return None
+def _told(message: Pending, chat: ChatFacts, username: str | None) -> Told | None:
+    return command_of(message.text, username, private=chat.private, admin=chat.admin)
+
+
+def _wish(
+    theirs: Sequence[Pending], chat: ChatFacts, username: str | None, now: datetime
+) -> RunCommand | SkipMessages | None:
+    """What is said to the bot itself, now or earlier, makes of what a person wrote: their commands, a block, a takeover."""
+    told = [_told(message, chat, username) for message in theirs]
+    person = {chat.peer_id, _letter(theirs[0], chat).person_id}
+    blocked = bool(chat.blocked & person)
+    first, before = told[0], _until_command(theirs, chat, username)
+    if first is not None and (not blocked or first.command in ENDING):
+        return RunCommand(theirs[0].message_id, first)
+    if blocked:
+        return _skip(before or theirs[:1], Skip.BLOCKED)
+    ending = next((one.command for one in told if one is not None and one.command in ENDING), None)
+    if chat.opted_out & person or ending is Command.STOP:
+        return _skip(before, Skip.OPTED_OUT)
+    if ending is Command.FORGET:
+        return _skip(before, Skip.FORGOTTEN)
+    taken = [message for message in before if _is_taken(message, chat.taken_until, now)]
+    return _skip(taken, Skip.TAKEN_OVER) if taken else None
+
+
+def _is_taken(message: Pending, until: datetime | None, now: datetime) -> bool:
+    """Whether a person answers this one: the chat is theirs, or was when the message was written (Telegram counts seconds)."""
+    return until is not None and (now < until or message.date < until.replace(microsecond=0))
 
 
 def _waited(message: Pending, schedule: Schedule | None, now: datetime) -> timedelta:
@@ -162,12 +189,12 @@ def _waited(message: Pending, schedule: Schedule | None, now: datetime) -> timed
 def _answer(
     theirs: Sequence[Pending], chat: ChatFacts, spec: EffectiveSpec, username: str | None, now: datetime
 ) -> Step:
-    turn = [m for m in _until_command(theirs, username) if m.topic_id == theirs[0].topic_id]
+    turn = [m for m in _until_command(theirs, chat, username) if m.topic_id == theirs[0].topic_id]
     disclose = _must_disclose(chat, spec.persona, now)
     wordless = [m for m in turn if not m.text.strip()]
     if wordless:
         # Groups: All makes no bot comment on each picture that people show each other.
-        told = bool(spec.conversation.media_text) and (chat.peer_id > 0 or any(m.addressed for m in wordless))
+        told = bool(spec.conversation.media_text) and (chat.private or any(m.addressed for m in wordless))
         if told and len(wordless) == len(turn):
             return AskForWords(tuple(m.message_id for m in turn), disclose)
         return _skip(wordless, Skip.NO_TEXT)
@@ -180,9 +207,9 @@ def _skip(messages: Sequence[Pending], reason: Skip) -> SkipMessages:
     return SkipMessages(tuple(m.message_id for m in messages), reason)
 
 
-def _until_command(pending: Sequence[Pending], username: str | None) -> Sequence[Pending]:
+def _until_command(pending: Sequence[Pending], chat: ChatFacts, username: str | None) -> Sequence[Pending]:
     for index, message in enumerate(pending):
-        if command_of(message.text, username) is not None:
+        if _told(message, chat, username) is not None:
             return pending[:index]
     return pending
 

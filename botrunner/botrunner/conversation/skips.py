@@ -19,3 +19,6 @@ class Skip(StrEnum):
     GROUPS_OFF = "GroupsOff"
     NOT_MENTIONED = "NotMentioned"
     BUDGET_EXHAUSTED = "BudgetExhausted"
+    BLOCKED = "Blocked"
+    FORGOTTEN = "Forgotten"
+    TAKEN_OVER = "TakenOver"

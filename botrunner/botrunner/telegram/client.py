@@ -7,6 +7,7 @@ _preprocess_updates, _message_box, _mb_entity_cache, _sender (_handlers, send), 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ from botrunner.telegram.errors import ACCOUNT_LOST, LOST_LINK, is_passing, wait_
 from botrunner.telegram.intake import Collector, is_empty, moved_states, moves_only
 from botrunner.telegram.messagebox import RecordingMessageBox
 from botrunner.telegram.session import InboxSession
-from botrunner.telegram.types import ApiCredentials, Me
+from botrunner.telegram.types import ApiCredentials, Me, OwnerTyping
 
 _log = structlog.get_logger(__name__)
 
@@ -68,6 +69,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         on_pending: Callable[[set[int]], None],
         is_answered: Callable[[int], bool] = lambda _: False,
         on_pushed: Callable[[], None] = lambda: None,
+        owner: OwnerTyping | None = None,
     ) -> None:
         """Args:
         session: made of the same `states` and of the channels of `entities`.
@@ -75,6 +77,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         on_pending: called after each commit with the peers that have new messages.
         is_answered: whether a send with this random_id has been reported as sent already.
         on_pushed: called when an update of the account that Telegram pushed is stored.
+        owner: what it means that a person types who has this account; no matter for a bot account.
         """
         if ACCOUNT_STATE not in states:
             raise ValueError("without a stored state Telethon would skip what was missed")
@@ -91,7 +94,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._path = path
         self._stored = dict(states)
-        self._collector = Collector(me.id, entities)
+        self._collector = Collector(me.id, entities, None if me.bot else owner)
         self._on_pending = on_pending
         self._is_answered = is_answered
         self._on_pushed = on_pushed
@@ -145,7 +148,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         intake = self._collector.collect(raw, states)
         if intake.sent:
             proofs = tuple(proof for proof in intake.sent if not self._is_answered(proof[0]))
-            intake = Intake(intake.messages, intake.edits, intake.deletions, intake.states, intake.peers, proofs)
+            intake = replace(intake, sent=proofs)
         if not is_empty(intake):
             try:
                 await (self._owe(states) if moves_only(intake, self._stored) else self._store(lambda: intake))

@@ -28,7 +28,16 @@ from botrunner.telegram.net import resolve
 from botrunner.telegram.receiving import CHECK_SECONDS, Remedy, Watch
 from botrunner.telegram.sender import Sender
 from botrunner.telegram.session import InboxSession, parse_session
-from botrunner.telegram.types import ApiCredentials, Credential, Me, RefusedError, Server, TryAgainError, UserSession
+from botrunner.telegram.types import (
+    ApiCredentials,
+    Credential,
+    Me,
+    OwnerTyping,
+    RefusedError,
+    Server,
+    TryAgainError,
+    UserSession,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -93,6 +102,8 @@ class Telegram:
         on_status: Callable[[Status], None] = lambda _: None,
         on_proof: Callable[[], None] = lambda: None,
         on_remedy: Callable[[Remedy], None] = lambda _: None,
+        on_handed_over: Callable[[int], None] = lambda _: None,
+        owner: OwnerTyping | None = None,
         check_seconds: float = CHECK_SECONDS,
     ) -> None:
         """Args:
@@ -102,6 +113,8 @@ class Telegram:
         on_status: called with each change, from the event loop; must not block.
         on_proof: called with each proof that updates come through.
         on_remedy: called with what is done because they do not.
+        on_handed_over: called with how many messages were closed because a person has taken their chat over.
+        owner: what it means that the owner of a person's account types.
         check_seconds: a quiet account is looked at this often.
         """
         self.sender = Sender()
@@ -112,6 +125,7 @@ class Telegram:
         self._bindings = bindings
         self._on_pending = on_pending
         self._on_status = on_status
+        self._on_handed_over, self._owner = on_handed_over, owner
         self._watch = Watch(every=check_seconds, on_verdict=self._heard, on_proof=on_proof, on_remedy=on_remedy)
         self._status = Status()
         self._stop = asyncio.Event()
@@ -196,7 +210,9 @@ class Telegram:
         if self._logged_in is None:
             self._logged_in = await self._log_in()
         me = self._logged_in.me
-        self._path = self._path or MessagePath(self._store, self._tenure.lease, me.id)
+        if self._path is None:
+            self._path = MessagePath(self._store, self._tenure.lease, me.id)
+            self._path.on_handed_over = self._on_handed_over
         self._tell(authorized=True, me=me)
         cause = await self._serve(self._logged_in, self._path)
         _log.info("telegram.connection_ended", cause=wire_name(cause) if cause is not None else "closed")
@@ -251,6 +267,7 @@ class Telegram:
             on_pending=self._on_pending,
             is_answered=self.sender.is_answered,
             on_pushed=self._watch.pushed,
+            owner=self._owner,
         )
         remedy: Remedy | None = None
         self._watch.evidence.connected()

@@ -1,20 +1,23 @@
 """Why: turns what Telegram sent into what is stored: messages, edits, deletions, proofs of sends. Pure: no I/O, no clock.
 
-It decides nothing about answering. Our own messages and service messages ("joined the group") are no inbox rows.
+It decides nothing about answering. Service messages ("joined the group") and the account's own messages are no inbox rows; of a
+person's account, what its owner may have typed into a private chat is told all the same: only the store knows who it was.
 """
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any
 
 from telethon import utils
 from telethon.tl import types
 
-from botfleet.store.rows import Deletion, Edit, Incoming, Intake, UpdateState
+from botfleet.store.rows import Deletion, Edit, Incoming, Intake, OwnMessage, UpdateState
 from botfleet.store.tables import Sender
 from botrunner.telegram.addressing import is_post, mentions, reply_to, topic_of
 from botrunner.telegram.entities import Entities, channel_peer_id
+from botrunner.telegram.types import OwnerTyping
 
 _NEW = (types.UpdateNewMessage, types.UpdateNewChannelMessage)
 _EDITED = (types.UpdateEditMessage, types.UpdateEditChannelMessage)
@@ -50,9 +53,11 @@ class Raw:
 class Collector:
     """Builds an intake for one account."""
 
-    def __init__(self, self_id: int, entities: Entities) -> None:
+    def __init__(self, self_id: int, entities: Entities, owner: OwnerTyping | None = None) -> None:
+        """`owner`: of a person's account, what it means that they type; None: nobody but the runner writes."""
         self._self_id = self_id
         self._entities = entities
+        self._owner = owner
 
     def collect(self, raw: Raw, states: Mapping[int, UpdateState]) -> Intake:
         """The intake of one step; `states` are those that have moved."""
@@ -61,11 +66,16 @@ class Collector:
         edits: list[Edit] = []
         deletions: list[Deletion] = []
         sent: list[tuple[int, int]] = []
+        own: list[OwnMessage] = []
         for message in (*raw.messages, *(update.message for update in raw.updates if isinstance(update, _NEW))):
             self._add(messages, self._incoming(message))
+            if isinstance(message, types.Message) and message.out and not message.offline:
+                own.extend(self._own(utils.get_peer_id(message.peer_id), message.id, message.message, message.date))
         for update in raw.updates:
             if isinstance(update, types.UpdateShortMessage):
                 self._add(messages, self._short(update, update.user_id, update.user_id))
+                if update.out:
+                    own.extend(self._own(update.user_id, update.id, update.message, update.date))
             elif isinstance(update, types.UpdateShortChatMessage):
                 self._add(messages, self._short(update, -update.chat_id, update.from_id))
             elif isinstance(update, _EDITED):
@@ -84,6 +94,7 @@ class Collector:
             states=dict(states),
             peers=tuple(peers),
             sent=tuple(sent),
+            own=tuple(own),
         )
 
     @staticmethod
@@ -143,6 +154,13 @@ class Collector:
         known = None if sender_id is None else self._entities.profile(sender_id)
         return Sender.BOT if message.via_bot_id or (known is not None and known.bot) else None
 
+    def _own(self, peer_id: int, message_id: int, text: str | None, date: datetime) -> Iterable[OwnMessage]:
+        """Of the account itself, in a private chat. An automatic greeting (`offline`) is nobody's typing."""
+        if self._owner is None or peer_id <= 0 or peer_id == self._self_id:
+            return
+        until = None if self._owner.is_release(text or "") else date + self._owner.lasts
+        yield OwnMessage(peer_id, message_id, text or "", date, until)
+
     def _edit(self, message: Any) -> list[Edit]:
         # A hidden edit is Telegram's own (a reaction, a preview): the person changed nothing.
         if not isinstance(message, types.Message) or message.out or message.edit_date is None or message.edit_hide:
@@ -184,4 +202,4 @@ def moves_only(intake: Intake, stored: Mapping[int, UpdateState]) -> bool:
 
 def is_empty(intake: Intake) -> bool:
     """Nothing to store."""
-    return not (intake.messages or intake.edits or intake.deletions or intake.states or intake.peers or intake.sent)
+    return not any(getattr(intake, part.name) for part in fields(intake))

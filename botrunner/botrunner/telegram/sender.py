@@ -6,6 +6,7 @@ It never decides what is sent, when, or again; and never sends without the row's
 import asyncio
 import struct
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,15 +154,24 @@ class Sender:
         else:
             await self._side(functions.messages.ReadHistoryRequest(peer, message_id))
 
-    async def _side(self, request: Any) -> None:
+    async def show_commands(self, commands: Iterable[tuple[str, str]]) -> bool:
+        """Tell Telegram which commands a bot's private chats show. Best effort. False: not now, or not a bot."""
+        if self._me is None or not self._me.bot:
+            return False
+        shown = [types.BotCommand(name, text) for name, text in commands]
+        return await self._side(functions.bots.SetBotCommandsRequest(types.BotCommandScopeUsers(), "", shown))
+
+    async def _side(self, request: Any) -> bool:
         """Never raises what Telegram or the network does, and is silent for as long as Telegram wants that."""
         client, clock = self._client, asyncio.get_running_loop().time
         if client is None or clock() < self._side_not_before:
-            return
+            return False
         try:
             await client.ask(request, SIDE_SECONDS)
         except (errors.RPCError, errors.AuthKeyNotFound, OSError) as error:
             self._side_not_before = clock() + wait_seconds(error)
+            return False
+        return True
 
     async def _send(self, client: InboxClient, row: OutboxRow, peer: Any, deadline: float) -> Outcome:
         """With what a refusal names left out: the message that it answers may be gone."""

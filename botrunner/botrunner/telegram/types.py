@@ -1,6 +1,8 @@
 """Why: the words of the Telegram side, free of Telethon, for the rest of the runner. Secrets never show in a repr."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from botfleet.conditions import Reason
 from botfleet.digest import bot_account_id, credential_digest
@@ -82,6 +84,15 @@ class Me:
     id: int
     username: str | None
     bot: bool
+
+
+@dataclass(frozen=True)
+class OwnerTyping:
+    """What it means when the owner of a person's account types into a chat: how long it is the owner's then, and what gives
+    it back."""
+
+    lasts: timedelta
+    is_release: Callable[[str], bool]
 
 
 class RefusedError(Exception):

@@ -14,7 +14,8 @@ from botfleet.spec.access import Groups
 from botfleet.store.rows import HistoryRow
 from botfleet.store.tables import Role
 from botrunner.conversation import texts
-from botrunner.conversation.policy import AskModel, ChatFacts, Command, Pending, RunCommand, next_step
+from botrunner.conversation.commands import EVERYBODYS, Command, Told, listed
+from botrunner.conversation.policy import AskModel, ChatFacts, Pending, RunCommand, next_step
 from botrunner.conversation.prompt import assemble
 from botrunner.conversation.speakers import spoken
 from botrunner.conversation.tokens import Estimate, newest_within
@@ -66,12 +67,18 @@ class Talk:
         last = self._history[-1].date if self._history else None
         facts = ChatFacts(YOU, frozenset({YOU} if self._opted_out else ()), self._disclosed_at, last)
         match next_step([Pending(self._said, text, now)], facts, self._spec, None, now):
-            case RunCommand(command=Command.STOP):
+            case RunCommand(told=Told(command=Command.STOP)):
                 self._opted_out = True
                 return texts.STOPPED
-            case RunCommand(command=Command.START):
+            case RunCommand(told=Told(command=Command.START)):
                 self._opted_out, self._disclosed_at = False, now
                 return texts.STARTED
+            case RunCommand(told=Told(command=Command.FORGET)):
+                self._history, self._disclosed_at = [], None
+                return texts.FORGOTTEN
+            case RunCommand(told=Told(command=Command.HELP)):
+                self._disclosed_at = now
+                return texts.HELP + listed(EVERYBODYS)
             case AskModel(disclose=disclose):
                 return await self._ask(text, disclose, now)
         return None

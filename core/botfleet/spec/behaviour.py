@@ -110,3 +110,12 @@ class ConversationSpec(Wire):
             f" says nothing. Default {MEDIA_TEXT}",
         ),
     ] = None
+    takeover_minutes: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=43200,
+            description="How long the bot is silent in a chat that a person has taken over: the owner of a User account by"
+            " typing there (each message anew), or an admin by /take. Default 60.",
+        ),
+    ] = None

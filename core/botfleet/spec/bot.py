@@ -22,6 +22,7 @@ API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "TelegramBot"
 PLURAL = "telegrambots"
 NAME_MAX = 50  # so that the names of children fit
+MAX_ID = 2**52 - 1  # of people: Telegram's ids stay below (https://core.telegram.org/api/bots/ids)
 
 
 class DeletionPolicy(StrEnum):
@@ -40,6 +41,15 @@ class TelegramBotSpec(Wire):
     access: AccessSpec | None = None
     schedule: ScheduleSpec | None = None
     limits: LimitsSpec | None = None
+    admins: Annotated[
+        list[Annotated[int, Field(ge=1, le=MAX_ID, json_schema_extra={"format": "int64"})]] | None,
+        Field(
+            max_length=50,
+            description="Telegram ids of people who may steer the bot in their private chat with it: /status, /pause, /resume,"
+            " /block, /unblock, /take, /release. Default: nobody.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = None
     suspend: Annotated[bool | None, Field(description="True stops the bot and keeps everything. Default false.")] = None
     deletion_policy: Annotated[
         DeletionPolicy | None, Field(description="Retain (default): the data stays when the object is deleted.")

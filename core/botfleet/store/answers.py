@@ -4,22 +4,19 @@ This is the way of short transactions, for SQLite; statement_answer.py does the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from botfleet.store import statement_answer
-from botfleet.store.engine import is_unique_violation
-from botfleet.store.errors import StoreError, StoreUnavailable
 from botfleet.store.fence import Fenced, is_one_of, now, of_account
 from botfleet.store.folding import clean
+from botfleet.store.history import Said, note, until_placed
 from botfleet.store.rows import Draft, InboxRow, NewerPending, Spending, Stored
-from botfleet.store.tables import InboxState, Role, UtcDateTime, chats, inbox, messages, outbox
+from botfleet.store.tables import InboxState, Role, UtcDateTime, chats, inbox, outbox
 from botfleet.store.usage import count_in
 
 FIRST_PEER = -(2**63)
-_ATTEMPTS = 3
 
 _LIMIT = sa.bindparam("limit", type_=sa.Integer)
 _IS_PENDING = is_one_of(inbox.c.state, [InboxState.PENDING])
@@ -30,16 +27,6 @@ _PENDING_CHATS = (
     .order_by(inbox.c.peer_id)
     .limit(_LIMIT)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    role: Role
-    text: str
-    message_id: int | None = None
-    sender_id: int | None = None
-    date: object = None
-    sender_name: str | None = None
 
 
 class AnswerRepository(Fenced):
@@ -72,16 +59,7 @@ class AnswerRepository(Fenced):
         Raises:
             LeaseLost: nothing was written.
         """
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return await self._store_answer(peer_id, answered, drafts, replies_are_final, spent)
-            except StoreError as error:
-                # Somebody else took the next position of this chat: read it again.
-                if not is_unique_violation(error):
-                    raise
-                if attempt == _ATTEMPTS:
-                    raise StoreUnavailable("the chat's positions are taken by others again and again") from None
-        raise AssertionError("unreachable")
+        return await until_placed(lambda: self._store_answer(peer_id, answered, drafts, replies_are_final, spent))
 
     async def close_inbox(self, peer_id: int, message_ids: Sequence[int], state: InboxState | str, reason: str) -> None:
         """End messages without an answer: skipped by a policy, or failed, with the reason."""
@@ -117,8 +95,8 @@ class AnswerRepository(Fenced):
             heard = await self._close_answered(connection, peer_id, answered)
             if answered and not heard:
                 return Stored(closed=0, queued=0)
-            said = [_Said(Role.ASSISTANT, clean(draft.text)) for draft in fresh if draft.in_history]
-            first = await self._note(connection, peer_id, [*(heard if said else []), *said])
+            said = [Said(Role.ASSISTANT, clean(draft.text)) for draft in fresh if draft.in_history]
+            first = await note(self, connection, peer_id, [*(heard if said else []), *said])
             await self._queue(connection, peer_id, fresh, first + len(heard))
             if any(draft.discloses for draft in fresh):
                 await self._disclosed(connection, peer_id)
@@ -138,7 +116,7 @@ class AnswerRepository(Fenced):
 
     async def _close_answered(
         self, connection: AsyncConnection, peer_id: int, answered: Sequence[InboxRow]
-    ) -> list[_Said]:
+    ) -> list[Said]:
         if not answered:
             return []
         statement = (
@@ -151,7 +129,7 @@ class AnswerRepository(Fenced):
             .returning(inbox.c.message_id, inbox.c.sender_id, inbox.c.text, inbox.c.date, inbox.c.sender_name)
         )
         rows = sorted((await connection.execute(statement)).all(), key=lambda row: int(row.message_id))
-        return [_Said(Role.USER, row.text, row.message_id, row.sender_id, row.date, row.sender_name) for row in rows]
+        return [Said(Role.USER, row.text, row.message_id, row.sender_id, row.date, row.sender_name) for row in rows]
 
     async def _unknown(self, connection: AsyncConnection, drafts: Sequence[Draft]) -> list[Draft]:
         if not drafts:
@@ -161,31 +139,6 @@ class AnswerRepository(Fenced):
         )
         known = set((await connection.execute(statement)).scalars())
         return [draft for draft in drafts if draft.random_id not in known]
-
-    async def _note(self, connection: AsyncConnection, peer_id: int, said: Sequence[_Said]) -> int:
-        """Append to the conversation. Returns the first position that was given."""
-        last = sa.select(sa.func.coalesce(sa.func.max(messages.c.position), 0)).where(
-            self.mine(messages, peer_id=peer_id)
-        )
-        first = int((await connection.execute(last)).scalar_one()) + 1
-        if said:
-            at = now()
-            values = [
-                {
-                    **self.keys,
-                    "peer_id": peer_id,
-                    "position": position,
-                    "role": one.role.value,
-                    "message_id": one.message_id,
-                    "sender_id": one.sender_id,
-                    "text": one.text,
-                    "date": one.date or at,
-                    "sender_name": one.sender_name,
-                }
-                for position, one in enumerate(said, first)
-            ]
-            await connection.execute(sa.insert(messages), values)
-        return first
 
     async def _queue(
         self, connection: AsyncConnection, peer_id: int, drafts: Sequence[Draft], history_position: int

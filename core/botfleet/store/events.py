@@ -22,6 +22,8 @@ class EventType(StrEnum):
 
     MESSAGE_RECEIVED = "message.received"
     REPLY_SENT = "reply.sent"
+    TAKEOVER_STARTED = "takeover.started"
+    TAKEOVER_ENDED = "takeover.ended"
 
 
 @dataclass(frozen=True, slots=True)

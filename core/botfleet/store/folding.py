@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from botfleet.store.rows import CHANNELS_BELOW, Deletion, Edit, Incoming, Intake, PeerRow, UpdateState
+from botfleet.store.rows import CHANNELS_BELOW, Deletion, Edit, Incoming, Intake, OwnMessage, PeerRow, UpdateState
 from botfleet.store.tables import InboxState
 
 DELETED = "Deleted"
@@ -23,6 +23,7 @@ class Folded:
     states: dict[int, UpdateState]
     peers: tuple[PeerRow, ...]
     sent: tuple[tuple[int, int], ...]
+    own: tuple[OwnMessage, ...] = ()
 
     def message_rows(self) -> list[dict[str, Any]]:
         """Columns of the inbox; a message that its own batch deletes is closed from the start."""
@@ -85,6 +86,10 @@ def fold(intake: Intake) -> Folded:
         states=dict(intake.states),
         peers=tuple({peer.peer_id: peer for peer in intake.peers}.values()),
         sent=tuple(dict(intake.sent).items()),
+        own=tuple(
+            replace(own, text=clean(own.text))
+            for _, own in sorted({(own.peer_id, own.message_id): own for own in intake.own}.items())
+        ),
     )
 
 

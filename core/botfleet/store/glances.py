@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from botfleet.store.fence import Fenced, of_account
-from botfleet.store.rows import HistoryRow
-from botfleet.store.tables import Role, inbox, messages, opt_outs, outbox
+from botfleet.store.rows import HistoryRow, Silenced
+from botfleet.store.tables import Role, blocks, inbox, messages, opt_outs, outbox
 
 _ANSWERED_AT = (
     sa.select(outbox.c.created_at)
@@ -26,10 +26,18 @@ _SENDER = sa.select(inbox.c.sender_id).where(of_account(inbox, "peer_id", "messa
 class GlanceRepository(Fenced):
     """Questions about a chat."""
 
-    async def opted_out_of(self, person_ids: Collection[int]) -> frozenset[int]:
-        """Those of these people who want to hear nothing."""
-        found = sa.select(opt_outs.c.person_id).where(self.mine(opt_outs), opt_outs.c.person_id.in_(person_ids))
-        return frozenset(row[0] for row in await self._rows(found, person_ids))
+    async def silenced_of(self, person_ids: Collection[int]) -> Silenced:
+        """Those of these people who are not answered, wherever they write; asked in one question."""
+        left = sa.select(sa.literal("opted_out"), opt_outs.c.person_id)
+        not_wanted = sa.select(sa.literal("blocked"), blocks.c.person_id)
+        found = sa.union_all(
+            left.where(self.mine(opt_outs), opt_outs.c.person_id.in_(person_ids)),
+            not_wanted.where(self.mine(blocks), blocks.c.person_id.in_(person_ids)),
+        )
+        people: dict[str, set[int]] = {"opted_out": set(), "blocked": set()}
+        for why, person_id in await self._rows(found, person_ids):
+            people[why].add(person_id)
+        return Silenced(**{why: frozenset(ids) for why, ids in people.items()})
 
     async def ours(self, peer_id: int, message_ids: Collection[int]) -> frozenset[int]:
         """Those of these messages that we sent."""
@@ -78,7 +86,7 @@ class GlanceRepository(Fenced):
         rows = await self.fetch(_SENDER, peer_id=peer_id, message_id=message_id)
         return rows[0][0] if rows else None
 
-    async def _rows(self, statement: sa.Select[Any], asked: Collection[int]) -> list[Any]:
+    async def _rows(self, statement: sa.Executable, asked: Collection[int]) -> list[Any]:
         if not asked:
             return []
         async with self.store.read() as connection:

@@ -1,6 +1,7 @@
 """Why: a message and the update state that passed it are stored together or not at all. No path may move a pts without this.
 
-This is the way of short transactions, for SQLite; statement_intake.py does the same in one statement on PostgreSQL.
+This is the way of short transactions, for SQLite, and for what is rare: messages of the account itself. statement_intake.py does
+the same in one statement on PostgreSQL.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,17 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from botfleet.store import statement_intake
 from botfleet.store.events import EventType, new_event_id
-from botfleet.store.fence import Fenced, now, of_account
+from botfleet.store.fence import now, of_account
 from botfleet.store.folding import DELETED, Folded, fold
+from botfleet.store.history import until_placed
 from botfleet.store.proof import record_sent
 from botfleet.store.rows import ACCOUNT_STATE, CHANNELS_BELOW, Deletion, Edit, Intake, PeerRow, UpdateState
 from botfleet.store.tables import InboxState, Role, events, inbox, messages, outbox, peers, update_states
+from botfleet.store.takeovers import TakeoverRepository, take_in_own
 
 _HASH = sa.select(peers.c.access_hash).where(of_account(peers, "peer_id"))
 _ROWS_AT_ONCE = 500  # of one INSERT: SQLite bounds the parameters of a statement, and a difference may be long
 
 
-class IntakeRepository(Fenced):
+class IntakeRepository(TakeoverRepository):
     """What comes in, and how far it was taken in."""
 
     async def states(self) -> dict[int, UpdateState]:
@@ -77,8 +80,15 @@ class IntakeRepository(Fenced):
             StoreUnavailable: not known whether it was; build client and session anew from the store.
         """
         batch = fold(intake)
-        if self.store.is_postgresql:
+        if self.store.is_postgresql and not batch.own:
             return await statement_intake.take_in(self, batch, now())
+        waiting, closed = await until_placed(lambda: self._take_in(batch))
+        if closed:
+            self.on_handed_over(closed)
+        return waiting
+
+    async def _take_in(self, batch: Folded) -> tuple[set[int], int]:
+        """The peers with a new message, and how many messages the account's owner answers by what they typed."""
         async with self.store.begin() as connection:
             await self.fence(connection)
             waiting = await self._insert_messages(connection, batch)
@@ -88,7 +98,10 @@ class IntakeRepository(Fenced):
             await self._move(connection, batch)
             for random_id, message_id in batch.sent:
                 await record_sent(self, connection, outbox.c.random_id == random_id, message_id)
-        return waiting
+            closed = 0
+            for own in batch.own:  # after the proofs: one of them may name just this message
+                closed += await take_in_own(self, connection, own)
+        return waiting, closed
 
     async def _insert_messages(self, connection: AsyncConnection, batch: Folded) -> set[int]:
         if not batch.messages:

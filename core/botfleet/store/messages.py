@@ -4,6 +4,8 @@ import sqlalchemy as sa
 
 from botfleet.store.answers import AnswerRepository
 from botfleet.store.facts import FactRepository
+from botfleet.store.fence import now
+from botfleet.store.forgetting import ForgettingRepository
 from botfleet.store.glances import GlanceRepository
 from botfleet.store.intake import IntakeRepository
 from botfleet.store.memory import MemoryRepository
@@ -12,7 +14,8 @@ from botfleet.store.people import PeopleRepository
 from botfleet.store.proof import OPEN
 from botfleet.store.rows import Counts
 from botfleet.store.situation import SituationRepository
-from botfleet.store.tables import InboxState, inbox, outbox
+from botfleet.store.steering import SteeringRepository
+from botfleet.store.tables import InboxState, inbox, outbox, takeovers
 from botfleet.store.usage import UsageRepository
 
 
@@ -26,6 +29,8 @@ class MessagePath(
     PeopleRepository,
     UsageRepository,
     GlanceRepository,
+    SteeringRepository,
+    ForgettingRepository,
 ):
     """Update, inbox, answer, outbox, proof. Every write is fenced: a stale token writes nothing and raises LeaseLost."""
 
@@ -38,6 +43,10 @@ class MessagePath(
             sa.select(sa.func.count())
             .select_from(outbox)
             .where(self.mine(outbox), outbox.c.state.in_(OPEN))
+            .scalar_subquery(),
+            sa.select(sa.func.count())
+            .select_from(takeovers)
+            .where(self.mine(takeovers), takeovers.c.ended_at.is_(None), takeovers.c.until > now())
             .scalar_subquery(),
         )
         async with self.store.read() as connection:

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from botfleet.store import statement_sent
 from botfleet.store.answers import FIRST_PEER
 from botfleet.store.fence import Fenced, is_one_of, now, of_account
-from botfleet.store.proof import OPEN, record_sent
+from botfleet.store.proof import FORGOTTEN, OPEN, kept_text, record_sent
 from botfleet.store.rows import OutboxRow
-from botfleet.store.tables import OutboxState, chats, opt_outs, outbox
+from botfleet.store.tables import OutboxState, UtcDateTime, blocks, chats, opt_outs, outbox, takeovers
 
 _LIMIT = sa.bindparam("limit", type_=sa.Integer)
 _IS_OPEN = is_one_of(outbox.c.state, OPEN)
@@ -66,14 +66,21 @@ class OutgoingRepository(Fenced):
         """Before the send: from now on it may have reached Telegram. False: do not send.
 
         Args:
-            always: also to somebody who has opted out; else the row stays as it is then.
-            asker_id: who is answered, if that is another one than the chat: in a group each opts out alone.
+            always: also to somebody who has opted out or is blocked, or whose chat a person has taken over; else the row stays
+                as it is then.
+            asker_id: who is answered, if that is another one than the chat: in a group each is silenced alone.
         """
+        at = now()
         if self.store.is_postgresql:
-            return await statement_sent.mark_attempted(self, row, now(), always=always, asker_id=asker_id)
+            return await statement_sent.mark_attempted(self, row, at, always=always, asker_id=asker_id)
         people = [row.peer_id] if asker_id is None else [row.peer_id, asker_id]
-        wanted = None if always else ~sa.exists().where(self.mine(opt_outs), opt_outs.c.person_id.in_(people))
-        return await self._change(row, OPEN, wanted, state=OutboxState.ATTEMPTED.value, attempted_at=now())
+        silenced = (
+            sa.and_(self.mine(opt_outs), opt_outs.c.person_id.in_(people)),
+            sa.and_(self.mine(blocks), blocks.c.person_id.in_(people)),
+            sa.and_(self.mine(takeovers, peer_id=row.peer_id), takeovers.c.until > at),
+        )
+        wanted = None if always else sa.and_(*(~sa.exists().where(why) for why in silenced))
+        return await self._change(row, OPEN, wanted, state=OutboxState.ATTEMPTED.value, attempted_at=at)
 
     async def mark_sent(self, row: OutboxRow, message_id: int | None) -> bool:
         """Telegram has it, under this id (None: it only said that it has it). False: the row was closed already."""
@@ -88,9 +95,23 @@ class OutgoingRepository(Fenced):
         return await self._give_up(row, OPEN, OutboxState.FAILED, reason)
 
     async def defer(self, row: OutboxRow, until: datetime, *, never_reached: bool = False) -> bool:
-        """Not before this time. `never_reached`: no attempt came to Telegram, so the row is pending again."""
-        back: dict[str, Any] = {"state": OutboxState.PENDING.value, "attempted_at": None} if never_reached else {}
-        return await self._change(row, OPEN, None, not_before=until, **back)
+        """Not before this time. `never_reached`: no attempt came to Telegram, so the row is pending again.
+
+        Such a row whose person has said /forget meanwhile is not said any more.
+        """
+        if not never_reached:
+            return await self._change(row, OPEN, None, not_before=until)
+        forgotten = outbox.c.reason == FORGOTTEN
+        return await self._change(
+            row,
+            OPEN,
+            None,
+            not_before=until,
+            attempted_at=None,
+            state=sa.case((forgotten, OutboxState.CANCELLED.value), else_=OutboxState.PENDING.value),
+            closed_at=sa.case((forgotten, sa.literal(now(), UtcDateTime)), else_=sa.null()),
+            **kept_text(),
+        )
 
     async def cancel(self, row: OutboxRow, reason: str) -> bool:
         """It will not be sent. False: it was attempted or closed; an attempted row is resolved, not cancelled."""
@@ -107,7 +128,7 @@ class OutgoingRepository(Fenced):
             .values(disclosed_at=None)
         )
         return await self._change(
-            row, from_states, None, undisclosed, state=state.value, reason=reason, closed_at=now()
+            row, from_states, None, undisclosed, state=state.value, reason=reason, closed_at=now(), **kept_text()
         )
 
     async def _change(

@@ -57,6 +57,9 @@ RUNNER: dict[str, Grant] = {
     "summaries": _ALL,
     "facts": _ALL,
     "opt_outs": Grant(select=True, insert=True, delete=True),
+    "blocks": Grant(select=True, insert=True, delete=True),
+    "takeovers": _KEEP,
+    "controls": _KEEP,
     "events": Grant(select=True, insert=True, update=("relayed_at",), delete=True),
     "usage": _KEEP,
 }

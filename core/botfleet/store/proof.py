@@ -1,5 +1,7 @@
 """Why: a send may be proved by the RPC's answer or by an update, in either order; both must write the same, once."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -8,6 +10,18 @@ from botfleet.store.fence import Fenced, now
 from botfleet.store.tables import OutboxState, Role, events, messages, outbox
 
 OPEN = (OutboxState.PENDING.value, OutboxState.ATTEMPTED.value)
+
+# The reason of an attempted row whose person has said /forget: its text is needed until it is closed, and no longer.
+FORGOTTEN = "Forgotten"
+
+
+def kept_text() -> dict[str, Any]:
+    """What an update that closes a row sets of its text: as it is, or nothing where it was to be forgotten."""
+    forgotten = outbox.c.reason == FORGOTTEN
+    return {
+        "text": sa.case((forgotten, ""), else_=outbox.c.text),
+        "entities": sa.case((forgotten, sa.null()), else_=outbox.c.entities),
+    }
 
 
 async def record_sent(
@@ -22,7 +36,7 @@ async def record_sent(
     closed = (
         sa.update(outbox)
         .where(repository.mine(outbox), which, outbox.c.state.in_(OPEN))
-        .values(state=OutboxState.SENT.value, sent_message_id=message_id, closed_at=at)
+        .values(state=OutboxState.SENT.value, sent_message_id=message_id, closed_at=at, **kept_text())
         .returning(outbox.c.peer_id, outbox.c.history_position, outbox.c.part, outbox.c.trace_id)
     )
     row = (await connection.execute(closed)).first()

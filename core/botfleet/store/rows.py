@@ -70,6 +70,18 @@ class Deletion:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnMessage:
+    """A message of the account itself in a private chat. Whether the runner sent it, only the outbox knows; if it did not,
+    the account's owner typed it, and the chat is the owner's until `until`. None: it gives the chat back to the bot."""
+
+    peer_id: int
+    message_id: int
+    text: str
+    date: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Intake:
     """Everything that moved a pts, for one transaction. `sent`: (random_id, message_id) that prove a send."""
 
@@ -79,6 +91,7 @@ class Intake:
     states: Mapping[int, UpdateState] = field(default_factory=dict)
     peers: tuple[PeerRow, ...] = ()
     sent: tuple[tuple[int, int], ...] = ()
+    own: tuple[OwnMessage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +121,16 @@ class InboxRow:
 class Situation:
     """What waits in a chat, oldest first (at least one), and what is decided by.
 
-    `opted_out`: the person said /stop and not /start since; `last_said_at`: the newest message of the history.
+    `opted_out`: the person said /stop and not /start since; `last_said_at`: the newest message of the history;
+    `blocked`: an admin wants the person not to be answered; `taken_until`: the chat is, or was, in a person's hands until then.
     """
 
     pending: list[InboxRow]
     opted_out: bool
     disclosed_at: datetime | None
     last_said_at: datetime | None
+    blocked: bool = False
+    taken_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +161,23 @@ class ChatRow:
     disclosed_at: datetime | None = None
     closed_reason: str | None = None
     not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why a person may not be answered. `taken_until`: the chat is, or was, in a person's hands until then."""
+
+    opted_out: bool = False
+    blocked: bool = False
+    taken_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """Of some people those who are not answered: they said /stop, or an admin wants it so."""
+
+    opted_out: frozenset[int]
+    blocked: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,3 +250,4 @@ class Counts:
     pending: int
     oldest_pending_at: datetime | None
     outgoing: int
+    takeovers: int

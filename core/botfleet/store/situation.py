@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from botfleet.store.fence import Fenced, is_one_of, of_account
 from botfleet.store.rows import InboxRow, Situation
-from botfleet.store.tables import InboxState, chats, inbox, messages, opt_outs
+from botfleet.store.tables import InboxState, blocks, chats, inbox, messages, opt_outs, takeovers
 
 _INBOX = (
     inbox.c.peer_id,
@@ -37,6 +37,8 @@ _PENDING = (
 # A person's marked id is the id of the private chat.
 _SAME = sa.bindparam("peer_id", type_=sa.BigInteger)
 _OPTED_OUT = sa.exists(sa.select(opt_outs.c.person_id).where(of_account(opt_outs), opt_outs.c.person_id == _SAME))
+_BLOCKED = sa.exists(sa.select(blocks.c.person_id).where(of_account(blocks), blocks.c.person_id == _SAME))
+_TAKEN_UNTIL = sa.select(takeovers.c.until).where(of_account(takeovers, "peer_id")).scalar_subquery()
 _DISCLOSED_AT = sa.select(chats.c.disclosed_at).where(of_account(chats, "peer_id")).scalar_subquery()
 _LAST_SAID_AT = (
     sa.select(messages.c.date)
@@ -45,7 +47,7 @@ _LAST_SAID_AT = (
     .limit(sa.literal_column("1"))
     .scalar_subquery()
 )
-_SITUATION = _PENDING.add_columns(_OPTED_OUT, _DISCLOSED_AT, _LAST_SAID_AT)
+_SITUATION = _PENDING.add_columns(_OPTED_OUT, _DISCLOSED_AT, _LAST_SAID_AT, _BLOCKED, _TAKEN_UNTIL)
 
 
 class SituationRepository(Fenced):
@@ -60,6 +62,6 @@ class SituationRepository(Fenced):
         found = await self.fetch(_SITUATION, peer_id=peer_id, limit=limit)
         if not found:
             return None
-        *_, opted_out, disclosed_at, last_said_at = found[0]
+        *_, opted_out, disclosed_at, last_said_at, blocked, taken_until = found[0]
         rows = [InboxRow(*row[: len(_INBOX)]) for row in found]
-        return Situation(rows, bool(opted_out), disclosed_at, last_said_at)
+        return Situation(rows, bool(opted_out), disclosed_at, last_said_at, bool(blocked), taken_until)

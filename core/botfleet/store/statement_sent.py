@@ -7,6 +7,7 @@ from datetime import datetime
 from botfleet.store.engine import SCHEMA
 from botfleet.store.events import EventType, new_event_id
 from botfleet.store.fence import Fenced
+from botfleet.store.proof import FORGOTTEN
 from botfleet.store.rows import OutboxRow
 from botfleet.store.statements import run, statement
 from botfleet.store.tables import OutboxState, Role
@@ -21,6 +22,12 @@ _ATTEMPTED = statement(
   from l where o.bot_id = l.bot_id and {_THIS} and o.state in {OPEN} and (%(always)s::boolean or not exists (
     select from {SCHEMA}.opt_outs p
     where p.bot_id = l.bot_id and p.account_id = %(account_id)s and p.person_id in (o.peer_id, %(asker_id)s::bigint)
+  ) and not exists (
+    select from {SCHEMA}.blocks p
+    where p.bot_id = l.bot_id and p.account_id = %(account_id)s and p.person_id in (o.peer_id, %(asker_id)s::bigint)
+  ) and not exists (
+    select from {SCHEMA}.takeovers p
+    where p.bot_id = l.bot_id and p.account_id = %(account_id)s and p.peer_id = o.peer_id and p.until > %(at)s
   ))
   returning o.position
 )"""
@@ -39,7 +46,9 @@ def closing(which: str, source: str, message_id: str, event_id: str, at: str) ->
     """
     return [
         f"""sent as (
-  update {SCHEMA}.outbox o set state = '{OutboxState.SENT}', sent_message_id = {message_id}, closed_at = {at}
+  update {SCHEMA}.outbox o set state = '{OutboxState.SENT}', sent_message_id = {message_id}, closed_at = {at},
+    text = case when o.reason = '{FORGOTTEN}' then '' else o.text end,
+    entities = case when o.reason = '{FORGOTTEN}' then null else o.entities end
   from l{source} where o.bot_id = l.bot_id and {which} and o.state in {OPEN}
   returning o.peer_id, o.history_position, o.part, o.trace_id, o.sent_message_id, {event_id} as event_id
 )""",

@@ -331,6 +331,38 @@ opt_outs = sa.Table(
     sa.Column("since", UtcDateTime, nullable=False),
 )
 
+blocks = sa.Table(
+    "blocks",
+    metadata,
+    _bot_id(),
+    _account_id(),
+    sa.Column("person_id", Id, primary_key=True, autoincrement=False),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("by", Id, nullable=False, comment="the admin who said it"),
+)
+
+takeovers = sa.Table(
+    "takeovers",
+    metadata,
+    _bot_id(),
+    _account_id(),
+    sa.Column("peer_id", Id, primary_key=True, autoincrement=False),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("until", UtcDateTime, nullable=False, comment="what was written before it is the person's who took over"),
+    sa.Column("by", Id, nullable=False, comment="an admin, or the account itself: its owner typed"),
+    sa.Column("ended_at", UtcDateTime, comment="null: its end has not been told yet"),
+)
+
+controls = sa.Table(
+    "controls",
+    metadata,
+    _bot_id(),
+    _account_id(),
+    sa.Column("paused_at", UtcDateTime, comment="an admin said /pause; null: the bot answers"),
+    sa.Column("paused_by", Id),
+    sa.Column("commands_digest", sa.String(64), comment="of the commands that Telegram was told to show"),
+)
+
 events = sa.Table(
     "events",
     metadata,

@@ -14,7 +14,7 @@ from botfleet.store.events import EventRepository
 from botfleet.store.lease import Lease
 from botfleet.store.messages import MessagePath
 from botfleet.store.retention import RetentionRepository
-from botfleet.store.rows import Deletion, InboxRow, Intake, OutboxRow, PeerRow, Spending, UpdateState
+from botfleet.store.rows import Deletion, InboxRow, Intake, OutboxRow, OwnMessage, PeerRow, Spending, UpdateState
 from botfleet.store.tables import InboxState
 from tests.contracts.store.samples import (
     ACCOUNT,
@@ -75,6 +75,19 @@ WRITES: dict[str, Callable[[Stale], Awaitable[Any]]] = {
     "opt_in": lambda s: s.path.opt_in(PERSON),
     "close_chat": lambda s: s.path.close_chat(PERSON, "Blocked"),
     "set_not_before": lambda s: s.path.set_not_before(PERSON, _SOON),
+    "take_in, of the account itself": lambda s: s.path.take_in(
+        Intake(own=(OwnMessage(PERSON, 51, "mine", _SOON, _SOON), OwnMessage(PERSON, 52, "/release", _SOON, None)))
+    ),
+    "begin_takeover": lambda s: s.path.begin_takeover(PERSON, _SOON, 42),
+    "end_takeover": lambda s: s.path.end_takeover(61),
+    "end_expired_takeovers": lambda s: s.path.end_expired_takeovers(),
+    "hand_over": lambda s: s.path.hand_over(PERSON, [1]),
+    "forget": lambda s: s.path.forget(PERSON, 1),
+    "pause": lambda s: s.path.pause(42),
+    "resume": lambda s: s.path.resume(),
+    "set_commands_digest": lambda s: s.path.set_commands_digest("d"),
+    "block": lambda s: s.path.block(OTHER, 42),
+    "unblock": lambda s: s.path.unblock(PERSON),
     "save_session": lambda s: s.account.save_session(b"other", "digest"),
     "mark_authorized": lambda s: s.account.mark_authorized("name"),
     "note_token_login": lambda s: s.account.note_token_login(),
@@ -93,6 +106,8 @@ async def stale(store: Store, bot_id: str, lease: Lease, path: MessagePath) -> S
     pending = await taken_in(path, 1, 2)
     await path.take_in(Intake(states={0: UpdateState(pts=5)}, peers=(PeerRow(PERSON, 99),)))
     await path.opt_out(PERSON)
+    await path.block(PERSON, 42)
+    await path.begin_takeover(61, _SOON, 42)
     account = AccountRepository(store, lease, ACCOUNT)
     await account.save_session(b"sealed", "digest")
     events = EventRepository(store, lease)
@@ -128,7 +143,7 @@ def test_every_write_is_tried_with_a_stale_token() -> None:
     }
     reads |= {
         "find_open_by_random_id",
-        "opted_out_of",
+        "silenced_of",
         "ours",
         "quoted",
         "answered_at",
@@ -137,6 +152,10 @@ def test_every_write_is_tried_with_a_stale_token() -> None:
         "opted_out",
         "counts",
         "spent_on",
+        "silence",
+        "paused_at",
+        "commands_digest",
+        "on_handed_over",
         "load",
         "unrelayed",
         "fence",

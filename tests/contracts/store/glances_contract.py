@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from botfleet.store.engine import Store
 from botfleet.store.lease import Lease
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import HistoryRow, Intake
+from botfleet.store.rows import HistoryRow, Intake, Silenced
 from botfleet.store.tables import InboxState, Role, Sender
 from tests.contracts.store.samples import (
     ACCOUNT,
@@ -48,12 +48,14 @@ async def test_the_history_of_a_group_says_who_said_what(path: MessagePath) -> N
     assert row.topic_id == 3
 
 
-async def test_those_who_opted_out_are_told_from_the_others(path: MessagePath) -> None:
+async def test_those_who_opted_out_or_are_blocked_are_told_from_the_others(path: MessagePath) -> None:
     for person in (5, 6, 9):
         await path.opt_out(person)
     await path.opt_in(9)
-    assert await path.opted_out_of({5, 7, 9}) == {5}
-    assert await path.opted_out_of(set()) == set()
+    for person in (5, 7, 8):
+        await path.block(person, 42)
+    assert await path.silenced_of({5, 7, 9}) == Silenced(frozenset({5}), frozenset({5, 7}))
+    assert await path.silenced_of(set()) == Silenced(frozenset(), frozenset())
 
 
 async def test_our_own_messages_are_known_by_their_ids_once_they_are_sent(path: MessagePath) -> None:
@@ -118,7 +120,8 @@ async def test_another_account_of_the_bot_knows_nothing_of_it(store: Store, leas
     (row,) = await answered(first, 10)
     await first.mark_sent(row, 55)
     await first.opt_out(PERSON)
-    assert await other.opted_out_of({PERSON}) == set()
+    await first.block(PERSON, 42)
+    assert await other.silenced_of({PERSON}) == Silenced(frozenset(), frozenset())
     assert await other.ours(PERSON, {55}) == set()
     assert await other.quoted(PERSON, {1, 55}, overheard="NotMentioned") == {}
     assert await other.answered_at(PERSON, 5) == []

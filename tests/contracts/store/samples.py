@@ -90,7 +90,7 @@ async def event_types(store: Store) -> list[tuple[str, Any]]:
     statement = sa.select(events.c.type, events.c.data).order_by(events.c.id)
     async with store.read() as connection:
         rows = (await connection.execute(statement)).all()
-    return [(row.type, row.data["message_id"]) for row in rows]
+    return [(row.type, row.data.get("message_id")) for row in rows]
 
 
 async def take_over(store: Store, bot_id: str) -> Lease:

@@ -38,6 +38,9 @@ async def fill(store: Store, bot: Bot) -> MessagePath:
     assert await path.save_summary(PERSON, "notes", 1, {"likes": "tea"})
     await path.opt_out(PERSON)
     await path.note_spent([Spending(date(2026, 11, 1), "m", 1, 2, 3)])
+    await path.block(PERSON, 42)
+    await path.begin_takeover(PERSON, datetime.now(UTC) + timedelta(hours=1), 42)
+    await path.pause(42)
     await AccountRepository(store, lease, ACCOUNT).save_session(b"sealed", "digest")
     return path
 

@@ -8,6 +8,7 @@ import pytest
 
 from botfleet.effective import EffectiveSpec, effective
 from botfleet.spec import Disclosure, TelegramBotSpec
+from botrunner.conversation.commands import ADMINS, EVERYBODYS, Command, Told, command_of
 from botrunner.conversation.policy import (
     MAXIMUM_AGE,
     NEW_CONVERSATION_AFTER,
@@ -16,12 +17,11 @@ from botrunner.conversation.policy import (
     AskForWords,
     AskModel,
     ChatFacts,
-    Command,
     Pending,
     RunCommand,
     SkipMessages,
-    command_of,
     next_step,
+    steering_step,
 )
 from botrunner.conversation.skips import Skip
 from tests.unit.core.test_spec import MINIMAL
@@ -47,8 +47,12 @@ def chat(
     opted_out: bool = False,
     disclosed_at: datetime | None = NOW,
     last_said_at: datetime | None = NOW,
+    blocked: bool = False,
+    **more: Any,
 ) -> ChatFacts:
-    return ChatFacts(peer_id, frozenset({peer_id} if opted_out else ()), disclosed_at, last_said_at)
+    who = frozenset({peer_id} if opted_out else ())
+    whom = frozenset({peer_id} if blocked else ())
+    return ChatFacts(peer_id, who, disclosed_at, last_said_at, blocked=whom, **more)
 
 
 def test_several_messages_are_answered_together() -> None:
@@ -62,14 +66,14 @@ def test_nothing_pending_is_nothing_to_do() -> None:
 def test_what_was_asked_before_a_stop_is_not_answered_any_more() -> None:
     messages = pending("a", "/stop", "b")
     assert next_step(messages, chat(), FIRST, "bot", NOW) == SkipMessages((1,), Skip.OPTED_OUT)
-    assert next_step(messages[1:], chat(), FIRST, "bot", NOW) == RunCommand(2, Command.STOP)
+    assert next_step(messages[1:], chat(), FIRST, "bot", NOW) == RunCommand(2, Told(Command.STOP))
     assert next_step(messages[2:], chat(opted_out=True), FIRST, "bot", NOW) == SkipMessages((3,), Skip.OPTED_OUT)
 
 
 def test_somebody_who_opted_out_can_come_back() -> None:
     messages = pending("a", "/start", "b")
     assert next_step(messages, chat(opted_out=True), FIRST, "bot", NOW) == SkipMessages((1,), Skip.OPTED_OUT)
-    assert next_step(messages[1:], chat(opted_out=True), FIRST, "bot", NOW) == RunCommand(2, Command.START)
+    assert next_step(messages[1:], chat(opted_out=True), FIRST, "bot", NOW) == RunCommand(2, Told(Command.START))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +92,8 @@ def test_somebody_who_opted_out_can_come_back() -> None:
     ],
 )
 def test_commands_are_known_by_their_first_word(text: str, command: Command | None) -> None:
-    assert command_of(text, "bot") == command
+    told = command_of(text, "bot", private=True)
+    assert (told and told.command) == command
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,7 @@ def test_a_bot_says_that_it_is_an_ai_when_its_owner_chose(
 def test_what_is_too_old_gets_no_late_answer_but_a_stop_is_never_too_old() -> None:
     old = pending("a", "/stop", age=MAXIMUM_AGE * 2)
     assert next_step(old[:1], chat(), FIRST, "bot", NOW) == SkipMessages((1,), Skip.TOO_OLD)
-    assert next_step(old[1:], chat(), FIRST, "bot", NOW) == RunCommand(2, Command.STOP)
+    assert next_step(old[1:], chat(), FIRST, "bot", NOW) == RunCommand(2, Told(Command.STOP))
 
 
 def test_of_a_long_backlog_the_newest_are_answered() -> None:
@@ -148,7 +153,7 @@ def test_a_turn_in_a_group_is_one_persons_in_one_topic() -> None:
 def test_in_a_group_a_stop_silences_its_sender_alone() -> None:
     messages = [said(1, "a"), said(2, "b", 6), said(3, "/stop", 6)]
     assert next_step(messages, chat(GROUP), FIRST, "bot", NOW) == SkipMessages((2,), Skip.OPTED_OUT)
-    assert next_step(messages[::2], chat(GROUP), FIRST, "bot", NOW) == RunCommand(3, Command.STOP)
+    assert next_step(messages[::2], chat(GROUP), FIRST, "bot", NOW) == RunCommand(3, Told(Command.STOP))
     out = ChatFacts(GROUP, frozenset({6}), NOW, NOW)
     assert next_step(messages[:2], out, FIRST, "bot", NOW) == SkipMessages((2,), Skip.OPTED_OUT)
     assert next_step(messages[:1], out, FIRST, "bot", NOW) == AskModel((1,), disclose=False)
@@ -170,3 +175,48 @@ def test_what_comes_without_words_is_asked_for_in_words_unless_there_are_some_or
         (1,), Skip.NO_TEXT
     )
     assert next_step([said(1, "")], chat(GROUP), everything, "bot", NOW) == AskForWords((1,), disclose=False)
+
+
+def test_what_was_asked_before_a_forget_is_not_answered_any_more() -> None:
+    messages = pending("a", "b", "/forget", "c")
+    assert next_step(messages, chat(), FIRST, "bot", NOW) == SkipMessages((1, 2), Skip.FORGOTTEN)
+    assert next_step(messages[2:], chat(), FIRST, "bot", NOW) == RunCommand(3, Told(Command.FORGET))
+    assert next_step(messages[3:], chat(), FIRST, "bot", NOW) == AskModel((4,), disclose=False)
+
+
+@pytest.mark.parametrize("command", ADMINS)
+def test_an_admins_command_is_a_text_like_any_other_to_everybody_else(command: Command) -> None:
+    messages = pending(f"/{command} 5")
+    assert next_step(messages, chat(), FIRST, "bot", NOW) == AskModel((1,), disclose=False)
+    assert steering_step(messages, chat(), "bot") is None
+    assert next_step(messages, chat(admin=True), FIRST, "bot", NOW) == RunCommand(1, Told(command, ("5",)))
+
+
+def test_what_an_admin_says_to_the_bot_comes_before_what_waits_for_the_model() -> None:
+    messages = pending("a", "/help", "/resume", "/status")
+    assert steering_step(messages, chat(admin=True), "bot") == RunCommand(3, Told(Command.RESUME))
+    assert steering_step(messages, chat(peer_id=-7, admin=True), "bot") is None
+    assert steering_step(messages[:2], chat(admin=True), "bot") is None
+
+
+@pytest.mark.parametrize("command", EVERYBODYS)
+def test_who_is_blocked_is_not_answered_but_can_stop_and_be_forgotten(command: Command) -> None:
+    step = next_step(pending(f"/{command}", "a"), chat(blocked=True), FIRST, "bot", NOW)
+    if command in (Command.STOP, Command.FORGET):
+        assert step == RunCommand(1, Told(command))
+    else:
+        assert step == SkipMessages((1,), Skip.BLOCKED)
+    assert next_step(pending("a", "b"), chat(blocked=True), FIRST, "bot", NOW) == SkipMessages((1, 2), Skip.BLOCKED)
+
+
+def test_a_chat_that_is_taken_over_is_the_persons_and_its_commands_are_obeyed() -> None:
+    taken = chat(taken_until=NOW + timedelta(seconds=1))
+    assert next_step(pending("a", "/help"), taken, FIRST, "bot", NOW) == SkipMessages((1,), Skip.TAKEN_OVER)
+    assert next_step(pending("/help", "a"), taken, FIRST, "bot", NOW) == RunCommand(1, Told(Command.HELP))
+
+
+def test_what_was_written_before_the_end_of_a_takeover_stays_the_persons_to_answer() -> None:
+    over = chat(taken_until=NOW - timedelta(seconds=10))
+    late = [Pending(1, "during", NOW - timedelta(seconds=11)), Pending(2, "after", NOW - timedelta(seconds=10))]
+    assert next_step(late, over, FIRST, "bot", NOW) == SkipMessages((1,), Skip.TAKEN_OVER)
+    assert next_step(late[1:], over, FIRST, "bot", NOW) == AskModel((2,), disclose=False)

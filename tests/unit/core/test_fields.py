@@ -82,6 +82,8 @@ SPEC = {
     "schedule.message",
     "limits.messagesPerMinutePerChat",
     "limits.concurrentReplies",
+    "conversation.takeoverMinutes",
+    "admins",
     "suspend",
     "deletionPolicy",
     "workload.image",
@@ -223,6 +225,8 @@ SHOWN_BY = {
     "schedule.message": "test_the_line_outside_of_the_hours_is_said_once_a_chat_and_closed_time",
     "limits.messagesPerMinutePerChat": "test_what_is_asked_beyond_the_limit_of_a_minute_is_answered_later_together",
     "limits.concurrentReplies": "test_chats_go_on_side_by_side_up_to_the_bound_that_the_owner_said",
+    "conversation.takeoverMinutes": "test_the_owner_typing_takes_a_chat_over_for_as_long_as_the_spec_says",
+    "admins": "test_only_an_admin_can_steer_the_bot",
     # It has one value, which is what happens.
     "deletionPolicy": "test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_same_credential_gets_back",
 }

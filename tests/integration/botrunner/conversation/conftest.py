@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,9 +20,10 @@ from botfleet.store.messages import MessagePath
 from botfleet.store.rows import Intake
 from botfleet.store.tables import chats as chats_table
 from botfleet.store.tables import inbox, messages, outbox
-from botrunner.conversation import chats, outgoing, trouble, workers
+from botrunner.conversation import chats, outgoing, patience, trouble, workers
 from botrunner.conversation.chats import Conversations
 from botrunner.conversation.outgoing import Outgoing
+from botrunner.conversation.steering import Steering
 from botrunner.metrics import Metrics
 from botrunner.telegram.types import Me
 from tests.contracts.store.samples import incoming
@@ -46,6 +47,7 @@ def spec_of(
     budget: Budget | None = None,
     concurrent: int = 5,
     per_minute: int = 1000,
+    admins: tuple[int, ...] = (),
     **parts: Any,
 ) -> EffectiveSpec:
     """`parts`: more of the spec, as an owner writes it."""
@@ -53,6 +55,7 @@ def spec_of(
     return replace(
         spec,
         persona=replace(spec.persona, disclosure=disclosure),
+        admins=admins,
         conversation=replace(
             spec.conversation,
             debounce_seconds=debounce,
@@ -69,7 +72,7 @@ def spec_of(
 
 @pytest.fixture(autouse=True)
 def no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (chats, outgoing, trouble, workers):
+    for module in (chats, outgoing, patience, trouble, workers):
         monkeypatch.setattr(module, "backoff", lambda *_args, **_named: 0.0)
 
 
@@ -85,14 +88,29 @@ class Bot:
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
-        self.outgoing = Outgoing(self.path, self.sender or self.telegram, self.metrics)
+        self.steering = Steering(self.path, self.spec, self.metrics)
+        self.outgoing = Outgoing(self.path, self.sender or self.telegram, self.metrics, holds=self.steering.holds)
         self.conversations = Conversations(
-            self.path, self.spec, self.model, ME, self.outgoing.poke, self.metrics, self.telegram
+            self.path, self.spec, self.model, ME, self.outgoing.poke, self.metrics, self.telegram, self.steering
         )
+        self.steering.resumed = self.look_again
+
+    def look_again(self) -> None:
+        self.conversations.look_again()
+        self.outgoing.look_again()
 
     @contextlib.asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
-        running = [asyncio.create_task(self.outgoing.run()), asyncio.create_task(self.conversations.run())]
+        loading = asyncio.create_task(self.steering.load())
+
+        async def once_loaded(run: Callable[[], Awaitable[None]]) -> None:
+            await asyncio.shield(loading)
+            await run()
+
+        running = [
+            loading,
+            *(asyncio.create_task(once_loaded(part.run)) for part in (self.outgoing, self.conversations)),
+        ]
         try:
             yield
         finally:

@@ -177,7 +177,7 @@ async def test_a_stop_waits_for_nobody_elses_answer(plainly: World) -> None:
         await heard(plainly, bot, says(2, "/stop", BOB))
         assert await plainly.wait_delivered(GROUP, 1) == [texts.STOPPED]
     assert [row.message_id for row in await plainly.path.pending(GROUP)] == [1]
-    assert await plainly.path.opted_out_of({ALICE, BOB, GROUP}) == {BOB}
+    assert (await plainly.path.silenced_of({ALICE, BOB, GROUP})).opted_out == {BOB}
 
 
 async def test_a_stop_throws_only_its_senders_answer_away(plainly: World) -> None:

@@ -42,7 +42,7 @@ def bot_at(world: World, clock: Clock, **spec: Any) -> Bot:
     """A bot whose conversations live by this clock."""
     bot = world.bot(**spec)
     bot.conversations = Conversations(
-        bot.path, bot.spec, bot.model, ME, bot.outgoing.poke, bot.metrics, bot.telegram, now=clock
+        bot.path, bot.spec, bot.model, ME, bot.outgoing.poke, bot.metrics, bot.telegram, bot.steering, now=clock
     )
     return bot
 

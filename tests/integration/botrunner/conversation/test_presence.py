@@ -34,7 +34,7 @@ async def test_typing_is_shown_again_and_again_while_the_model_writes_and_no_lon
         return True
 
     bot = world.bot()
-    monkeypatch.setattr(bot.conversations, "_is_wanted", wanted)
+    monkeypatch.setattr(bot.conversations._looking, "is_wanted", wanted)
     world.model.go.clear()
     async with bot.live():
         await world.says(bot, "one")
@@ -101,7 +101,7 @@ async def test_a_store_that_fails_between_two_typings_ends_the_typing_alone(
         raise RuntimeError("on purpose")
 
     bot = world.bot()
-    monkeypatch.setattr(bot.conversations, "_is_wanted", gone)
+    monkeypatch.setattr(bot.conversations._looking, "is_wanted", gone)
     world.model.go.clear()
     async with bot.live():
         await world.says(bot, "one")

@@ -1,12 +1,13 @@
 """What Telegram sends becomes what is stored: four forms of a message, edits, deletions, proofs of sends."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from telethon.tl import types
 
-from botfleet.store.rows import Deletion, Edit, PeerRow, UpdateState
+from botfleet.store.rows import Deletion, Edit, Intake, OwnMessage, PeerRow, UpdateState
 from botrunner.telegram.entities import Entities
 from botrunner.telegram.intake import Collector, Raw, is_empty, moved_states
+from botrunner.telegram.types import OwnerTyping
 
 ME = 777
 DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -230,3 +231,38 @@ def test_the_caption_of_a_picture_is_its_text_and_without_one_there_are_no_words
     picture = types.MessageMediaPhoto(photo=types.PhotoEmpty(1))
     assert only(in_group(text="What is this?", media=picture)).text == "What is this?"
     assert only(in_group(text="", media=picture)).text == ""
+
+
+OWNER = OwnerTyping(timedelta(minutes=60), lambda text: text == "/release")
+
+
+def own(*updates, messages=(), owner=OWNER):
+    raw = Raw(messages=list(messages), updates=list(updates))
+    return Collector(ME, Entities([]), owner).collect(raw, {}).own
+
+
+def test_what_the_account_itself_wrote_in_a_private_chat_is_told_in_each_form():
+    short = types.UpdateShortMessage(id=18, user_id=5, message="b", pts=2, pts_count=1, date=DATE, out=True)
+    found = own(
+        types.UpdateNewMessage(message(17, "a", out=True), 2, 1), short, messages=[message(16, "/release", out=True)]
+    )
+    until = DATE + timedelta(minutes=60)
+    assert found == (
+        OwnMessage(5, 16, "/release", DATE, None),
+        OwnMessage(5, 17, "a", DATE, until),
+        OwnMessage(5, 18, "b", DATE, until),
+    )
+
+
+def test_what_no_owner_types_is_not_told():
+    group = message(17, out=True, peer=types.PeerChat(9))
+    saved = message(18, out=True, peer=types.PeerUser(ME))
+    greeting = message(19, out=True, offline=True)
+    service = types.MessageService(id=20, peer_id=types.PeerUser(5), date=DATE, action=None, out=True)
+    assert own(messages=[group, saved, greeting, service, message(21)]) == ()
+    assert own(messages=[message(22, out=True)], owner=None) == (), "a bot account has nobody who types"
+
+
+def test_an_intake_of_the_owners_words_alone_is_not_empty():
+    assert not is_empty(Intake(own=(OwnMessage(5, 16, "a", DATE, DATE),)))
+    assert is_empty(Intake())

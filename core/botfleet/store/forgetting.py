@@ -1,0 +1,48 @@
+"""Why: a person says /forget, and what they said and were told is gone from the store, in one transaction.
+
+Ids and states stay, so that nothing is taken in, answered or sent twice; so do an opt-out, a block and a takeover.
+"""
+
+import sqlalchemy as sa
+
+from botfleet.store.fence import Fenced, now
+from botfleet.store.proof import FORGOTTEN, OPEN
+from botfleet.store.tables import InboxState, OutboxState, chats, facts, inbox, messages, outbox, summaries
+
+
+class ForgettingRepository(Fenced):
+    """What a person may have erased."""
+
+    async def forget(self, peer_id: int, message_id: int) -> None:
+        """Erase the conversation, its summary, the facts and every text of a person's chat. Done again, it changes nothing.
+
+        What was stored to be said and never attempted is not said, but answers to commands: they hold nothing of theirs.
+        What was attempted may have to be sent again as it was: its text goes when it is closed, for which its reason
+        stands (proof.py, statement_sent.py).
+
+        Args:
+            message_id: of the command, which is still pending; nothing but its word stays.
+        """
+        inboxes, outboxes = self.mine(inbox, peer_id=peer_id), self.mine(outbox, peer_id=peer_id)
+        statements: list[sa.Executable] = [
+            sa.delete(messages).where(self.mine(messages, peer_id=peer_id)),
+            sa.delete(summaries).where(self.mine(summaries, peer_id=peer_id)),
+            sa.delete(facts).where(self.mine(facts, peer_id=peer_id)),
+            sa.update(inbox)
+            .where(inboxes, inbox.c.state != InboxState.PENDING.value)
+            .values(text="", sender_name=None),
+            sa.update(inbox)
+            .where(inboxes, inbox.c.message_id == message_id, inbox.c.state == InboxState.PENDING.value)
+            .values(text="/forget", sender_name=None),
+            sa.update(outbox)
+            .where(outboxes, outbox.c.state == OutboxState.PENDING.value, sa.not_(outbox.c.cause.like("command:%")))
+            .values(state=OutboxState.CANCELLED.value, reason=FORGOTTEN, closed_at=now()),
+            sa.update(outbox).where(outboxes, outbox.c.state == OutboxState.ATTEMPTED.value).values(reason=FORGOTTEN),
+            sa.update(outbox).where(outboxes).values(history_position=None),
+            sa.update(outbox).where(outboxes, outbox.c.state.not_in(OPEN)).values(text="", entities=sa.null()),
+            sa.update(chats).where(self.mine(chats, peer_id=peer_id)).values(disclosed_at=None),
+        ]
+        async with self.store.begin() as connection:
+            await self.fence(connection)
+            for statement in statements:
+                await connection.execute(statement)
