@@ -23,6 +23,7 @@ class Command(StrEnum):
     UNBLOCK = "unblock"
     TAKE = "take"
     RELEASE = "release"
+    FACTS = "facts"
 
 
 EVERYBODYS: dict[Command, str] = {
@@ -39,6 +40,7 @@ ADMINS: dict[Command, str] = {
     Command.UNBLOCK: "ID: answer this person again",
     Command.TAKE: "ID [MINUTES]: be silent in this chat, a person answers",
     Command.RELEASE: "ID: answer in this chat again",
+    Command.FACTS: "ID [forget NAME | set NAME VALUE]: what I have learned of this person",
 }
 # They end what was asked before: it is not answered any more.
 ENDING = frozenset({Command.STOP, Command.FORGET})
@@ -52,6 +54,15 @@ class Told:
 
     command: Command
     words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is said to a command. `discloses`: it says that an AI writes. `kept`: it may stay stored once it is sent."""
+
+    text: str
+    discloses: bool = False
+    kept: bool = True
 
 
 def command_of(text: str, username: str | None, *, private: bool, admin: bool = False) -> Told | None:

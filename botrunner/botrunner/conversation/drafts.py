@@ -11,7 +11,14 @@ from botrunner.telegram.ids import random_id
 
 
 def drafts(
-    account_id: int, row: InboxRow, cause: str, whole: Formatted, *, in_history: bool, discloses: bool
+    account_id: int,
+    row: InboxRow,
+    cause: str,
+    whole: Formatted,
+    *,
+    in_history: bool,
+    discloses: bool,
+    kept: bool = True,
 ) -> list[Draft]:
     """The parts of one text. `row`: the message that it answers, the last one if there are several."""
     return [
@@ -27,6 +34,7 @@ def drafts(
             in_history=in_history,
             discloses=discloses,
             topic_id=row.topic_id,
+            kept=kept,
         )
         for part, piece in enumerate(split(whole))
     ]

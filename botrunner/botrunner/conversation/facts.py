@@ -11,8 +11,10 @@ from botfleet.store.rows import HistoryRow
 from botrunner.model.provider import ChatMessage
 
 MOST = 40  # facts of one chat
-Name = Annotated[str, Field(min_length=1, max_length=48, pattern=r"^[a-z][a-z0-9_]*$")]
-Value = Annotated[str, Field(min_length=1, max_length=200)]
+NAME = r"[a-z][a-z0-9_]{0,47}"
+LONGEST_VALUE = 200  # characters
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+Value = Annotated[str, Field(min_length=1, max_length=LONGEST_VALUE)]
 
 EXTRACT = (
     "You keep a short list of facts about the person that an assistant chats with: name, language, place, what they like, "

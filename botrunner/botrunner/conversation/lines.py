@@ -25,11 +25,11 @@ class Lines:
             self._stored(row.peer_id)
 
     async def answer(
-        self, turn: Sequence[InboxRow], cause: str, text: str, *, discloses: bool
+        self, turn: Sequence[InboxRow], cause: str, text: str, *, discloses: bool, kept: bool = True
     ) -> Stored | NewerPending:
-        """A line that closes what it answers. `discloses`: it says that an AI writes."""
+        """A line that closes what it answers. `discloses`: it says that an AI writes; `kept`: it stays stored once it is sent."""
         row = turn[-1]
-        said = drafts(self._account_id, row, cause, Formatted(text), in_history=False, discloses=discloses)
+        said = drafts(self._account_id, row, cause, Formatted(text), in_history=False, discloses=discloses, kept=kept)
         try:
             return await self._path.store_answer(row.peer_id, turn, said, replies_are_final=True)
         finally:

@@ -48,7 +48,8 @@ class Settling:
         """The effect comes before the confirmation: killed in between, the person is opted out and is told after the restart."""
         reply = await self._steering.obey(row, told)
         cause = f"{COMMAND}{row.message_id}"
-        self.note_answered([row], await self._lines.answer([row], cause, reply.text, discloses=reply.discloses))
+        stored = await self._lines.answer([row], cause, reply.text, discloses=reply.discloses, kept=reply.kept)
+        self.note_answered([row], stored)
 
     def note_answered(self, rows: Sequence[InboxRow], stored: Stored | NewerPending) -> None:
         """For metrics and the log."""

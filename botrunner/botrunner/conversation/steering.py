@@ -14,7 +14,8 @@ from botfleet.store.messages import MessagePath
 from botfleet.store.rows import InboxRow
 from botrunner.conversation import texts
 from botrunner.conversation.access import person_of
-from botrunner.conversation.commands import ADMINS, EVERYBODYS, Command, Told, listed, minutes_of, peer_of
+from botrunner.conversation.commands import ADMINS, EVERYBODYS, Command, Reply, Told, listed, minutes_of, peer_of
+from botrunner.conversation.knowing import obey_facts
 from botrunner.conversation.patience import surely
 from botrunner.metrics import Metrics
 
@@ -27,14 +28,6 @@ class Board:
 
     connected_since: datetime | None = None
     last_reply_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What is said to a command. `discloses`: it says that an AI writes."""
-
-    text: str
-    discloses: bool = False
 
 
 class Steering:
@@ -57,6 +50,7 @@ class Steering:
             Command.UNBLOCK: self._unblock,
             Command.TAKE: self._take,
             Command.RELEASE: self._release,
+            Command.FACTS: self._facts,
         }
 
     async def load(self) -> None:
@@ -150,6 +144,9 @@ class Steering:
         if peer_id is None:
             return Reply(texts.NOBODY)
         return Reply(texts.released(peer_id) if await self._path.end_takeover(peer_id) else texts.NOT_TAKEN)
+
+    async def _facts(self, row: InboxRow, words: tuple[str, ...]) -> Reply:
+        return await obey_facts(self._path, row, words)
 
     def _set_paused(self, paused: bool) -> None:
         if paused != self.paused:

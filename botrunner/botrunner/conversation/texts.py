@@ -1,5 +1,6 @@
 """Why: the few sentences that a bot says by itself, in one place. The owner's persona has no part in them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 DISCLOSURE = "I am an AI assistant, not a person."
@@ -15,6 +16,25 @@ NOBODY = "Say the person's Telegram id behind the command: a number."
 NO_TIME = "Say the time in minutes behind the id: a number from 1 to 43200."
 NOT_AN_ADMIN = "Admins cannot be blocked."
 NOT_TAKEN = "Nobody had taken that chat over."
+
+NO_FACT = (
+    "Say /facts ID, /facts ID forget NAME or /facts ID set NAME VALUE. A name is of lower-case English letters, digits and _,"
+    " a value has at most 200 characters."
+)
+TOO_MANY_FACTS = "I keep no more than 40 facts of a person. Erase one first."
+
+
+def known(person_id: int, facts: Mapping[str, str]) -> str:
+    """To an admin."""
+    if not facts:
+        return f"I have learned no facts of {person_id}."
+    listed = "\n".join(f"{name}: {value}" for name, value in facts.items())
+    return f"What I have learned of {person_id}:\n{listed}"
+
+
+def no_such_fact(person_id: int) -> str:
+    """To an admin."""
+    return f"I know no fact of that name. /facts {person_id} lists them."
 
 
 def blocked(person_id: int) -> str:

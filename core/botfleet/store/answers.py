@@ -12,6 +12,7 @@ from botfleet.store import statement_answer
 from botfleet.store.fence import Fenced, is_one_of, now, of_account
 from botfleet.store.folding import clean
 from botfleet.store.history import Said, note, until_placed
+from botfleet.store.proof import UNKEPT
 from botfleet.store.rows import Draft, InboxRow, NewerPending, Spending, Stored
 from botfleet.store.tables import InboxState, Role, UtcDateTime, chats, inbox, outbox
 from botfleet.store.usage import count_in
@@ -167,6 +168,7 @@ class AnswerRepository(Fenced):
                     "created_at": at,
                     "history_position": history_position if draft.in_history else None,
                     "topic_id": draft.topic_id,
+                    "reason": None if draft.kept else UNKEPT,
                 }
             )
             history_position += draft.in_history

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from botfleet.store.fence import Fenced, now, of_account
 from botfleet.store.folding import clean
-from botfleet.store.tables import facts
+from botfleet.store.rows import InboxRow
+from botfleet.store.tables import InboxState, facts, inbox
 
 _CURRENT = (
     sa.select(facts.c.name, facts.c.value)
@@ -26,6 +27,21 @@ class FactRepository(Fenced):
     async def facts(self, peer_id: int) -> dict[str, str]:
         """What is known now."""
         return {row[0]: row[1] for row in await self.fetch(_CURRENT, peer_id=peer_id)}
+
+    async def correct_facts(
+        self, peer_id: int, changes: Mapping[str, str | None], command: InboxRow, left: str
+    ) -> None:
+        """An admin's word: these names have these values from now on; None: erased, in the history too.
+
+        Args:
+            command: what the admin said, which is still pending.
+            left: what stays of it: neither a value that was erased nor one that was put right stays in the admin's chat.
+        """
+        said = self.mine(inbox, peer_id=command.peer_id, message_id=command.message_id, state=InboxState.PENDING.value)
+        async with self.store.begin() as connection:
+            await self.fence(connection)
+            await change_facts(self, connection, peer_id, changes)
+            await connection.execute(sa.update(inbox).where(said).values(text=left))
 
 
 async def change_facts(

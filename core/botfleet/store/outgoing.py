@@ -110,7 +110,7 @@ class OutgoingRepository(Fenced):
             attempted_at=None,
             state=sa.case((forgotten, OutboxState.CANCELLED.value), else_=OutboxState.PENDING.value),
             closed_at=sa.case((forgotten, sa.literal(now(), UtcDateTime)), else_=sa.null()),
-            **kept_text(),
+            **kept_text([FORGOTTEN]),
         )
 
     async def cancel(self, row: OutboxRow, reason: str) -> bool:

@@ -1,5 +1,6 @@
 """Why: a send may be proved by the RPC's answer or by an update, in either order; both must write the same, once."""
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,13 +12,16 @@ from botfleet.store.tables import OutboxState, Role, events, messages, outbox
 
 OPEN = (OutboxState.PENDING.value, OutboxState.ATTEMPTED.value)
 
-# The reason of an attempted row whose person has said /forget: its text is needed until it is closed, and no longer.
+# The reason of an attempted row whose person has said /forget, and of a row that tells an admin of a person: its text is
+# needed until it is closed, and no longer.
 FORGOTTEN = "Forgotten"
+UNKEPT = "Unkept"
+PASSING = (FORGOTTEN, UNKEPT)
 
 
-def kept_text() -> dict[str, Any]:
-    """What an update that closes a row sets of its text: as it is, or nothing where it was to be forgotten."""
-    forgotten = outbox.c.reason == FORGOTTEN
+def kept_text(passing: Collection[str] = PASSING) -> dict[str, Any]:
+    """What an update that closes a row sets of its text: as it is, or nothing where it was not to be kept."""
+    forgotten = outbox.c.reason.in_(passing)
     return {
         "text": sa.case((forgotten, ""), else_=outbox.c.text),
         "entities": sa.case((forgotten, sa.null()), else_=outbox.c.entities),

@@ -182,7 +182,10 @@ class Silenced:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message to send. `in_history`: it is part of the conversation; `discloses`: it says that the bot is an AI."""
+    """A message to send. `in_history`: it is part of the conversation; `discloses`: it says that the bot is an AI.
+
+    `kept`: its text stays stored when it is sent; what tells of one person in another's chat does not.
+    """
 
     cause: str
     random_id: int
@@ -195,6 +198,7 @@ class Draft:
     in_history: bool = True
     discloses: bool = False
     topic_id: int | None = None
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datetime import datetime
 from botfleet.store.engine import SCHEMA
 from botfleet.store.fence import Fenced
 from botfleet.store.folding import clean
+from botfleet.store.proof import UNKEPT
 from botfleet.store.rows import Draft, InboxRow, NewerPending, Spending, Stored
 from botfleet.store.statements import rowset, run, statement
 from botfleet.store.tables import InboxState, Role
@@ -23,7 +24,7 @@ _PARTS = [
     """d as (
   select * from jsonb_to_recordset(%(drafts)s::jsonb) as given (
     place bigint, cause text, part integer, random_id bigint, text text, entities jsonb, access_hash bigint,
-    reply_to_message_id bigint, trace_id text, in_history boolean, discloses boolean, topic_id bigint
+    reply_to_message_id bigint, trace_id text, in_history boolean, discloses boolean, topic_id bigint, reason text
   )
 )""",
     # %(newest)s is null when a newer message does not matter.
@@ -71,11 +72,12 @@ _PARTS = [
     f"""queued as (
   insert into {SCHEMA}.outbox (
     bot_id, account_id, peer_id, position, random_id, cause, part, text, entities, access_hash, reply_to_message_id,
-    trace_id, created_at, history_position, topic_id
+    trace_id, created_at, history_position, topic_id, reason
   )
   select fresh.bot_id, %(account_id)s, %(peer_id)s, last_queued.position + fresh.nth, fresh.random_id, fresh.cause,
     fresh.part, fresh.text, fresh.entities, fresh.access_hash, fresh.reply_to_message_id, fresh.trace_id, %(at)s,
-    case when fresh.in_history then last_said.position + fresh.heard + fresh.said end, fresh.topic_id
+    case when fresh.in_history then last_said.position + fresh.heard + fresh.said end, fresh.topic_id,
+    fresh.reason
   from fresh, last_said, last_queued
   returning position
 )""",
@@ -122,6 +124,7 @@ async def store_answer(
                 "in_history": draft.in_history,
                 "discloses": draft.discloses,
                 "topic_id": draft.topic_id,
+                "reason": None if draft.kept else UNKEPT,
             }
             for place, draft in enumerate(drafts)
         ),

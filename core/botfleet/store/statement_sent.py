@@ -7,12 +7,13 @@ from datetime import datetime
 from botfleet.store.engine import SCHEMA
 from botfleet.store.events import EventType, new_event_id
 from botfleet.store.fence import Fenced
-from botfleet.store.proof import FORGOTTEN
+from botfleet.store.proof import PASSING
 from botfleet.store.rows import OutboxRow
 from botfleet.store.statements import run, statement
 from botfleet.store.tables import OutboxState, Role
 
 OPEN = f"('{OutboxState.PENDING}', '{OutboxState.ATTEMPTED}')"
+_PASSING = "(" + ", ".join(f"'{reason}'" for reason in PASSING) + ")"
 _THIS = "o.account_id = %(account_id)s and o.peer_id = %(peer_id)s and o.position = %(position)s"
 
 _ATTEMPTED = statement(
@@ -47,8 +48,8 @@ def closing(which: str, source: str, message_id: str, event_id: str, at: str) ->
     return [
         f"""sent as (
   update {SCHEMA}.outbox o set state = '{OutboxState.SENT}', sent_message_id = {message_id}, closed_at = {at},
-    text = case when o.reason = '{FORGOTTEN}' then '' else o.text end,
-    entities = case when o.reason = '{FORGOTTEN}' then null else o.entities end
+    text = case when o.reason in {_PASSING} then '' else o.text end,
+    entities = case when o.reason in {_PASSING} then null else o.entities end
   from l{source} where o.bot_id = l.bot_id and {which} and o.state in {OPEN}
   returning o.peer_id, o.history_position, o.part, o.trace_id, o.sent_message_id, {event_id} as event_id
 )""",

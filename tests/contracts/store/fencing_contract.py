@@ -81,6 +81,7 @@ WRITES: dict[str, Callable[[Stale], Awaitable[Any]]] = {
     "begin_takeover": lambda s: s.path.begin_takeover(PERSON, _SOON, 42),
     "end_takeover": lambda s: s.path.end_takeover(61),
     "end_expired_takeovers": lambda s: s.path.end_expired_takeovers(),
+    "correct_facts": lambda s: s.path.correct_facts(PERSON, {"likes": "tea"}, s.pending[0], "/facts"),
     "hand_over": lambda s: s.path.hand_over(PERSON, [1]),
     "forget": lambda s: s.path.forget(PERSON, 1),
     "pause": lambda s: s.path.pause(42),

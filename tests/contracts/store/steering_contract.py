@@ -13,6 +13,7 @@ from botfleet.store.rows import InboxRow, Intake, OwnMessage, Silence, Stored
 from botfleet.store.tables import inbox, outbox, takeovers
 from tests.contracts.store.samples import (
     ACCOUNT,
+    CHANNEL,
     OTHER,
     PERSON,
     answered,
@@ -269,14 +270,14 @@ async def test_a_row_that_was_never_attempted_proves_nothing(store: Store, path:
 async def test_forgetting_erases_every_text_of_the_chat_and_keeps_what_prevents_repetitions(
     store: Store, path: MessagePath
 ) -> None:
-    await path.take_in(Intake(messages=(incoming(1, "planted question"),)))
+    await path.take_in(Intake(messages=(incoming(1, "planted question", sender_name="planted name"),)))
     (row,) = await answered(path, 10)
     await path.mark_attempted(row)
     await path.mark_sent(row, 900)
     assert await path.save_summary(PERSON, "a planted summary", 2, {"planted name": "planted value"})
     await path.opt_out(PERSON)
     await path.block(PERSON, ADMIN)
-    await path.take_in(Intake(messages=(incoming(2, "/forget my planted name"),)))
+    await path.take_in(Intake(messages=(incoming(2, "/forget my planted name", sender_name="planted name"),)))
     (command,) = await path.pending(PERSON)
     await path.forget(PERSON, 2)
     after = await snapshot(store)
@@ -368,3 +369,64 @@ async def test_a_person_who_is_blocked_stays_so_until_unblocked(path: MessagePat
     assert await path.silence(OTHER) == Silence()
     await path.unblock(PERSON)
     assert await path.silence(PERSON) == Silence()
+
+
+async def test_a_block_of_who_is_answered_and_a_takeover_stop_what_was_never_attempted(path: MessagePath) -> None:
+    await path.take_in(Intake(messages=(incoming(1, "hi", CHANNEL, sender_id=8),)))
+    (row,) = await answered(path, 10, peer_id=CHANNEL)
+    await path.block(8, ADMIN)
+    assert not await path.mark_attempted(row, always=False, asker_id=8)
+    assert await path.silence(CHANNEL, 8) == Silence(blocked=True)
+    assert await path.silence(CHANNEL, 9) == Silence()
+    await path.opt_out(CHANNEL)
+    assert (await path.silence(CHANNEL, 9)).opted_out, "an anonymous admin's word is the group's"
+    await path.opt_in(CHANNEL)
+    await path.begin_takeover(CHANNEL, soon(), ADMIN)
+    (other,) = await answered(path, 11, peer_id=CHANNEL)
+    assert not await path.mark_attempted(other, always=False, asker_id=9)
+
+
+async def test_who_wrote_is_known_of_what_a_person_answers(path: MessagePath) -> None:
+    for message_id in (1, 2):
+        await path.take_in(Intake(messages=(incoming(message_id, "hi", CHANNEL, sender_id=8, sender_name="Alice"),)))
+    await path.hand_over(CHANNEL, [1])
+    await path.begin_takeover(CHANNEL, soon(), ADMIN)
+    assert [row.sender_name for row in await path.history(CHANNEL, 10)] == ["Alice", "Alice"]
+
+
+async def test_an_admins_word_corrects_and_erases_facts_and_leaves_no_value_in_the_admins_chat(
+    store: Store, path: MessagePath
+) -> None:
+    await taken_in(path, 1)
+    await answered(path, 10)
+    await path.save_summary(PERSON, "notes", 1, {"likes": "planted tea", "place": "Osh"})
+    await path.take_in(Intake(messages=(incoming(5, "/facts 5 forget likes planted", OTHER),)))
+    (command,) = await path.pending(OTHER)
+    for _ in range(2):
+        await path.correct_facts(PERSON, {"likes": None, "place": "Naryn"}, command, left="/facts 5")
+    assert await path.facts(PERSON) == {"place": "Naryn"}
+    assert [row.text for row in await path.pending(OTHER)] == ["/facts 5"]
+    assert "planted" not in repr(await snapshot(store))
+
+
+@pytest.mark.parametrize("how", ["sent", "proved", "failed", "cancelled"])
+async def test_what_tells_an_admin_of_a_person_is_gone_once_it_is_closed(
+    store: Store, path: MessagePath, how: str
+) -> None:
+    said = draft(10, "planted", kept=False, in_history=False)
+    await path.store_answer(OTHER, await taken_in(path, 1, peer_id=OTHER), [said], replies_are_final=True)
+    row = await path.next_outgoing(OTHER)
+    assert row is not None
+    assert await path.mark_attempted(row)
+    await path.defer(row, datetime.now(UTC), never_reached=True)
+    assert (await path.next_outgoing(OTHER) or row).state == "pending", "a flood wait costs no answer"
+    assert (await path.next_outgoing(OTHER) or row).text == "planted"
+    if how == "cancelled":
+        await path.cancel(row, "Blocked")
+    elif how == "sent":
+        await path.mark_sent(row, 900)
+    elif how == "proved":
+        await path.take_in(Intake(sent=((10, 900),)))
+    else:
+        await path.mark_failed(row, "Blocked")
+    assert await rows(store, outbox.c.text) == [("",)]

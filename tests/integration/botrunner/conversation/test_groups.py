@@ -259,3 +259,43 @@ async def test_in_a_group_pictures_are_not_remarked_on_unless_they_are_for_the_b
         await settled(plainly)
     assert await plainly.inbox() == [("skipped", "NoText"), ("answered", None)]
     assert (await replies(plainly))[0][1] == 2
+
+
+async def test_in_a_group_who_is_blocked_is_not_answered_and_others_are(plainly: World) -> None:
+    bot = plainly.bot()
+    await plainly.path.block(ALICE, 42)
+    async with bot.live():
+        await heard(plainly, bot, says(1, "@concierge_bot a"), says(2, "@concierge_bot b", BOB))
+        await settled(plainly)
+        await bot.outgoing.idle()
+    assert await replies(plainly) == [("re: @concierge_bot b", 2, None)]
+    assert await plainly.inbox() == [("skipped", "Blocked"), ("answered", None)]
+
+
+async def test_an_answer_to_who_is_blocked_before_it_is_sent_is_not_sent_to_a_group(plainly: World) -> None:
+    bot = plainly.bot()
+    plainly.telegram.connected.clear()
+    async with bot.live():
+        await heard(plainly, bot, says(1, "@concierge_bot a"), says(2, "@concierge_bot b", BOB))
+        await settled(plainly)
+        await plainly.path.block(ALICE, 42)
+        plainly.telegram.connected.set()
+        await bot.outgoing.idle()
+    assert sorted(await plainly.outbox(), key=str) == [("cancelled", "Blocked"), ("sent", None)]
+    assert plainly.telegram.delivered[GROUP] == ["re: @concierge_bot b"]
+
+
+async def test_a_group_knows_start_and_stop_alone(plainly: World) -> None:
+    """What others read along is no place for the rest; an admin's command is a text there, too."""
+    bot = plainly.bot(admins=(ALICE,))
+    async with bot.live():
+        await heard(plainly, bot, says(1, "/forget"), says(2, "/pause"), says(3, "@concierge_bot /help"))
+        await heard(plainly, bot, says(4, "/facts@concierge_bot 5", BOB))
+        await settled(plainly)
+        await bot.outgoing.idle()
+    assert await plainly.inbox() == [("skipped", "NotMentioned")] * 2 + [("answered", None)] * 2
+    assert await replies(plainly) == [
+        ("re: @concierge_bot /help", 3, None),
+        ("re: /facts@concierge_bot 5", 4, None),
+    ]
+    assert not bot.steering.paused

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from botfleet.store.rows import Intake, OwnMessage
-from botfleet.store.tables import messages
+from botfleet.store.tables import inbox, messages, outbox
 from botrunner.conversation import texts
 from botrunner.conversation.commands import ADMINS, EVERYBODYS
 from botrunner.telegram.sender import Wait
 from tests.contracts.store.samples import snapshot
 from tests.integration.botrunner.conversation.conftest import Bot, World, spec_of
 from tests.integration.botrunner.conversation.fakes import Steps, Stumbling
+from tests.integration.botrunner.conversation.test_groups import closed_for_days
 from tests.waiting import until_async
 
 ADMIN, PERSON = 9, 5
@@ -25,6 +26,15 @@ async def closed(world: World, peer_id: int = PERSON) -> None:
         return not await world.path.pending(peer_id)
 
     await until_async(nothing_pends)
+
+
+async def all_sent(world: World) -> None:
+    """Nothing waits to be sent, and what was sent is stored as such."""
+
+    async def nothing_is_open() -> bool:
+        return not (await world.path.counts()).outgoing
+
+    await until_async(nothing_is_open)
 
 
 async def typed(world: World, message_id: int, text: str = "let me answer", hours: float = 1) -> None:
@@ -111,6 +121,66 @@ async def test_a_forget_that_is_killed_at_any_step_ends_in_the_same_state(world:
     assert number > 8
 
 
+KNOWN = "What I have learned of 5:\nlikes: planted tea\nplace: Osh"
+
+
+async def learn(world: World) -> None:
+    """The bot knows of the person what `KNOWN` says."""
+    await world.says(None, "hello", first=1000)
+    rows = await world.path.pending(PERSON)
+    await world.path.hand_over(PERSON, [row.message_id for row in rows])
+    (said,) = await world.path.history(PERSON, 10)
+    assert await world.path.save_summary(PERSON, "notes", said.position, {"likes": "planted tea", "place": "Osh"})
+
+
+async def test_an_admin_is_told_what_is_known_of_a_person_and_nobody_else_is(world: World) -> None:
+    await learn(world)
+    bot = world.bot(admins=(ADMIN,))
+    async with bot.live():
+        await world.says(bot, "/facts 5", peer_id=6)
+        assert await world.wait_delivered(6, 1) == ["re: /facts 5"]
+        await world.says(bot, "/facts 5", "/facts 6", "/facts", peer_id=ADMIN)
+        told = await world.wait_delivered(ADMIN, 3)
+        await bot.outgoing.idle()
+    assert told == [KNOWN, "I have learned no facts of 6.", texts.NOBODY]
+    assert PERSON not in world.telegram.delivered
+    assert KNOWN not in [row.text for row in await world.rows(outbox)], "stored until it is sent, and no longer"
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_an_admin_corrects_and_erases_facts_by_name_also_when_killed_at_any_step(
+    world: World, after: bool
+) -> None:
+    await learn(world)
+    number, killed = 0, True
+    while killed:
+        admin, drink = 100 + number, f"coffee {number}"
+        commands = [f"/facts 5 set drink {drink}", "/facts 5 forget likes"]
+        if number:
+            commands[1] = "/facts 5"  # it is erased already
+        await world.says(None, *commands, peer_id=admin)
+        steps = Steps(number, after=after)
+        bot = Bot(Stumbling(world.path, steps), world.model, world.telegram, spec_of(admins=(admin,)))
+        async with asyncio.timeout(5), bot.live():
+            stopped = asyncio.create_task(steps.stopped.wait())
+            said = asyncio.create_task(world.wait_delivered(admin, 2))
+            await asyncio.wait((stopped, said), return_when=asyncio.FIRST_COMPLETED)
+            killed = not said.done()
+            for task in (stopped, said):
+                task.cancel()
+            await asyncio.gather(stopped, said, return_exceptions=True)
+        again = world.bot(admins=(admin,))
+        async with again.live():
+            told = await world.wait_delivered(admin, 2)
+            await all_sent(world)
+        assert told[1] == f"What I have learned of 5:\ndrink: {drink}\nplace: Osh"
+        assert await world.path.facts(PERSON) == {"drink": drink, "place": "Osh"}
+        assert "planted" not in repr(await snapshot(world.store))
+        assert drink not in repr([(await world.rows(table)) for table in (inbox, outbox)])
+        number += 1
+    assert number > 8
+
+
 async def test_only_an_admin_can_steer_the_bot(world: World) -> None:
     bot = world.bot(admins=(ADMIN,))
     async with bot.live():
@@ -146,6 +216,37 @@ async def test_a_paused_bot_answers_nobody_over_restarts_and_everything_after_th
         assert await world.wait_delivered(6, 1) == ["re: later"]
         assert (await world.wait_delivered(ADMIN, 3))[1:] == [texts.RESUMED, "re: a question"]
     assert bot.metrics.paused._value.get() == 0
+
+
+async def test_during_a_pause_nobody_is_asked_for_words_nor_told_of_the_hours(world: World) -> None:
+    bot = world.bot(admins=(ADMIN,))
+    async with bot.live():
+        await world.says(bot, "/pause", peer_id=ADMIN)
+        await world.wait_delivered(ADMIN, 1)
+        await all_sent(world)
+        await world.says(bot, " ")
+        await bot.conversations._workers.idle()
+    assert ("pending", None) in await world.inbox()
+    hours = {**closed_for_days(), "outsideHours": "Message", "message": "We are closed."}
+    bot = world.bot(admins=(ADMIN,), schedule=hours)
+    async with bot.live():
+        await world.says(bot, "words", peer_id=6)
+        await bot.conversations._workers.idle()
+    assert await world.outbox() == [("sent", None)], "the admin's confirmation alone"
+
+
+async def test_an_admins_commands_are_obeyed_whomever_the_bot_answers(world: World) -> None:
+    access = {"users": {"allow": [PERSON]}, "privateChats": False}
+    bot = world.bot(admins=(ADMIN,), access=access)
+    async with bot.live():
+        await world.says(bot, "a question", "/help", "/pause", peer_id=ADMIN)
+        assert (await world.wait_delivered(ADMIN, 2))[0] == texts.PAUSED
+        await world.says(bot, "/help")
+        await closed(world)
+        await closed(world, ADMIN)
+    assert (await world.inbox()).count(("skipped", "PrivateChatsOff")) == 1
+    assert (await world.inbox()).count(("skipped", "NotAllowed")) == 1
+    assert world.model.turns == []
 
 
 async def test_a_stop_takes_effect_during_a_pause_and_is_confirmed_after_it(world: World) -> None:
@@ -205,6 +306,13 @@ async def test_a_blocked_person_is_not_answered_until_unblocked(world: World) ->
         ("/take 5 43201", texts.NO_TIME),
         ("/release", texts.NOBODY),
         ("/release 5", texts.NOT_TAKEN),
+        ("/facts @somebody", texts.NOBODY),
+        ("/facts 5 forget", texts.NO_FACT),
+        ("/facts 5 forget likes", texts.no_such_fact(5)),
+        ("/facts 5 set Likes tea", texts.NO_FACT),
+        ("/facts 5 set likes", texts.NO_FACT),
+        ("/facts 5 set likes " + "x" * 201, texts.NO_FACT),
+        ("/facts 5 erase", texts.NO_FACT),
     ],
 )
 async def test_a_command_that_cannot_be_obeyed_says_what_to_write(world: World, said: str, answer: str) -> None:
