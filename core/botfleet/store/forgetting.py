@@ -14,7 +14,9 @@ class ForgettingRepository(Fenced):
     """What a person may have erased."""
 
     async def forget(self, peer_id: int, message_id: int) -> None:
-        """Erase the conversation, its summary, the facts and every text of a person's chat. Done again, it changes nothing.
+        """Erase the conversation, its summary, the facts and every text of a person's chat; in groups what the person wrote.
+
+        Done again, it changes nothing. A group's summary may tell of the person, so it goes, and is written anew from what is left.
 
         What was stored to be said and never attempted is not said, but answers to commands: they hold nothing of theirs.
         What was attempted may have to be sent again as it was: its text goes when it is closed, for which its reason
@@ -44,5 +46,20 @@ class ForgettingRepository(Fenced):
         ]
         async with self.store.begin() as connection:
             await self.fence(connection)
-            for statement in statements:
+            for statement in [*statements, *self._in_groups(peer_id)]:
                 await connection.execute(statement)
+
+    def _in_groups(self, person_id: int) -> list[sa.Executable]:
+        def theirs(table: sa.Table) -> sa.ColumnElement[bool]:
+            return sa.and_(self.mine(table, sender_id=person_id), table.c.peer_id < 0)
+
+        spoke = sa.select(messages.c.peer_id).where(theirs(messages))
+        pending = inbox.c.state == InboxState.PENDING.value
+        return [
+            sa.delete(summaries).where(self.mine(summaries), summaries.c.peer_id.in_(spoke)),
+            sa.delete(messages).where(theirs(messages)),
+            sa.update(inbox)
+            .where(theirs(inbox), pending)
+            .values(state=InboxState.SKIPPED.value, reason=FORGOTTEN, closed_at=now()),
+            sa.update(inbox).where(theirs(inbox)).values(text="", sender_name=None),
+        ]

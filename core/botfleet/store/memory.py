@@ -1,6 +1,6 @@
 """Why: what a conversation remembers: its last messages, and what came before them summed up. It never decides what is worth it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import sqlalchemy as sa
@@ -61,17 +61,40 @@ class MemoryRepository(Fenced):
         return [HistoryRow(*row) for row in rows]
 
     async def save_summary(
-        self, peer_id: int, text: str, up_to: int, changes: Mapping[str, str | None] = MappingProxyType({})
+        self,
+        peer_id: int,
+        text: str,
+        up_to: int,
+        changes: Mapping[str, str | None] = MappingProxyType({}),
+        *,
+        after: int | None = None,
+        read: Collection[int] = (),
     ) -> bool:
         """The summary of all up to a position takes the place of the one before. It never goes back.
 
         Args:
             changes: what else was learned from the same messages, by name; None: it is to be forgotten.
+            after: the position up to which the summary went that this one goes on from; 0: there was none.
+            read: the positions of the messages that it was written from.
 
         Returns:
-            False: nothing was written, since the message at that position is gone: who erases must not find it here.
+            False: nothing was written, since the message at that position, or what it was written from, is gone: who erases
+            must not find it here.
         """
-        own = self.mine(messages, peer_id=peer_id, position=up_to)
+        chat = self.mine(messages, peer_id=peer_id)
+        own = sa.and_(chat, messages.c.position == up_to)
+        if read:
+            there = sa.select(sa.func.count()).select_from(others := messages.alias())
+            there = there.where(
+                others.c.bot_id == self.lease.bot_id,
+                others.c.account_id == self.account_id,
+                others.c.peer_id == peer_id,
+                others.c.position.in_(read),
+            )
+            own = sa.and_(own, there.scalar_subquery() == len(read))
+        if after is not None:
+            before = sa.select(summaries.c.up_to_position).where(self.mine(summaries, peer_id=peer_id))
+            own = sa.and_(own, sa.func.coalesce(before.scalar_subquery(), 0) == after)
         source = sa.select(
             messages.c.bot_id,
             messages.c.account_id,

@@ -301,6 +301,49 @@ async def test_a_summary_of_what_was_forgotten_meanwhile_is_not_saved(store: Sto
     assert "planted" not in repr(await snapshot(store))
 
 
+async def group_says(path: MessagePath, message_id: int, text: str, sender_id: int, name: str) -> None:
+    said = incoming(message_id, text, CHANNEL, sender_id=sender_id, sender_name=name)
+    await path.take_in(Intake(messages=(said,)))
+
+
+async def test_forgetting_erases_what_the_person_wrote_in_groups_and_nobody_elses(
+    store: Store, path: MessagePath
+) -> None:
+    await group_says(path, 1, "planted", PERSON, "planted name")
+    await group_says(path, 2, "from another", OTHER, "Bob")
+    await answered(path, 10, peer_id=CHANNEL)
+    await path.save_summary(CHANNEL, "planted notes", 1)
+    await taken_in(path, 1, peer_id=OTHER)
+    await answered(path, 11, peer_id=OTHER)
+    await path.save_summary(OTHER, "notes of another", 1)
+    await group_says(path, 3, "planted and overheard", PERSON, "planted name")
+    await path.close_inbox(CHANNEL, [3], "skipped", "NotMentioned")
+    await group_says(path, 4, "planted and waiting", PERSON, "planted name")
+    await group_says(path, 5, "waiting", OTHER, "Bob")
+    await path.forget(PERSON, 0)
+    assert "planted" not in repr(await snapshot(store))
+    assert await texts(path, CHANNEL) == [("user", "from another"), ("assistant", "answer 10")]
+    assert [row.sender_name for row in await path.history(CHANNEL, 10)] == ["Bob", None]
+    assert [row.message_id for row in await path.pending(CHANNEL)] == [5]
+    assert ("skipped", "Forgotten") in await states(store, inbox)
+    assert (await path.remembered(OTHER, 1)).summary == "notes of another"
+    after = await snapshot(store)
+    await path.forget(PERSON, 0)
+    assert await snapshot(store) == after
+
+
+async def test_a_summary_of_what_was_forgotten_in_a_group_meanwhile_is_not_saved(path: MessagePath) -> None:
+    await group_says(path, 1, "planted", PERSON, "Alice")
+    await group_says(path, 2, "from another", OTHER, "Bob")
+    await answered(path, 10, peer_id=CHANNEL)
+    assert await path.save_summary(CHANNEL, "notes", 2, after=0, read=[1, 2])
+    await path.forget(PERSON, 0)
+    assert not await path.save_summary(CHANNEL, "planted", 3, after=0, read=[1, 2, 3])
+    assert not await path.save_summary(CHANNEL, "planted", 3, after=2, read=[3])
+    assert await path.save_summary(CHANNEL, "notes", 3, after=0, read=[2, 3])
+    assert (await path.remembered(CHANNEL, 1)).summary == "notes"
+
+
 async def test_forgetting_touches_one_chat_only(store: Store, path: MessagePath) -> None:
     for peer_id in (PERSON, OTHER):
         await taken_in(path, peer_id, peer_id=peer_id)
