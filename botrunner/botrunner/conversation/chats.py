@@ -84,7 +84,7 @@ class Conversations:
         self._looking = Looking(path, spec, me.username, now)
         self._settling = Settling(path, steering, self._lines, metrics, now)
         self._slots = asyncio.Semaphore(spec.limits.concurrent_replies)
-        self._holding = Holding(path, spec, now)
+        self._holding = Holding(spec, now)
         self._stop = asyncio.Event()
         self._workers = Workers("chat", self._chat, self._pending_chats)
         self._estimate = Estimate()
@@ -148,15 +148,14 @@ class Conversations:
                 await set_within(poked, seconds)
                 return _Left.WAITED
             case AskModel() | AskForWords() as step:
-                held = await self._holding.held(peer_id)
+                held = self._holding.held(seen.answered_at)
                 if held is not None:
                     return await self._hold(step, seen.pending, held, poked)
                 waited = await self._debounce(seen.pending, poked) or self._slots.locked()
                 async with self._slots:
                     if self._stop.is_set() or self._steering.paused:
                         return _Left.MAYBE_MORE
-                    if not await self._answer(peer_id, trouble, None if waited else seen):
-                        return _Left.WAITED
+                    return await self._answer(peer_id, trouble, None if waited else seen)
         return _Left.MAYBE_MORE
 
     async def _hold(
@@ -185,25 +184,28 @@ class Conversations:
             wait = quiet
         return first > 0
 
-    async def _answer(self, peer_id: int, trouble: Trouble, seen: Seen | None) -> bool:
+    async def _answer(self, peer_id: int, trouble: Trouble, seen: Seen | None) -> "_Left":
         """Asks the model about all that is pending and stores the answer, generating again while newer messages come.
 
         Args:
             seen: what was read right before; None: it is read anew. What comes in between is found by the storing.
 
         Returns:
-            False: nobody answers now, and what is pending stays so.
+            WAITED: nobody answers now, and what is pending stays so. NOTHING: all that was read is answered; of what came since
+            the worker is told by a poke.
         """
         given: _Given | None = None
         for generation in itertools.count(1):
             seen = await self._settled(peer_id, seen)
             if self._steering.paused and given is None:
-                return True
+                return _Left.MAYBE_MORE
             if seen is not None and isinstance(seen.step, AskForWords) and given is None:
                 await self._ask_for_words(seen.step, seen.pending)
-                return True
+                return _Left.MAYBE_MORE
             if seen is None or not isinstance(seen.step, AskModel):
-                return True  # what was asked is gone (deleted, or stopped): the next step deals with what is there
+                return (
+                    _Left.MAYBE_MORE
+                )  # what was asked is gone (deleted, or stopped): the next step deals with what is there
             step, rows, seen = seen.step, seen.pending, None
             turn = [row for row in rows if row.message_id in step.message_ids]
             said = await shown(self._path, peer_id, turn)
@@ -211,23 +213,24 @@ class Conversations:
             final = given is not None and (generation > GENERATIONS or (given.step, given.said) == (step, said))
             if given is None or not final:
                 if self._stop.is_set():
-                    return True
+                    return _Left.MAYBE_MORE
                 reached = await self.purse.look()
                 if reached is not Rung.EXHAUSTED:
                     answer, due = await self._ask(peer_id, said, turn[-1], cheaper=reached is Rung.CHEAPER)
                     if isinstance(answer, NoAnswer):
-                        return await self._without_answer(peer_id, turn, answer, trouble)
+                        given_up = await self._without_answer(peer_id, turn, answer, trouble)
+                        return _Left.MAYBE_MORE if given_up else _Left.WAITED
                     given = _Given(step, said, turn, answer, answer.spent, due)
                 elif given is None:
                     await self._close_unasked(peer_id, turn)
-                    return True
+                    return _Left.MAYBE_MORE
                 else:
                     final = True  # paid for already: better than nothing
             if await self._store(peer_id, given, final):
                 trouble.is_answered()
                 if given.due:
                     self._summaries.poke(peer_id)
-                return True
+                return _Left.NOTHING if len(rows) == len(given.turn) else _Left.MAYBE_MORE
         raise AssertionError("unreachable")
 
     async def _settled(self, peer_id: int, seen: Seen | None) -> Seen | None:

@@ -3,13 +3,12 @@
 What is held back stays pending in the inbox, and what it is held back for is read from the store: a restart changes nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from botfleet.effective import EffectiveSpec
 from botfleet.spec.schedule import OutsideHours
-from botfleet.store.messages import MessagePath
 from botrunner.conversation.timetable import Timetable
 
 WINDOW = timedelta(minutes=1)
@@ -24,15 +23,15 @@ class Held:
     cause: str | None = None
 
 
-def after_the_rush(answered_at: Sequence[datetime], limit: int, now: datetime) -> datetime | None:
+def after_the_rush(answered_at: datetime | None, now: datetime) -> datetime | None:
     """When the next answer of a chat may be written; None: now.
 
     Args:
-        answered_at: when the last answers were stored, the newest first, `limit` of them at least if there are so many.
+        answered_at: when the answer was stored that lies as many back as a minute may have; None: there are not so many.
     """
-    if len(answered_at) < limit:
+    if answered_at is None:
         return None
-    free = answered_at[limit - 1] + WINDOW
+    free = answered_at + WINDOW
     # A clock that was set back leaves stamps of the future: those of a later minute hold nobody.
     return free if now < free <= now + 2 * WINDOW else None
 
@@ -56,15 +55,14 @@ def outside_hours(spec: EffectiveSpec, now: datetime) -> Held | None:
 class Holding:
     """Asks both."""
 
-    def __init__(self, path: MessagePath, spec: EffectiveSpec, now: Callable[[], datetime]) -> None:
-        self._path, self._spec, self._now = path, spec, now
+    def __init__(self, spec: EffectiveSpec, now: Callable[[], datetime]) -> None:
+        self._spec, self._now = spec, now
 
-    async def held(self, peer_id: int) -> Held | None:
-        """Until when this chat gets no answer; None: it may get one now."""
+    def held(self, answered_at: datetime | None) -> Held | None:
+        """Until when a chat gets no answer; None: it may get one now. `answered_at`: as for `after_the_rush`."""
         now = self._now()
         closed = outside_hours(self._spec, now)
         if closed is not None:
             return closed
-        limit = self._spec.limits.messages_per_minute_per_chat
-        free = after_the_rush(await self._path.answered_at(peer_id, limit), limit, now)
+        free = after_the_rush(answered_at, now)
         return None if free is None else Held(free)

@@ -21,6 +21,8 @@ class Seen:
 
     pending: list[InboxRow]
     step: Step
+    answered_at: datetime | None = None
+    """When the answer was stored that lies as many back as a minute of the chat may have."""
 
 
 class Looking:
@@ -34,12 +36,13 @@ class Looking:
 
     async def look(self, peer_id: int) -> Seen | None:
         """What waits in the chat and what is to be done first; None: nothing waits."""
-        situation = await self._path.situation(peer_id)
+        most = self._spec.limits.messages_per_minute_per_chat
+        situation = await self._path.situation(peer_id, answers=most)
         if situation is None:
             return None
         pending, chat = await gather(self._path, peer_id, situation, self._username, self._spec.admins)
         step = next_step(pending, chat, self._spec, self._username, self._now())
-        return None if step is None else Seen(situation.pending, step)
+        return None if step is None else Seen(situation.pending, step, situation.answered_at)
 
     async def is_wanted(self, peer_id: int) -> bool:
         """Whether what is being written may be said: not when its question is gone, nor after a /stop or a takeover."""

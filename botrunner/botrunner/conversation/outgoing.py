@@ -97,12 +97,14 @@ class Outgoing:
         while True:
             poked.clear()
             try:
-                row = None if self._holds(peer_id) else await self._path.next_outgoing(peer_id)
+                row, behind = (None, False) if self._holds(peer_id) else await self._path.first_outgoing(peer_id)
                 if row is None:
                     if poked.is_set():
                         continue
                     return
                 outcome = await self._one(row)
+                if isinstance(outcome, Sent) and not behind and not poked.is_set():
+                    return  # whoever stores another one pokes
             except StoreUnavailable:
                 failures += 1
                 await asyncio.sleep(backoff(failures, first=0.5, longest=STORE_SECONDS))

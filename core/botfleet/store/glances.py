@@ -1,10 +1,9 @@
-"""Why: what a decision about a chat asks of its past: who opted out, what is ours, what is quoted, how much was said lately.
+"""Why: what a decision about a chat asks of its past: who opted out, what is ours, what is quoted.
 
 It only reads. Each question is asked for one chat, and of one page.
 """
 
 from collections.abc import Collection
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,12 +12,6 @@ from botfleet.store.fence import Fenced, of_account
 from botfleet.store.rows import HistoryRow, Silenced
 from botfleet.store.tables import Role, blocks, inbox, messages, opt_outs, outbox
 
-_ANSWERED_AT = (
-    sa.select(outbox.c.created_at)
-    .where(of_account(outbox, "peer_id"), outbox.c.part == sa.literal_column("0"))
-    .order_by(outbox.c.position.desc())
-    .limit(sa.bindparam("limit", type_=sa.Integer))
-)
 _BY_RANDOM_ID = sa.select(outbox.c.position).where(of_account(outbox, "random_id"))
 _SENDER = sa.select(inbox.c.sender_id).where(of_account(inbox, "peer_id", "message_id"))
 
@@ -72,10 +65,6 @@ class GlanceRepository(Fenced):
         ).where(self.mine(inbox, peer_id=peer_id, reason=overheard), inbox.c.message_id.in_(message_ids))
         rows = [*await self._rows(heard, message_ids), *await self._rows(said, message_ids)]
         return {row[0]: HistoryRow(*row[1:]) for row in rows}
-
-    async def answered_at(self, peer_id: int, limit: int) -> list[datetime]:
-        """When the last answers of a chat were stored, the newest first."""
-        return [row[0] for row in await self.fetch(_ANSWERED_AT, peer_id=peer_id, limit=limit)]
 
     async def is_queued(self, random_id: int) -> bool:
         """Whether this message stands in the outbox, in whatever state."""

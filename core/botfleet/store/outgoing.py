@@ -42,7 +42,7 @@ _ROW = sa.select(
     outbox.c.history_position,
     outbox.c.topic_id,
 ).where(_IS_OPEN)
-_FIRST = _ROW.where(of_account(outbox, "peer_id")).order_by(outbox.c.position).limit(sa.literal_column("1"))
+_FIRST = _ROW.where(of_account(outbox, "peer_id")).order_by(outbox.c.position).limit(sa.literal_column("2"))
 _BY_RANDOM_ID = _ROW.where(of_account(outbox, "random_id"))
 
 
@@ -56,7 +56,12 @@ class OutgoingRepository(Fenced):
 
     async def next_outgoing(self, peer_id: int) -> OutboxRow | None:
         """A chat's first open row; the ones behind it wait, whatever it waits for."""
-        return await self._one(_FIRST, peer_id=peer_id)
+        return (await self.first_outgoing(peer_id))[0]
+
+    async def first_outgoing(self, peer_id: int) -> tuple[OutboxRow | None, bool]:
+        """The same, and whether there is one behind it."""
+        rows = await self.fetch(_FIRST, peer_id=peer_id)
+        return (OutboxRow(*rows[0]) if rows else None), len(rows) > 1
 
     async def find_open_by_random_id(self, random_id: int) -> OutboxRow | None:
         """The open row that this random_id belongs to."""

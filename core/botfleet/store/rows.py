@@ -122,7 +122,8 @@ class Situation:
     """What waits in a chat, oldest first (at least one), and what is decided by.
 
     `opted_out`: the person said /stop and not /start since; `last_said_at`: the newest message of the history;
-    `blocked`: an admin wants the person not to be answered; `taken_until`: the chat is, or was, in a person's hands until then.
+    `blocked`: an admin wants the person not to be answered; `taken_until`: the chat is, or was, in a person's hands until then;
+    `answered_at`: when the answer was stored that lies so many back as was asked for; None: there are not so many.
     """
 
     pending: list[InboxRow]
@@ -131,6 +132,7 @@ class Situation:
     last_said_at: datetime | None
     blocked: bool = False
     taken_until: datetime | None = None
+    answered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from botfleet.store.fence import Fenced, is_one_of, of_account
 from botfleet.store.rows import InboxRow, Situation
-from botfleet.store.tables import InboxState, blocks, chats, inbox, messages, opt_outs, takeovers
+from botfleet.store.tables import InboxState, blocks, chats, inbox, messages, opt_outs, outbox, takeovers
 
 _INBOX = (
     inbox.c.peer_id,
@@ -47,7 +47,15 @@ _LAST_SAID_AT = (
     .limit(sa.literal_column("1"))
     .scalar_subquery()
 )
-_SITUATION = _PENDING.add_columns(_OPTED_OUT, _DISCLOSED_AT, _LAST_SAID_AT, _BLOCKED, _TAKEN_UNTIL)
+_ANSWERED_AT = (
+    sa.select(outbox.c.created_at)
+    .where(of_account(outbox, "peer_id"), outbox.c.part == sa.literal_column("0"))
+    .order_by(outbox.c.position.desc())
+    .limit(sa.literal_column("1"))
+    .offset(sa.bindparam("newer_answers", type_=sa.Integer))
+    .scalar_subquery()
+)
+_SITUATION = _PENDING.add_columns(_OPTED_OUT, _DISCLOSED_AT, _LAST_SAID_AT, _BLOCKED, _TAKEN_UNTIL, _ANSWERED_AT)
 
 
 class SituationRepository(Fenced):
@@ -57,11 +65,15 @@ class SituationRepository(Fenced):
         """A chat's messages that wait, oldest first."""
         return [InboxRow(*row) for row in await self.fetch(_PENDING, peer_id=peer_id, limit=limit)]
 
-    async def situation(self, peer_id: int, limit: int = 200) -> Situation | None:
-        """The same with what has been said and decided in the chat; None: nothing waits."""
-        found = await self.fetch(_SITUATION, peer_id=peer_id, limit=limit)
+    async def situation(self, peer_id: int, limit: int = 200, *, answers: int = 1) -> Situation | None:
+        """The same with what has been said and decided in the chat; None: nothing waits.
+
+        Args:
+            answers: how many answers `answered_at` looks back, the newest included.
+        """
+        found = await self.fetch(_SITUATION, peer_id=peer_id, limit=limit, newer_answers=answers - 1)
         if not found:
             return None
-        *_, opted_out, disclosed_at, last_said_at, blocked, taken_until = found[0]
+        *_, opted_out, disclosed_at, last_said_at, blocked, taken_until, answered_at = found[0]
         rows = [InboxRow(*row[: len(_INBOX)]) for row in found]
-        return Situation(rows, bool(opted_out), disclosed_at, last_said_at, bool(blocked), taken_until)
+        return Situation(rows, bool(opted_out), disclosed_at, last_said_at, bool(blocked), taken_until, answered_at)

@@ -282,7 +282,11 @@ async def test_what_waits_is_read_with_all_that_it_is_decided_by(path: MessagePa
     rows = await taken_in(path, 2, 3)
     said, told = (await path.history(PERSON, 1))[0].date, (await path.chat(PERSON)).disclosed_at
     assert told is not None
-    assert await path.situation(PERSON) == Situation(rows, opted_out=True, disclosed_at=told, last_said_at=said)
+    row = await path.next_outgoing(PERSON)
+    assert row is not None
+    assert await path.situation(PERSON) == Situation(
+        rows, opted_out=True, disclosed_at=told, last_said_at=said, answered_at=row.created_at
+    )
     others = await taken_in(path, 4, peer_id=OTHER)
     assert await path.situation(OTHER) == Situation(others, opted_out=False, disclosed_at=None, last_said_at=None)
 

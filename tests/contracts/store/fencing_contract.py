@@ -141,13 +141,13 @@ def test_every_write_is_tried_with_a_stale_token() -> None:
         "chat",
         "outgoing_chats",
         "next_outgoing",
+        "first_outgoing",
     }
     reads |= {
         "find_open_by_random_id",
         "silenced_of",
         "ours",
         "quoted",
-        "answered_at",
         "is_queued",
         "sender_of",
         "opted_out",

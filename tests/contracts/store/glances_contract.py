@@ -94,11 +94,17 @@ async def test_when_a_chat_was_answered_is_told_by_answers_and_not_by_their_part
         await path.store_answer(
             PERSON, rows, [draft(number * 10), draft(number * 10 + 1, part=1)], replies_are_final=True
         )
-    found = await path.answered_at(PERSON, 2)
-    assert len(found) == 2
-    assert before <= found[1] <= found[0] <= datetime.now(UTC)
-    assert len(await path.answered_at(PERSON, 10)) == 3
-    assert await path.answered_at(OTHER, 10) == []
+    await taken_in(path, 4)
+    found = [await path.situation(PERSON, answers=back) for back in (1, 2, 3, 4)]
+    newest, second, third, none = [situation and situation.answered_at for situation in found]
+    assert newest and second and third
+    assert before <= third <= second <= newest <= datetime.now(UTC)
+    assert third < newest
+    assert none is None
+    await path.take_in(Intake(messages=(incoming(1, "hi", OTHER),)))
+    other = await path.situation(OTHER)
+    assert other
+    assert other.answered_at is None
 
 
 async def test_a_line_that_stands_in_the_outbox_is_known_by_its_random_id(path: MessagePath) -> None:
@@ -124,7 +130,6 @@ async def test_another_account_of_the_bot_knows_nothing_of_it(store: Store, leas
     assert await other.silenced_of({PERSON}) == Silenced(frozenset(), frozenset())
     assert await other.ours(PERSON, {55}) == set()
     assert await other.quoted(PERSON, {1, 55}, overheard="NotMentioned") == {}
-    assert await other.answered_at(PERSON, 5) == []
     assert await other.sender_of(PERSON, 1) is None
     assert not await other.is_queued(10)
 
