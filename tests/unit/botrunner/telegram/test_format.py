@@ -64,6 +64,10 @@ def test_a_seam_right_after_the_last_that_fits_is_used():
     assert split("abcde fghij", 5) == ["abcde", "fghij"]
 
 
+def test_the_best_seam_is_used_although_it_begins_right_after_the_last_that_fits():
+    assert split("aa bb\n\ncc", 5) == ["aa bb", "cc"]
+
+
 def test_a_seam_that_leaves_the_part_nearly_empty_is_not_used():
     assert split("a\n\n" + "b" * 30, 20) == ["a\n\n" + "b" * 17, "b" * 13]
 
@@ -135,6 +139,18 @@ def test_a_code_block_goes_on_in_its_language_and_keeps_the_indentation_of_the_l
     parts = formatting.split(Formatted(code, (Span(Kind.PRE, 0, len(code), "python"),)), 40)
     assert [part.text for part in parts] == ["if something:\n    one(argument)", "    two(argument)"]
     assert [part.spans for part in parts] == [(Span(Kind.PRE, 0, len(part.text), "python"),) for part in parts]
+
+
+def test_white_space_with_which_a_code_block_ends_is_no_indentation():
+    code = "some code\n    "
+    parts = formatting.split(Formatted(f"{code}text", (Span(Kind.PRE, 0, len(code)),)), 12)
+    assert [part.text for part in parts] == ["some code", "text"]
+
+
+def test_what_comes_before_a_code_block_is_no_indentation():
+    text = "one two\n   "
+    parts = formatting.split(Formatted(f"{text}code", (Span(Kind.PRE, len(text), len(text) + 4),)), 9)
+    assert [part.text for part in parts] == ["one two", "code"]
 
 
 def test_a_code_block_of_white_space_alone_makes_no_part_without_a_word():
