@@ -14,7 +14,7 @@ from tests.contracts.store.samples import snapshot
 from tests.integration.botrunner.conversation.conftest import Bot, World, spec_of
 from tests.integration.botrunner.conversation.fakes import Steps, Stumbling
 from tests.integration.botrunner.conversation.test_groups import closed_for_days
-from tests.waiting import until_async
+from tests.waiting import until, until_async
 
 ADMIN, PERSON = 9, 5
 
@@ -26,6 +26,12 @@ async def closed(world: World, peer_id: int = PERSON) -> None:
         return not await world.path.pending(peer_id)
 
     await until_async(nothing_pends)
+
+
+async def at_rest(bot: Bot) -> None:
+    """Nobody works at a chat, nor goes round in circles."""
+    async with asyncio.timeout(5):
+        await bot.conversations._workers.idle()
 
 
 async def all_sent(world: World) -> None:
@@ -207,7 +213,7 @@ async def test_a_paused_bot_answers_nobody_over_restarts_and_everything_after_th
     bot = world.bot(admins=(ADMIN,))
     async with bot.live():
         await world.says(bot, "later", peer_id=6)
-        await bot.conversations._workers.idle()
+        await at_rest(bot)
         assert bot.metrics.paused._value.get() == 1
         assert PERSON not in world.telegram.delivered
         assert len(world.model.turns) == 1
@@ -225,14 +231,29 @@ async def test_during_a_pause_nobody_is_asked_for_words_nor_told_of_the_hours(wo
         await world.wait_delivered(ADMIN, 1)
         await all_sent(world)
         await world.says(bot, " ")
-        await bot.conversations._workers.idle()
+        await at_rest(bot)
     assert ("pending", None) in await world.inbox()
     hours = {**closed_for_days(), "outsideHours": "Message", "message": "We are closed."}
     bot = world.bot(admins=(ADMIN,), schedule=hours)
     async with bot.live():
         await world.says(bot, "words", peer_id=6)
-        await bot.conversations._workers.idle()
+        await at_rest(bot)
     assert await world.outbox() == [("sent", None)], "the admin's confirmation alone"
+
+
+async def test_a_pause_that_comes_while_a_question_waits_for_its_turn_holds_that_question(world: World) -> None:
+    bot = world.bot(admins=(ADMIN,), concurrent=1)
+    world.model.go.clear()
+    async with bot.live():
+        await world.says(bot, "one")
+        await world.model.wait_asked(1)
+        await world.says(bot, "a question", peer_id=ADMIN)
+        await until(lambda: len(bot.conversations._slots._waiters or ()) == 1)
+        await world.says(bot, "/pause", peer_id=ADMIN, first=2)
+        world.model.go.set()
+        assert await world.wait_delivered(ADMIN, 1) == [texts.PAUSED]
+        await at_rest(bot)
+    assert world.model.turns == [["one"]]
 
 
 async def test_an_admins_commands_are_obeyed_whomever_the_bot_answers(world: World) -> None:
