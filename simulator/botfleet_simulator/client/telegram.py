@@ -63,6 +63,18 @@ class TelegramAdmin(AdminClient):
         """The login code that was sent to a phone last; waits for one. Raises TimeoutError."""
         return str((await self.call("GET", f"/codes/{phone}", patience=timeout))["code"])
 
+    async def login_link(self, *, after: str | None = None, timeout: float = 5.0) -> str:
+        """What the newest QR code of a login says that is shown now (another one than `after`); waits for one.
+
+        Raises TimeoutError.
+        """
+        found = await self.call("GET", "/login-links", query={"after": after}, patience=timeout)
+        return str(found["links"][-1])
+
+    async def scan(self, ref: Ref, link: str) -> None:
+        """Let a person who is logged in elsewhere scan the QR code of a login, and let that client in."""
+        await self.call("POST", f"/accounts/{ref}/scans", body={"link": link})
+
     async def block(self, by: Ref, blocked: Ref) -> None:
         """Let somebody block somebody."""
         await self.call("POST", "/blocks", body={"by": by, "blocked": blocked})

@@ -17,6 +17,7 @@ from botfleet_simulator.telegram.access import Access
 from botfleet_simulator.telegram.connection import Connection
 from botfleet_simulator.telegram.delivery import Delivery
 from botfleet_simulator.telegram.keyfile import ServerKey
+from botfleet_simulator.telegram.logintokens import LoginTokens
 from botfleet_simulator.telegram.manage import Management
 from botfleet_simulator.telegram.messaging import Messaging
 from botfleet_simulator.telegram.rpc import Call, Dispatcher
@@ -53,6 +54,7 @@ class Server:
         self.calls: Recorder[Call] = Recorder()
         self.changes = Pulse()
         self.codes: dict[str, LoginCode] = {}
+        self.login_tokens = LoginTokens(self)
         self.keys: dict[int, KeyRecord] = {}
         self.messaging = Messaging(self.world)
         self.access = Access(self.world)

@@ -38,6 +38,12 @@ class Settings(BaseModel):
         default=False,
         description="updates of supergroups show members without a private chat as `min`, with a useless hash",
     )
+    login_token_seconds: float = Field(default=30, gt=0, description="how long the token of a login by QR code is good")
+    login_token_migrates: bool = Field(
+        default=False,
+        description="a scanned token is answered with auth.loginTokenMigrateTo, as for an account of another data center"
+        " (here the same one: the client makes another key and imports the token)",
+    )
     log_steps_kept: int = Field(
         default=20_000, ge=1, description="steps of a pts sequence that can be asked for at all"
     )

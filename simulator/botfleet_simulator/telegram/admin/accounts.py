@@ -13,6 +13,7 @@ from telethon.sessions import StringSession
 from botfleet_simulator.telegram import srp
 from botfleet_simulator.telegram.admin import views
 from botfleet_simulator.telegram.domain import Account, is_channel
+from botfleet_simulator.telegram.logintokens import token_of
 from botfleet_simulator.telegram.methods.service import public_address
 from botfleet_simulator.telegram.refs import account_of
 from botfleet_simulator.telegram.seed import TOKEN_PATTERN
@@ -58,6 +59,12 @@ class AccountChange(Body):
     token_expired: bool | None = None
 
 
+class Scan(Body):
+    """A QR code of a login, as a camera reads it."""
+
+    link: str
+
+
 class Block(Body):
     """Who blocks whom."""
 
@@ -89,6 +96,8 @@ class Routes:
         app.router.add_get("/accounts/{ref}/state", self._state)
         app.router.add_put("/accounts/{ref}/pts", self._set_pts)
         app.router.add_get("/codes/{phone}", self._code)
+        app.router.add_get("/login-links", self._login_links)
+        app.router.add_post("/accounts/{ref}/scans", self._scan)
         app.router.add_post("/blocks", self._block)
         app.router.add_delete("/blocks", self._unblock)
 
@@ -174,6 +183,25 @@ class Routes:
         if not await self._server.changes.until(lambda: phone in codes, patience(request, 0.0)):
             raise ProblemError(408, "no code was sent to that number")
         return web.json_response({"code": codes[phone].code})
+
+    async def _login_links(self, request: web.Request) -> web.Response:
+        tokens, after = self._server.login_tokens, request.query.get("after", "")
+
+        def others() -> list[str]:
+            return [shown.link for shown in tokens.waiting() if shown.link != after]
+
+        if not await self._server.changes.until(lambda: bool(others()), patience(request, 0.0)):
+            raise ProblemError(408, "nobody shows a QR code")
+        return web.json_response({"links": others()})
+
+    async def _scan(self, request: web.Request) -> web.Response:
+        account, scan = self._account(request), await read(request, Scan)
+        try:
+            token = token_of(scan.link)
+        except ValueError as error:
+            raise ProblemError(422, f"link: {error}") from error
+        shown = self._server.login_tokens.accept(account, token)
+        return web.json_response({"key_id": shown.key.name}, status=201)
 
     async def _block(self, request: web.Request) -> web.Response:
         return await self._set_block(request, blocked=True)

@@ -12,8 +12,21 @@ from botfleet_simulator.telegram.methods import (
     history,
     messages,
     people,
+    qrlogin,
     service,
     updates,
 )
 
-__all__ = ["account", "auth", "bots", "channels", "groups", "history", "messages", "people", "service", "updates"]
+__all__ = [
+    "account",
+    "auth",
+    "bots",
+    "channels",
+    "groups",
+    "history",
+    "messages",
+    "people",
+    "qrlogin",
+    "service",
+    "updates",
+]

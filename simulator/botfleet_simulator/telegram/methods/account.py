@@ -54,7 +54,9 @@ def update_username(context: Context, request: Any) -> Any:
 def get_authorizations(context: Context, request: Any) -> Any:
     """The account's sessions."""
     records = [record for record in context.server.keys_of(context.me.id) if record.error is None]
-    return types.account.Authorizations(180, [_authorization(record, context.key) for record in records])
+    return types.account.Authorizations(
+        180, [authorization(record, current=record is context.key) for record in records]
+    )
 
 
 @method(F.ResetAuthorizationRequest, bots=False)
@@ -71,9 +73,10 @@ def _hash(record: KeyRecord) -> int:
     return int(record.key.key_id) >> 1
 
 
-def _authorization(record: KeyRecord, current: KeyRecord) -> Any:
+def authorization(record: KeyRecord, *, current: bool) -> Any:
+    """A session as its account sees it. `current`: it is the one that asks."""
     return types.Authorization(
-        hash=0 if record is current else _hash(record),
+        hash=0 if current else _hash(record),
         device_model=record.device_model,
         platform="",
         system_version=record.system_version,
@@ -85,5 +88,5 @@ def _authorization(record: KeyRecord, current: KeyRecord) -> Any:
         ip="127.0.0.1",
         country="",
         region="",
-        current=(record is current) or None,
+        current=current or None,
     )

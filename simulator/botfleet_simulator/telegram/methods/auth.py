@@ -30,6 +30,14 @@ def _authorize(context: Context, account: Account) -> Any:
     return types.auth.Authorization(user=user(account, account))
 
 
+def let_in(context: Context, account: Account) -> Any:
+    """Log a person in who has proved to be one; SESSION_PASSWORD_NEEDED when there is a 2FA password."""
+    if account.password is not None:
+        context.key.awaiting_password = account.id
+        raise RpcError("SESSION_PASSWORD_NEEDED")
+    return _authorize(context, account)
+
+
 @method(F.ImportBotAuthorizationRequest, public=True)
 def import_bot_authorization(context: Context, request: Any) -> Any:
     """Log a bot in."""
@@ -75,10 +83,7 @@ def sign_in(context: Context, request: Any) -> Any:
     if account is None:
         return types.auth.AuthorizationSignUpRequired()
     del context.server.codes[phone]
-    if account.password is not None:
-        context.key.awaiting_password = account.id
-        raise RpcError("SESSION_PASSWORD_NEEDED")
-    return _authorize(context, account)
+    return let_in(context, account)
 
 
 @method(F.SignUpRequest, public=True)
