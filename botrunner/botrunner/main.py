@@ -145,11 +145,15 @@ def login(
         Path | None, typer.Option("--output", "-o", help="The file to write; default: the Secret's name and .yaml.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")] = False,
+    qr: Annotated[
+        bool, typer.Option("--qr", help="Scan a code with a phone that is logged in: nothing to type.")
+    ] = False,
 ) -> None:
     """Logs a person's account in and writes the Secret with its session.
 
     Asks for the phone number, the code that Telegram sends and, where there is
-    one, the password. The session is a new one and is never shown: the file is
+    one, the password; with --qr it draws a code that the Telegram app scans
+    instead. The session is a new one and is never shown: the file is
     for you alone, and is what `sessionSecretRef` of the manifest names.
     Bot accounts need no login: the token is enough.
     """
@@ -164,13 +168,17 @@ def login(
     reference = prepared.spec.account.session_secret_ref
     if reference is None:
         _refuse(LoginError(f"{prepared.full_name} is a Bot account: it needs no login, its token is enough"))
+    if qr and not sys.stderr.isatty():
+        _refuse(LoginError("--qr draws a code to be scanned: run it at a terminal, or log in without --qr"))
     output = output or Path(f"{reference.name}.yaml")
     ask = functools.partial(typer.echo, err=True, nl=False)
     try:
         api, server = read_application(prepared)
         person = Person(Lines(ask), ask)
         with asyncio.Runner() as runner:
-            me = runner.run(log_in(api, server, person, prepared.bot.metadata, reference, output, force=force))
+            me = runner.run(
+                log_in(api, server, person, prepared.bot.metadata, reference, output, force=force, by_scan=qr)
+            )
     except (CredentialsError, LoginError) as error:
         _refuse(error)
     except (KeyboardInterrupt, NoMoreLinesError):

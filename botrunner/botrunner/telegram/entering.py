@@ -17,10 +17,12 @@ from botrunner.telegram.device import client_options, close_client
 from botrunner.telegram.errors import LOST_LINK, wait_seconds, wire_name
 from botrunner.telegram.login import PlainClient
 from botrunner.telegram.net import resolve, trust
+from botrunner.telegram.scanning import NotScannedError, scanned
 from botrunner.telegram.session import new_session
 from botrunner.telegram.types import ApiCredentials, Me, RefusedError, Server, TryAgainError
 
 STEP_SECONDS = 40.0
+END_SECONDS = 5.0
 TRIES = 3
 
 _WORDS = {
@@ -61,6 +63,12 @@ class Asks(Protocol):
     async def password(self) -> str:
         """Of two-step verification."""
 
+    def scan(self, link: str, seconds: float) -> None:
+        """A code to be scanned with a phone that is logged in; the one before is good no more."""
+
+    def scanned(self) -> None:
+        """No code is to be scanned any more."""
+
     def wrong(self, told: str) -> None:
         """What was answered last will not do; it is asked again."""
 
@@ -74,29 +82,39 @@ class Entered:
 
 
 @contextlib.asynccontextmanager
-async def entered(api: ApiCredentials, server: Server | None, asks: Asks) -> AsyncIterator[Entered]:
+async def entered(
+    api: ApiCredentials, server: Server | None, asks: Asks, *, by_scan: bool = False
+) -> AsyncIterator[Entered]:
     """Logs a person in with a new session; if the block fails, the session is ended again, so that none lies about.
+
+    Args:
+        by_scan: by a code that a phone scans, instead of by phone number and code.
 
     Raises:
         NotEnteredError: with what to do.
     """
     with _words():
-        client = await _connected(api, server)
+        client = await _connected(api, server, updates=by_scan)
     try:
         with _words():
-            user = await _sign_in(client, asks)
+            user = await (_let_in(client, api, asks) if by_scan else _sign_in(client, asks))
         try:
             yield Entered(client.session.save(), Me(user.id, user.username, bool(user.bot)))
         except BaseException:
-            with contextlib.suppress(errors.RPCError, *LOST_LINK):
-                async with asyncio.timeout(STEP_SECONDS):
-                    await client.log_out()
+            await _end(client, STEP_SECONDS)
             raise
     finally:
         await close_client(client)
 
 
-async def _connected(api: ApiCredentials, server: Server | None) -> PlainClient:
+async def _end(client: PlainClient, seconds: float) -> None:
+    """No session is left behind; best effort."""
+    with contextlib.suppress(errors.RPCError, *LOST_LINK):
+        async with asyncio.timeout(seconds):
+            await client.log_out()
+
+
+async def _connected(api: ApiCredentials, server: Server | None, *, updates: bool) -> PlainClient:
     address = None
     if server is not None:
         trust(server)
@@ -106,7 +124,7 @@ async def _connected(api: ApiCredentials, server: Server | None) -> PlainClient:
         session,
         api.api_id,
         api.api_hash,
-        receive_updates=False,
+        receive_updates=updates,  # of a scan Telegram tells by one
         connection_retries=3,  # one new key in 256 fails once
         request_retries=1,
         **client_options(ConnectionTcpFull, session.server_address),
@@ -119,6 +137,22 @@ async def _connected(api: ApiCredentials, server: Server | None) -> PlainClient:
     return client
 
 
+async def _let_in(client: PlainClient, api: ApiCredentials, asks: Asks) -> Any:
+    """Ended in the middle, also what Telegram has let in meanwhile is ended."""
+    try:
+        try:
+            return await scanned(client, api, asks.scan, _step)
+        finally:
+            asks.scanned()
+    except errors.SessionPasswordNeededError:
+        return await _password(client, asks)
+    except NotScannedError:
+        raise NotEnteredError("Nobody has scanned the code. Begin again when your phone is at hand.") from None
+    except asyncio.CancelledError:
+        await _end(client, END_SECONDS)
+        raise
+
+
 async def _sign_in(client: PlainClient, asks: Asks) -> Any:
     phone, sent = await _again(asks, lambda: _ask_for_code(client, asks))
     by = type(sent.type).__name__.removeprefix("SentCodeType")
@@ -127,13 +161,17 @@ async def _sign_in(client: PlainClient, asks: Asks) -> Any:
         given = await asks.code(by)
         return await _step(client.sign_in(phone, given.strip(), phone_code_hash=sent.phone_code_hash))
 
-    async def password() -> Any:
-        return await _step(client.sign_in(password=await asks.password()))
-
     try:
         return await _again(asks, code)
     except errors.SessionPasswordNeededError:
-        return await _again(asks, password)
+        return await _password(client, asks)
+
+
+async def _password(client: PlainClient, asks: Asks) -> Any:
+    async def password() -> Any:
+        return await _step(client.sign_in(password=await asks.password()))
+
+    return await _again(asks, password)
 
 
 async def _ask_for_code(client: PlainClient, asks: Asks) -> tuple[str, Any]:

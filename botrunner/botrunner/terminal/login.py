@@ -14,6 +14,7 @@ from botfleet.spec import Metadata, SecretKeyRef
 from botrunner.files import write_whole
 from botrunner.telegram.entering import Asks, NotEnteredError, entered
 from botrunner.telegram.types import ApiCredentials, Me, Server
+from botrunner.terminal.drawing import drawing, erased
 from botrunner.terminal.lines import Lines
 
 LABEL = "botfleet.dev/credentials"
@@ -23,6 +24,7 @@ _SENT_BY = {
     "Call": "Telegram calls you and says a code.",
     "EmailCode": "Telegram has sent a code to your e-mail address.",
 }
+_SCAN = "On your phone: Telegram, Settings, Devices, Link Desktop Device; scan this."
 _NOTE = """\
 # A Telegram session, made by `botrunner login`: whoever has it is in the account. Keep it as you keep a password.
 # One session, one place: used in two places at once, Telegram ends it for good.
@@ -38,6 +40,7 @@ class Person(Asks):
 
     def __init__(self, lines: Lines, show: Callable[[str], None]) -> None:
         self._lines, self._show = lines, show
+        self._drawn = 0
 
     async def phone(self) -> str:
         """See Asks."""
@@ -50,6 +53,23 @@ class Person(Asks):
     async def password(self) -> str:
         """See Asks."""
         return await self._lines.ask("Password of two-step verification (it is not shown): ", hidden=True)
+
+    def scan(self, link: str, seconds: float) -> None:
+        """See Asks."""
+        drawn = drawing(link)
+        self._erase()
+        self._show(f"{_SCAN} This one is good for {seconds:.0f} s, then another one is drawn.\n{drawn}\n")
+        self._drawn = drawn.count("\n") + 2
+
+    def scanned(self) -> None:
+        """See Asks."""
+        self._erase()
+
+    def _erase(self) -> None:
+        """Nobody shall scan what is over."""
+        if self._drawn:
+            self._show(erased(self._drawn))
+        self._drawn = 0
 
     def wrong(self, told: str) -> None:
         """See Asks."""
@@ -77,6 +97,7 @@ async def login(
     output: Path,
     *,
     force: bool,
+    by_scan: bool = False,
 ) -> Me:
     """Logs the person in and writes the Secret.
 
@@ -85,7 +106,7 @@ async def login(
     """
     refuse_place(output, force=force)
     try:
-        async with entered(api, server, person) as account:
+        async with entered(api, server, person, by_scan=by_scan) as account:
             content = secret(bot, reference, account.session)
             if not write_whole(output, content.encode(), replace=force):
                 raise LoginError(f"{output} has appeared meanwhile and is left as it is; the session was ended again.")

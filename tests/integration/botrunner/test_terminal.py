@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from botrunner.terminal.drawing import MARGIN, modules
 from tests.integration.botrunner.conftest import World
 from tests.support.runner import ROOT, adapted
 from tests.waiting import until
@@ -239,6 +240,65 @@ async def test_control_c_ends_a_login_and_gives_the_terminal_back(world: World) 
         await seen.wait("nothing was written")
         await seen.ends(2)
     assert not list(world.folder.glob("*session*"))
+
+
+def codes(screen: str) -> list[list[list[bool]]]:
+    """The QR codes that a terminal was given, row by row, as a camera sees them: without the margin; True: dark."""
+    lines = re.findall(r"\x1b\[38;5;16;48;5;231m(.*?)\x1b\[0m|(\x1b\[J)", screen)
+    found: list[list[list[bool]]] = [[]]
+    for line, erased in lines:
+        if erased:
+            found.append([])
+        else:
+            found[-1] += [[letter in "▀█" for letter in line], [letter in "▄█" for letter in line]]
+    sides = [(rows, min(n for n, dark in enumerate(rows[MARGIN]) if dark)) for rows in found if rows]
+    return [
+        [row[left : len(row) - left] for row in rows[left : left + len(rows[0]) - 2 * left]] for rows, left in sides
+    ]
+
+
+async def test_a_code_that_a_phone_scans_logs_in_over_a_move_to_another_data_center_with_the_password(
+    world: World,
+) -> None:
+    admin, phone = world.telegram.admin, "+9998800008"
+    await admin.update_settings(login_token_migrates=True)
+    await admin.create_person(phone, name="Hanna", username="hanna", password=PASSWORD)
+    async with terminal(world, *login(world, "--qr", "-o", "session.yaml")) as seen:
+        link = await admin.login_link(timeout=30)
+        await seen.wait("scan this")
+        await until(lambda: "\x1b[0m" in seen.seen)
+        await admin.scan("hanna", link)
+        await seen.wait("\x1b[J")  # what was scanned is taken away
+        await seen.wait("Password of two-step verification")
+        seen.type(f"{PASSWORD}\n")
+        await seen.ends(0)
+    assert codes(seen.seen) == [modules(link)]
+    session = yaml.safe_load((world.folder / "session.yaml").read_text())["stringData"]["session"]
+    assert stat.S_IMODE((world.folder / "session.yaml").stat().st_mode) == 0o600
+    assert [word for word in (session, PASSWORD) if word in seen.seen] == []
+    assert "Logged in as @hanna" in seen.seen
+    assert [one.state for one in await admin.sessions("hanna")] == ["authorized"]
+
+
+async def test_control_c_after_the_scan_leaves_no_session_behind(world: World) -> None:
+    admin = world.telegram.admin
+    await admin.create_person("+9998800009", name="I", username="irina")
+    await admin.add_fault("hold", method="auth.exportLoginToken", skip=1)
+    async with terminal(world, *login(world, "--qr")) as seen:
+        await admin.scan("irina", await admin.login_link(timeout=30))
+        await admin.wait_for_call("auth.exportLoginToken", outcome="held")
+        assert [one.state for one in await admin.sessions("irina")] == ["authorized"]
+        seen.type("\x03")
+        await seen.wait("nothing was written")
+        await seen.ends(2)
+    assert await admin.sessions("irina") == []
+    assert not list(world.folder.glob("*session*"))
+
+
+async def test_without_a_terminal_no_code_is_drawn(world: World) -> None:
+    code, out, err = await piped(world, *login(world, "--qr"))
+    assert (code, out) == (2, "")
+    assert "run it at a terminal, or log in without --qr" in err
 
 
 async def test_a_chat_over_a_pipe_is_the_personas_and_asks_nobody_but_the_model(world: World) -> None:
