@@ -103,11 +103,13 @@ class TelegramAdmin(AdminClient):
         admins: Iterable[Ref] = (),
         username: str | None = None,
         id: int | None = None,  # noqa: A002
+        forum: bool = False,
     ) -> Chat:
-        """A new chat; kind: basic, supergroup or channel."""
+        """A new chat; kind: basic, supergroup or channel. `forum`: a supergroup with topics."""
         body = given(
-            title=title, kind=kind, owner=owner, members=list(members), admins=list(admins), username=username, id=id
-        )
+            title=title, kind=kind, owner=owner, members=list(members), admins=list(admins), username=username, id=id,
+            forum=forum,
+        )  # fmt: skip
         return Chat.of(await self.call("POST", "/groups", body=body))
 
     async def chats(self) -> list[Chat]:
@@ -138,16 +140,31 @@ class TelegramAdmin(AdminClient):
         """Turn a basic group into a supergroup; returns the supergroup."""
         return Chat.of(await self.call("POST", f"/chats/{chat}/migrate"))
 
+    async def create_topic(self, chat: Ref, title: str, *, account: Ref | None = None) -> int:
+        """Open a topic of a forum, as its owner unless somebody is named; returns its id."""
+        return int((await self.call("POST", f"/chats/{chat}/topics", body=given(title=title, account=account)))["id"])
+
+    async def link_discussion(self, channel: Ref, group: Ref) -> Chat:
+        """From now on a channel's posts are copied into a supergroup, and what replies to a copy there is a comment."""
+        return Chat.of(await self.call("PUT", f"/chats/{channel}/discussion", body={"group": group}))
+
     async def set_channel_pts(self, chat: Ref, pts: int) -> None:
         """Set a channel's pts back."""
         await self.call("PUT", f"/chats/{chat}/pts", body={"pts": pts})
 
     # ---- messages
     async def send_message(
-        self, sender: Ref, to: Ref, text: str, *, reply_to: int | None = None, random_id: int | None = None
+        self,
+        sender: Ref,
+        to: Ref,
+        text: str,
+        *,
+        reply_to: int | None = None,
+        topic: int | None = None,
+        random_id: int | None = None,
     ) -> Message:
-        """Send as if that account had sent it."""
-        body = given(sender=sender, to=to, text=text, reply_to=reply_to, random_id=random_id)
+        """Send as if that account had sent it. `topic`: of a forum."""
+        body = given(sender=sender, to=to, text=text, reply_to=reply_to, topic=topic, random_id=random_id)
         return Message.of(await self.call("POST", "/messages", body=body))
 
     async def edit_message(self, account: Ref, peer: Ref, message_id: int, text: str) -> Message:

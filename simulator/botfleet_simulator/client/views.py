@@ -52,11 +52,13 @@ class Chat(View):
     write_forbidden: bool = False
     migrated_to: int | None = None
     migrated_from: int | None = None
+    forum: bool = False
+    linked: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Message(View):
-    """A message as one account has it."""
+    """A message as one account has it. `topic`: the first message of the topic or thread in which it stands."""
 
     id: int
     account_id: int
@@ -68,6 +70,7 @@ class Message(View):
     random_id: int
     entities: list[dict[str, Any]] = field(default_factory=list)
     reply_to: int | None = None
+    topic: int | None = None
     edit_date: int | None = None
     pts: int | None = None
     service: str | None = None

@@ -94,6 +94,8 @@ class Chat:
     write_forbidden: bool = False
     migrated_to: int | None = None
     migrated_from: int | None = None
+    forum: bool = False
+    linked: int | None = None
     about: str = ""
     version: int = 1
 
@@ -110,7 +112,10 @@ class Chat:
 
 @dataclass(slots=True)
 class Post:
-    """A message as all who have it share it. `copies` says under which id each box knows it."""
+    """A message as all who have it share it. `copies` says under which id each box knows it.
+
+    `top`: the id of the first message of its topic or thread, in a supergroup; `author`: the channel as which it is written.
+    """
 
     uid: int
     sender_id: int
@@ -122,6 +127,8 @@ class Post:
     markup: Any = None
     action: Any = None
     reply_to: int = 0
+    top: int = 0
+    author: int = 0
     forward: Any = None
     edit_date: int = 0
     silent: bool = False

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from botfleet_simulator.telegram.connection import Connection
     from botfleet_simulator.telegram.server import Server
 
+TOPIC_COLOUR = 0x6FB9F0
+
 
 class Management:
     """Chats of one server."""
@@ -114,6 +116,25 @@ class Management:
         for account_id in group.members:
             self._tell_of_chat(group, account_id)
         return group
+
+    def set_forum(self, chat: Chat, *, forum: bool) -> None:
+        """Make a supergroup a forum, or an ordinary one again."""
+        chat.forum = forum
+        self._changed(chat)
+        for account_id in chat.members:
+            self._tell_of_chat(chat, account_id)
+
+    def create_topic(self, chat: Chat, title: str, actor: Account, *, origin: "Connection | None" = None) -> Sent:
+        """Open a topic of a forum."""
+        return self._service(chat, actor.id, types.MessageActionTopicCreate(title, TOPIC_COLOUR), origin)
+
+    def link(self, channel: Chat, group: Chat) -> None:
+        """From now on the channel's posts are discussed in the group."""
+        channel.linked, group.linked = group.id, channel.id
+        for chat in (channel, group):
+            self._changed(chat)
+            for account_id in chat.members:
+                self._tell_of_chat(chat, account_id)
 
     def set_blocked(self, account: Account, other: Account, *, blocked: bool) -> None:
         """Block or unblock somebody."""

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 from telethon.tl import types
 
 from botfleet_simulator.telegram import text as texts
+from botfleet_simulator.telegram.access import to_peer
 from botfleet_simulator.telegram.domain import Account, Box, Chat, LogEntry, Post, is_channel
 from botfleet_simulator.telegram.errors import RpcError
+from botfleet_simulator.telegram.threads import place
 from botfleet_simulator.telegram.world import World, now
 
 
@@ -31,6 +33,7 @@ class Draft:
     random_id: int
     entities: list[Any] = field(default_factory=list)
     reply_to: int = 0
+    top: int = 0
     markup: Any = None
     silent: bool = False
     forward: Any = None
@@ -70,14 +73,13 @@ class Messaging:
         post.markup, post.silent, post.forward = draft.markup, draft.silent, draft.forward
         post.as_channel = chat is not None and chat.kind == "channel"
         post.mentions = self._mentioned(kept, entities)
-        if draft.reply_to:
-            replied = self.world.box_of(sender.id, target).posts.get(draft.reply_to)
-            if replied is None:
-                raise RpcError("REPLY_MESSAGE_ID_INVALID")
-            post.reply_to = replied.uid
+        self._place(post, chat, draft)
         if chat is not None and chat.slow_mode_seconds:
             self._last_post[chat.id, sender.id] = post.date
-        return Sent(post, self.publish(post))
+        changes = self.publish(post)
+        if chat is not None and chat.kind == "channel" and chat.linked is not None:
+            changes += self.publish(self._discussed(post, chat))
+        return Sent(post, changes)
 
     def service(self, actor_id: int, chat: Chat, action: Any, *, also: Iterable[int] = ()) -> Sent:
         """Put a service message into a chat; `also` get it although they are no members (any more)."""
@@ -207,6 +209,32 @@ class Messaging:
         return replied is not None and replied.sender_id == account.id
 
     # ---- inside
+    def _place(self, post: Post, chat: Chat | None, draft: Draft) -> None:
+        box = self.world.box_of(post.sender_id, post.target)
+        if chat is not None and chat.kind == "supergroup":
+            replied, post.top = place(box, chat, draft.reply_to, draft.top)
+        elif draft.reply_to:
+            replied = box.posts.get(draft.reply_to)
+            if replied is None:
+                raise RpcError("REPLY_MESSAGE_ID_INVALID")
+        else:
+            return
+        post.reply_to = 0 if replied is None else replied.uid
+
+    def _discussed(self, post: Post, channel: Chat) -> Post:
+        """The copy of a channel's post in the group where it is discussed."""
+        copy = Post(self.world.next_uid(), post.sender_id, channel.linked or 0, post.date, post.text)
+        copy.entities, copy.author = list(post.entities), channel.id
+        message_id = post.copies[channel.id]
+        copy.forward = types.MessageFwdHeader(
+            date=post.date,
+            from_id=to_peer(channel.id),
+            channel_post=message_id,
+            saved_from_peer=to_peer(channel.id),
+            saved_from_msg_id=message_id,
+        )
+        return copy
+
     def _receivers(self, post: Post, also: Iterable[int]) -> list[int]:
         if post.target > 0:
             return [post.sender_id] if post.target == post.sender_id else [post.target, post.sender_id]

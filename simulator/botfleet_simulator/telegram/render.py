@@ -10,6 +10,7 @@ from telethon.tl import types
 
 from botfleet_simulator.telegram.access import access_hash, to_peer
 from botfleet_simulator.telegram.domain import Account, Box, Chat, LogEntry, Member, Post, bare_id, is_channel
+from botfleet_simulator.telegram.threads import header
 from botfleet_simulator.telegram.world import World, now
 
 ADMIN_RIGHTS = types.ChatAdminRights(
@@ -66,11 +67,12 @@ class View:
         """A post of a box as a message."""
         me = self.me.id
         peer = post.peer_for(me)
-        out = post.sender_id == me and not post.as_channel
+        out = post.sender_id == me and not post.as_channel and not post.author
         self.note(peer)
+        writer = post.author or post.sender_id
         if not post.as_channel:
-            self.note(post.sender_id)
-        sender = None if post.as_channel or (peer > 0 and not out) else types.PeerUser(post.sender_id)
+            self.note(writer)
+        sender = None if post.as_channel or (peer > 0 and not out) else to_peer(writer)
         if post.action is not None:
             self._note_action(post.action)
             return types.MessageService(
@@ -100,11 +102,13 @@ class View:
         )
 
     def reply_header(self, post: Post, box: Box) -> Any:
-        """What a post says it answers, under the id that this box knows; None when the box never had it."""
-        if not post.reply_to:
+        """What a post says it answers and where it stands, under ids that this box knows; None: nothing, or unknown here."""
+        if not post.reply_to and not post.top:
             return None
         replied = self.world.posts.get(post.reply_to)
         message_id = None if replied is None else replied.copies.get(box.owner)
+        if is_channel(box.owner):
+            return header(self.world.chat(box.owner), post.top, message_id)
         return None if message_id is None else types.MessageReplyHeader(reply_to_msg_id=message_id)
 
     def messages(self, box: Box, ids: Iterable[int]) -> list[Any]:
@@ -237,6 +241,8 @@ def chat(group: Chat, viewer: Account) -> Any:
         left=left,
         broadcast=(group.kind == "channel") or None,
         megagroup=(group.kind == "supergroup") or None,
+        forum=group.forum or None,
+        has_link=(group.linked is not None) or None,
         slowmode_enabled=bool(group.slow_mode_seconds) or None,
         access_hash=access_hash(viewer.id, group.id),
         username=group.username,

@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 from telethon.tl.alltlobjects import LAYER
 
 from botfleet_simulator import __version__
-from botfleet_simulator.telegram.admin import accounts, chats, sessions, traffic
+from botfleet_simulator.telegram.admin import accounts, chats, sessions, topics, traffic
 from botfleet_simulator.telegram.errors import RpcError
 from botfleet_simulator.telegram.refs import peer_of
 from botfleet_simulator.telegram.server import DC_ID, Server
@@ -35,6 +35,7 @@ def make_app(server: Server) -> web.Application:
     FaultRoutes(server.faults, lasting=LASTING, matchers=frozenset({"method", "account"}), resolve=resolve).add_to(app)
     accounts.Routes(server).add_to(app)
     chats.Routes(server).add_to(app)
+    topics.Routes(server).add_to(app)
     sessions.Routes(server).add_to(app)
     traffic.Routes(server).add_to(app)
 

@@ -30,6 +30,7 @@ class NewGroup(Body):
     admins: list[int | str] = Field(default_factory=list)
     username: str | None = None
     id: int | None = Field(default=None, gt=0)
+    forum: bool = False
 
 
 class ChatChange(Body):
@@ -54,6 +55,7 @@ class NewMessage(Body):
     to: int | str
     text: str
     reply_to: int | None = None
+    topic: int | None = None
     random_id: int | None = None
 
 
@@ -114,6 +116,8 @@ class Routes:
 
     async def _new_group(self, request: web.Request) -> web.Response:
         new = await read(request, NewGroup)
+        if new.forum and new.kind != "supergroup":
+            raise ProblemError(422, "forum: only a supergroup can be one")
         members = {account_of(self._world, ref).id: account_of(self._world, ref) for ref in (*new.members, *new.admins)}
         chat, _ = self._server.manage.create(
             new.kind,
@@ -125,6 +129,8 @@ class Routes:
         )
         for ref in new.admins:
             self._server.manage.set_admin(chat, account_of(self._world, ref), admin=True)
+        if new.forum:
+            self._server.manage.set_forum(chat, forum=True)
         return web.json_response(views.chat(chat), status=201)
 
     async def _change(self, request: web.Request) -> web.Response:
@@ -171,7 +177,9 @@ class Routes:
     async def _send(self, request: web.Request) -> web.Response:
         new = await read(request, NewMessage)
         sender, target = account_of(self._world, new.sender), peer_of(self._world, new.to)
-        draft = Draft(new.text, new.random_id or random_id(), reply_to=new.reply_to or 0)
+        draft = Draft(
+            new.text, new.random_id or random_id(), reply_to=new.reply_to or new.topic or 0, top=new.topic or 0
+        )
         sent = self._server.messaging.send(sender, target, draft)
         self._server.delivery.sent(sent)
         return web.json_response(self._view(sender, sent.post), status=201)

@@ -47,6 +47,8 @@ def chat(chat: Chat) -> dict[str, Any]:
         "write_forbidden": chat.write_forbidden,
         "migrated_to": chat.migrated_to,
         "migrated_from": chat.migrated_from,
+        "forum": chat.forum,
+        "linked": chat.linked,
     }
 
 
@@ -63,6 +65,7 @@ def message(server: Server, owner: int, box: Box, post: Post, *, pts: int | None
         "text": post.text,
         "entities": [_entity(entity) for entity in post.entities],
         "reply_to": replied.copies.get(box.owner) if replied is not None else None,
+        "topic": post.top or None,
         "random_id": post.random_id,
         "edit_date": post.edit_date or None,
         "pts": pts,

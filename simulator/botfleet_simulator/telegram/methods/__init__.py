@@ -14,6 +14,7 @@ from botfleet_simulator.telegram.methods import (
     people,
     qrlogin,
     service,
+    topics,
     updates,
 )
 
@@ -28,5 +29,6 @@ __all__ = [
     "people",
     "qrlogin",
     "service",
+    "topics",
     "updates",
 ]

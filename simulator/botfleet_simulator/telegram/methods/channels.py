@@ -130,6 +130,7 @@ def get_full_channel(context: Context, request: Any) -> Any:
         pts=box.pts,
         can_view_participants=(chat.kind == "supergroup" or chat.is_admin(context.me.id)) or None,
         participants_count=len(chat.members),
+        linked_chat_id=bare_id(chat.linked) if chat.linked is not None else None,
         slowmode_seconds=chat.slow_mode_seconds or None,
         migrated_from_chat_id=bare_id(chat.migrated_from) if chat.migrated_from is not None else None,
     )

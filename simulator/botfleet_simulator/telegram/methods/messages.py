@@ -22,11 +22,13 @@ def send_message(context: Context, request: Any) -> Any:
         raise RpcError("SCHEDULE_DATE_INVALID")
     server = context.server
     target = server.access.peer(context.me, request.peer)
+    answers = request.reply_to if isinstance(request.reply_to, types.InputReplyToMessage) else None
     draft = Draft(
         request.message,
         request.random_id,
         _known_mentions(context, request.entities),
-        request.reply_to.reply_to_msg_id if isinstance(request.reply_to, types.InputReplyToMessage) else 0,
+        0 if answers is None else answers.reply_to_msg_id,
+        0 if answers is None else answers.top_msg_id or 0,
         request.reply_markup,
         silent=bool(request.silent),
     )
@@ -135,7 +137,7 @@ def set_typing(context: Context, request: Any) -> Any:
     server.messaging.check_member(me, chat)
     sender = types.PeerUser(me.id)
     if is_channel(peer):
-        update = types.UpdateChannelUserTyping(-peer - 1_000_000_000_000, sender, request.action)
+        update = types.UpdateChannelUserTyping(-peer - 1_000_000_000_000, sender, request.action, request.top_msg_id)
     else:
         update = types.UpdateChatUserTyping(-peer, sender, request.action)
     for account_id in list(chat.members):
