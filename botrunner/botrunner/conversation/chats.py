@@ -247,7 +247,8 @@ class Conversations:
     ) -> tuple[Answer | NoAnswer, bool]:
         """What the model says to this, and whether it is time to sum up what has left its sight."""
         conversation = self._spec.conversation
-        past = recall(await self._path.remembered(peer_id, conversation.history_messages), conversation, self._estimate)
+        remembered = await self._path.remembered(peer_id, conversation.history_messages, newest.topic_id)
+        past = recall(remembered, conversation, self._estimate)
         facts = await self._path.facts(peer_id) if conversation.learn_facts and peer_id > 0 else {}
         prompt = assemble(
             self._spec.persona.prompt, past.messages, said, summary=past.summary, facts=facts, group=peer_id < 0

@@ -34,12 +34,16 @@ SUM_UP = (
 
 @dataclass(frozen=True)
 class Recall:
-    """What the model is shown of a chat's past. `sum_up_to`: so far it is time to sum up; None: it is not."""
+    """What the model is shown of a chat's past. `sum_up_to`: so far it is time to sum up; None: it is not.
+
+    `left`: so far it is not shown any more; there may be nothing between what is summed up and that but what was said in topics.
+    """
 
     summary: str | None
     messages: list[HistoryRow]
     summarized_to: int
     sum_up_to: int | None
+    left: int = 0
 
 
 def recall(remembered: Remembered, conversation: Conversation, estimate: Estimate) -> Recall:
@@ -53,7 +57,9 @@ def recall(remembered: Remembered, conversation: Conversation, estimate: Estimat
     left = (seen[0].position if seen else last + 1) - 1
     every = conversation.summarize_every_messages
     due = every and left > remembered.summarized_to
-    return Recall(remembered.summary, seen, remembered.summarized_to, min(left - 1 + every, last) if due else None)
+    return Recall(
+        remembered.summary, seen, remembered.summarized_to, min(left - 1 + every, last) if due else None, left
+    )
 
 
 def summary_request(summary: str | None, messages: Sequence[HistoryRow]) -> list[ChatMessage]:
@@ -116,8 +122,8 @@ class Summaries:
         if now.sum_up_to is None:
             return False
         rows = await self._path.history_between(peer_id, now.summarized_to, now.sum_up_to + 1, AT_ONCE)
-        if not rows:
-            return False  # what left was deleted by who wrote it
+        if not rows or rows[0].position > now.left:
+            return False  # what left was deleted by who wrote it, or was said in topics
         answer = await self._ask(summary_request(now.summary, rows))
         if not isinstance(answer, Answer):
             log.warning("summary_failed", reason=answer.failure.value)

@@ -20,8 +20,8 @@ TYPING_SECONDS = 5.0
 class Shows(Protocol):
     """What is needed of `telegram.sender.Sender`. Best effort, with deadlines of its own."""
 
-    async def typing(self, peer_id: int, access_hash: int | None) -> None:
-        """Show that an answer is being written."""
+    async def typing(self, peer_id: int, access_hash: int | None, topic_id: int | None = None) -> None:
+        """Show that an answer is being written, in this topic."""
 
     async def mark_read(self, peer_id: int, access_hash: int | None, message_id: int) -> None:
         """Mark a chat as read up to a message; nothing happens for a bot account."""
@@ -50,7 +50,7 @@ class Presence:
 
     async def _type(self, newest: InboxRow, still: Callable[[], Awaitable[bool]]) -> None:
         while True:
-            await self._shows.typing(newest.peer_id, newest.access_hash)
+            await self._shows.typing(newest.peer_id, newest.access_hash, newest.topic_id)
             await asyncio.sleep(TYPING_SECONDS)
             if not await still():
                 return

@@ -1,7 +1,7 @@
 """Why: what a message's form says of whom it is for and to what it belongs. Pure; about Telethon's types alone.
 
 Sources: https://core.telegram.org/constructor/messageReplyHeader, https://core.telegram.org/api/forum,
-https://core.telegram.org/api/discussion
+https://core.telegram.org/api/discussion, https://core.telegram.org/api/threads
 """
 
 from typing import Any
@@ -23,6 +23,14 @@ def topic_of(message: Any) -> int | None:
     """The topic of a forum in which it stands; None: in none, or in the general one."""
     header = message.reply_to
     if not isinstance(header, types.MessageReplyHeader) or not header.forum_topic:
+        return None
+    return _number(header.reply_to_top_id or header.reply_to_msg_id)
+
+
+def thread_of(message: Any) -> int | None:
+    """The first message of the thread of replies in which it stands, in a group that is no forum; None: in none."""
+    header = message.reply_to
+    if not isinstance(header, types.MessageReplyHeader) or header.forum_topic or header.reply_to_peer_id is not None:
         return None
     return _number(header.reply_to_top_id or header.reply_to_msg_id)
 

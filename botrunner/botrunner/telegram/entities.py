@@ -86,6 +86,7 @@ class Entities:
 
     def __init__(self, known: Iterable[PeerRow] = (), *, people: int = PEOPLE) -> None:
         self._channels: dict[int, int] = {}
+        self._discussions: set[int] = set()
         self._people: OrderedDict[int, int] = OrderedDict()
         self._profiles: OrderedDict[int, Profile] = OrderedDict()
         self._limit = people
@@ -105,6 +106,10 @@ class Entities:
     def profile(self, peer_id: int) -> Profile | None:
         """What was told of it last; None: nothing, or it was long ago."""
         return self._profiles.get(peer_id)
+
+    def is_discussion(self, peer_id: int) -> bool:
+        """Whether it is a group in which a channel's posts are discussed."""
+        return peer_id in self._discussions
 
     def learn(self, entities: Iterable[Any]) -> list[PeerRow]:
         """Remember what came with updates.
@@ -126,6 +131,8 @@ class Entities:
         if profile is None:
             return
         peer_id = utils.get_peer_id(entity)
+        if isinstance(entity, types.Channel) and not entity.min:
+            (self._discussions.add if entity.megagroup and entity.has_link else self._discussions.discard)(peer_id)
         self._profiles[peer_id] = profile
         self._profiles.move_to_end(peer_id)
         while len(self._profiles) > self._limit:

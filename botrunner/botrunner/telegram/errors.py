@@ -50,13 +50,13 @@ _CLOSED = {
         "CHANNEL_PRIVATE",
         "CHAT_FORBIDDEN",
         "PRIVACY_PREMIUM_REQUIRED",
-        "TOPIC_CLOSED",
         "USER_BANNED_IN_CHANNEL",
         "USER_IS_BOT",
     ),
     SendReason.PEER_UNKNOWN: ("PEER_ID_INVALID", "CHAT_ID_INVALID", "CHANNEL_INVALID", "USER_ID_INVALID"),
 }
 _THIS_TEXT = {
+    SendReason.WRITE_FORBIDDEN: ("TOPIC_CLOSED", "TOPIC_DELETED"),  # the other topics of the group are open
     SendReason.TOO_LONG: ("MESSAGE_TOO_LONG", "MEDIA_CAPTION_TOO_LONG"),
     SendReason.EMPTY: ("MESSAGE_EMPTY",),
     SendReason.PEER_FLOOD: ("PEER_FLOOD",),

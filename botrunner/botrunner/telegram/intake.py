@@ -15,7 +15,7 @@ from telethon.tl import types
 
 from botfleet.store.rows import Deletion, Edit, Incoming, Intake, OwnMessage, UpdateState
 from botfleet.store.tables import Sender
-from botrunner.telegram.addressing import is_post, mentions, reply_to, topic_of
+from botrunner.telegram.addressing import is_post, mentions, reply_to, thread_of, topic_of
 from botrunner.telegram.entities import Entities, channel_peer_id
 from botrunner.telegram.types import OwnerTyping
 
@@ -146,6 +146,7 @@ class Collector:
         return {
             "reply_to_message_id": reply_to(message),
             "topic_id": topic_of(message),
+            "thread_id": thread_of(message) if self._entities.is_discussion(peer_id) else None,
             "sender_name": None if known is None else known.name,
             "mentioned": mentions(message, self._self_id),
         }

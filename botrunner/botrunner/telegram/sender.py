@@ -137,11 +137,15 @@ class Sender:
             _log.error("telegram.row_cannot_be_sent", error=type(error).__name__)  # not of a form that can be written
             return Refused(SendReason.REFUSED, closes_chat=False)
 
-    async def typing(self, peer_id: int, access_hash: int | None) -> None:
-        """Show that an answer is being written, for about six seconds. Best effort: nothing depends on it."""
+    async def typing(self, peer_id: int, access_hash: int | None, topic_id: int | None = None) -> None:
+        """Show that an answer is being written, for about six seconds. Best effort: nothing depends on it.
+
+        Args:
+            topic_id: of a forum, or the post under which it will stand.
+        """
         peer = self._known_peer(self._client, peer_id, access_hash)
         if peer is not None:
-            await self._side(functions.messages.SetTypingRequest(peer, types.SendMessageTypingAction()))
+            await self._side(functions.messages.SetTypingRequest(peer, types.SendMessageTypingAction(), topic_id))
 
     async def mark_read(self, peer_id: int, access_hash: int | None, message_id: int) -> None:
         """Mark a chat as read up to a message. Best effort; bots cannot, and nothing happens then."""

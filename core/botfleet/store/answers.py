@@ -96,7 +96,9 @@ class AnswerRepository(Fenced):
             heard = await self._close_answered(connection, peer_id, answered)
             if answered and not heard:
                 return Stored(closed=0, queued=0)
-            said = [Said(Role.ASSISTANT, clean(draft.text)) for draft in fresh if draft.in_history]
+            said = [
+                Said(Role.ASSISTANT, clean(draft.text), topic_id=draft.topic_id) for draft in fresh if draft.in_history
+            ]
             first = await note(self, connection, peer_id, [*(heard if said else []), *said])
             await self._queue(connection, peer_id, fresh, first + len(heard))
             if any(draft.discloses for draft in fresh):
@@ -127,10 +129,17 @@ class AnswerRepository(Fenced):
                 inbox.c.message_id.in_([row.message_id for row in answered]),
             )
             .values(state=InboxState.ANSWERED.value, closed_at=now())
-            .returning(inbox.c.message_id, inbox.c.sender_id, inbox.c.text, inbox.c.date, inbox.c.sender_name)
+            .returning(
+                inbox.c.text,
+                inbox.c.message_id,
+                inbox.c.sender_id,
+                inbox.c.date,
+                inbox.c.sender_name,
+                inbox.c.topic_id,
+            )
         )
         rows = sorted((await connection.execute(statement)).all(), key=lambda row: int(row.message_id))
-        return [Said(Role.USER, row.text, row.message_id, row.sender_id, row.date, row.sender_name) for row in rows]
+        return [Said(Role.USER, *row) for row in rows]
 
     async def _unknown(self, connection: AsyncConnection, drafts: Sequence[Draft]) -> list[Draft]:
         if not drafts:

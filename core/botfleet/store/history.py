@@ -28,6 +28,7 @@ class Said:
     sender_id: int | None = None
     date: datetime | None = None
     sender_name: str | None = None
+    topic_id: int | None = None
 
 
 async def note(repository: Fenced, connection: AsyncConnection, peer_id: int, said: Sequence[Said]) -> int:
@@ -49,6 +50,7 @@ async def note(repository: Fenced, connection: AsyncConnection, peer_id: int, sa
                 "text": one.text,
                 "date": one.date or at,
                 "sender_name": one.sender_name,
+                "topic_id": one.topic_id,
             }
             for position, one in enumerate(said, first)
         ]

@@ -19,6 +19,7 @@ from botfleet.store.proof import record_sent
 from botfleet.store.rows import ACCOUNT_STATE, CHANNELS_BELOW, Deletion, Edit, Intake, PeerRow, UpdateState
 from botfleet.store.tables import InboxState, Role, events, inbox, messages, outbox, peers, update_states
 from botfleet.store.takeovers import TakeoverRepository, take_in_own
+from botfleet.store.threads import placed
 
 _HASH = sa.select(peers.c.access_hash).where(of_account(peers, "peer_id"))
 _ROWS_AT_ONCE = 500  # of one INSERT: SQLite bounds the parameters of a statement, and a difference may be long
@@ -79,7 +80,7 @@ class IntakeRepository(TakeoverRepository):
             LeaseLost: nothing was written.
             StoreUnavailable: not known whether it was; build client and session anew from the store.
         """
-        batch = fold(intake)
+        batch = fold(await placed(self, intake))
         if self.store.is_postgresql and not batch.own:
             return await statement_intake.take_in(self, batch, now())
         waiting, closed = await until_placed(lambda: self._take_in(batch))

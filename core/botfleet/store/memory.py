@@ -24,7 +24,13 @@ _SUMMARY = sa.select(summaries.c.text).where(of_account(summaries, "peer_id")).s
 _SUMMARIZED_TO = sa.select(summaries.c.up_to_position).where(of_account(summaries, "peer_id")).scalar_subquery()
 _LAST = (
     sa.select(*_ROW, _SUMMARY, _SUMMARIZED_TO)
-    .where(of_account(messages, "peer_id"))
+    .where(of_account(messages, "peer_id"), messages.c.topic_id.is_(None))
+    .order_by(messages.c.position.desc())
+    .limit(_LIMIT)
+)
+_LAST_IN_TOPIC = (
+    sa.select(*_ROW)
+    .where(of_account(messages, "peer_id", "topic_id"))
     .order_by(messages.c.position.desc())
     .limit(_LIMIT)
 )
@@ -32,6 +38,7 @@ _BETWEEN = (
     sa.select(*_ROW)
     .where(
         of_account(messages, "peer_id"),
+        messages.c.topic_id.is_(None),
         messages.c.position > sa.bindparam("after", type_=sa.BigInteger),
         messages.c.position < sa.bindparam("before", type_=sa.BigInteger),
     )
@@ -41,10 +48,18 @@ _BETWEEN = (
 
 
 class MemoryRepository(Fenced):
-    """The history of a chat and its summary."""
+    """The history of a chat and its summary. What is said in a topic is a conversation of its own, and is not summed up."""
 
-    async def remembered(self, peer_id: int, limit: int) -> Remembered:
-        """The last messages of a conversation, oldest first, and the summary of what came before."""
+    async def remembered(self, peer_id: int, limit: int, topic_id: int | None = None) -> Remembered:
+        """The last messages of a conversation, oldest first, and the summary of what came before.
+
+        Args:
+            topic_id: of a topic; None: of what is said outside of all of them.
+        """
+        if topic_id is not None:
+            rows = await self.fetch(_LAST_IN_TOPIC, peer_id=peer_id, topic_id=topic_id, limit=limit)
+            said = [HistoryRow(*row) for row in reversed(rows)]
+            return Remembered(said, None, said[-1].position if said else 0)
         found = await self.fetch(_LAST, peer_id=peer_id, limit=limit)
         if not found:
             return Remembered()
@@ -56,7 +71,7 @@ class MemoryRepository(Fenced):
         return (await self.remembered(peer_id, limit)).messages
 
     async def history_between(self, peer_id: int, after: int, before: int, limit: int) -> list[HistoryRow]:
-        """The first messages between two positions, oldest first."""
+        """The first messages between two positions, oldest first; without those of topics."""
         rows = await self.fetch(_BETWEEN, peer_id=peer_id, after=after, before=before, limit=limit)
         return [HistoryRow(*row) for row in rows]
 

@@ -49,6 +49,9 @@ class Incoming:
     """A `tables.Sender`."""
     mentioned: bool = False
     topic_id: int | None = None
+    """The topic of a forum, or the post under which it is a comment: by its first message."""
+    thread_id: int | None = None
+    """Of a group in which a channel is discussed: the first message of its thread, which may be a post. Not stored."""
 
 
 @dataclass(frozen=True, slots=True)

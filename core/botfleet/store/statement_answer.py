@@ -38,7 +38,7 @@ _PARTS = [
   from go l
   where {_chat("i")} and i.state = '{InboxState.PENDING}'
     and i.message_id in (select value::bigint from jsonb_array_elements_text(%(answered)s::jsonb))
-  returning i.message_id, i.sender_id, i.sender_name, i.text, i.date
+  returning i.message_id, i.sender_id, i.sender_name, i.text, i.date, i.topic_id
 )""",
     "heard as (select count(*) as number from closed)",
     # Messages that are closed already make nothing happen: a replay, or all of them were deleted meanwhile.
@@ -57,16 +57,18 @@ _PARTS = [
     f"last_said as (select coalesce(max(m.position), 0) as position from l, {SCHEMA}.messages m where {_chat('m')})",
     f"last_queued as (select coalesce(max(o.position), 0) as position from l, {SCHEMA}.outbox o where {_chat('o')})",
     f"""noted_heard as (
-  insert into {SCHEMA}.messages (bot_id, account_id, peer_id, position, role, message_id, sender_id, text, date, sender_name)
+  insert into {SCHEMA}.messages (
+    bot_id, account_id, peer_id, position, role, message_id, sender_id, text, date, sender_name, topic_id
+  )
   select may.bot_id, %(account_id)s, %(peer_id)s, last_said.position + row_number() over (order by closed.message_id),
     '{Role.USER}', closed.message_id, closed.sender_id, closed.text, closed.date,
-    closed.sender_name
+    closed.sender_name, closed.topic_id
   from may, closed, last_said where exists (select from fresh where in_history)
 )""",
     f"""noted_said as (
-  insert into {SCHEMA}.messages (bot_id, account_id, peer_id, position, role, text, date)
+  insert into {SCHEMA}.messages (bot_id, account_id, peer_id, position, role, text, date, topic_id)
   select fresh.bot_id, %(account_id)s, %(peer_id)s, last_said.position + fresh.heard + fresh.said,
-    '{Role.ASSISTANT}', fresh.text, %(at)s
+    '{Role.ASSISTANT}', fresh.text, %(at)s, fresh.topic_id
   from fresh, last_said where fresh.in_history
 )""",
     f"""queued as (

@@ -293,7 +293,18 @@ messages = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("date", UtcDateTime, nullable=False),
     sa.Column("sender_name", sa.Text, comment="as the sender called itself then"),
+    sa.Column("topic_id", Id, comment="or the post under which it was said; null: none"),
     sa.UniqueConstraint("bot_id", "account_id", "peer_id", "role", "message_id"),
+    sa.Index(
+        "ix_messages_topic",
+        "bot_id",
+        "account_id",
+        "peer_id",
+        "topic_id",
+        "position",
+        postgresql_where=sa.text("topic_id is not null"),
+        sqlite_where=sa.text("topic_id is not null"),
+    ),
 )
 
 summaries = sa.Table(

@@ -135,12 +135,12 @@ async def _hand_over(
         sa.update(inbox)
         .where(*where)
         .values(state=InboxState.SKIPPED.value, reason=TAKEN_OVER, closed_at=now())
-        .returning(inbox.c.message_id, inbox.c.sender_id, inbox.c.text, inbox.c.date, inbox.c.sender_name)
+        .returning(
+            inbox.c.text, inbox.c.message_id, inbox.c.sender_id, inbox.c.date, inbox.c.sender_name, inbox.c.topic_id
+        )
     )
     rows = sorted((await connection.execute(closed)).all(), key=lambda row: int(row.message_id))
-    said = [
-        Said(Role.USER, row.text, row.message_id, row.sender_id, row.date, row.sender_name) for row in rows if row.text
-    ]
+    said = [Said(Role.USER, *row) for row in rows if row.text]
     await note(repository, connection, peer_id, said)
     return len(rows)
 

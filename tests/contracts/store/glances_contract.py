@@ -37,10 +37,11 @@ async def test_a_message_that_came_before_its_edit_keeps_them_too(path: MessageP
 
 
 async def test_the_history_of_a_group_says_who_said_what(path: MessagePath) -> None:
-    await path.take_in(Intake(messages=(incoming(1, "hi", CHANNEL, sender_id=8, sender_name="Alice"),)))
+    message = incoming(1, "hi", CHANNEL, sender_id=8, sender_name="Alice", topic_id=3)
+    await path.take_in(Intake(messages=(message,)))
     rows = await path.pending(CHANNEL)
     await path.store_answer(CHANNEL, rows, [draft(10, "hello", topic_id=3)], replies_are_final=True)
-    heard, said = await path.history(CHANNEL, 10)
+    heard, said = (await path.remembered(CHANNEL, 10, 3)).messages
     assert heard == HistoryRow(Role.USER, "hi", SENT_AT, 1, 8, "Alice")
     assert (said.role, said.sender_id, said.sender_name) == (Role.ASSISTANT, None, None)
     row = await path.next_outgoing(CHANNEL)

@@ -1,8 +1,12 @@
 """Promises of groups with a real runner and a simulated Telegram: who is answered and how, and two bots that come to an end."""
 
 import secrets
+from functools import partial
+from typing import Any
 
 import pytest
+from telethon import events
+from telethon.tl import types
 
 from botfleet_simulator.client.views import Chat, Message
 from tests.integration.botrunner.conftest import World
@@ -22,6 +26,10 @@ async def group_of(world: World, *people: str, kind: str = "supergroup", members
 async def said_by(world: World, who: str, reader: str, group: Chat) -> list[Message]:
     account = await world.telegram.admin.account(who)
     return [m for m in await world.telegram.admin.messages(reader, group.id) if m.sender_id == account.id]
+
+
+async def _noted(seen: list[Any], update: Any) -> None:
+    seen.append(update)
 
 
 @pytest.mark.parametrize("kind", ["supergroup", "basic"])
@@ -70,6 +78,50 @@ async def test_a_channels_posts_are_not_answered(world: World, concierge: Runner
     await admin.send_message(alice, world.username, "message 302")
     await admin.wait_messages(alice, world.username, contains="302", incoming=True, timeout=30)
     assert len(await admin.messages(alice, channel.id)) - len(await said_by(world, alice, alice, channel)) <= 1
+
+
+async def test_in_a_forum_question_answer_and_typing_are_in_one_topic_and_the_others_are_not_known_there(
+    world: World, concierge: Runner
+) -> None:
+    admin = world.telegram.admin
+    alice = await world.person()
+    forum = await admin.create_group("Guests", kind="supergroup", owner=alice, members=[world.username], forum=True)
+    rooms, meals = await admin.create_topic(forum.id, "Rooms"), await admin.create_topic(forum.id, "Meals")
+    async with world.telegram.person(phone=alice) as person:
+        seen: list[Any] = []
+        person.client.add_event_handler(partial(_noted, seen), events.Raw(types.UpdateChannelUserTyping))
+        for topic, number in ((rooms, 501), (meals, 502), (None, 503), (rooms, 504)):
+            asked = await admin.send_message(alice, forum.id, f"@{world.username} message {number}", topic=topic)
+            (answer,) = await admin.wait_messages(alice, forum.id, contains=f"{number}", incoming=True, timeout=30)
+            assert (answer.reply_to, answer.topic) == (asked.id, topic)
+        await admin.send_message(alice, forum.id, f"/stop@{world.username}", topic=meals)
+        (stopped,) = await admin.wait_messages(alice, forum.id, contains="not write to you", incoming=True, timeout=30)
+        assert stopped.topic == meals
+        assert {update.top_msg_id for update in seen} == {rooms, meals, None}
+    last = (await world.model.admin.requests())[-1].messages
+    assert [number for number in (501, 502, 503, 504) if any(str(number) in str(m["content"]) for m in last)] == [
+        501,
+        504,
+    ]
+
+
+async def test_under_a_channels_post_the_bot_answers_in_the_comments(world: World, concierge: Runner) -> None:
+    admin = world.telegram.admin
+    await admin.update_account(world.username, privacy_mode=False)  # so that it hears the posts
+    alice = await world.person()
+    group = await group_of(world, alice)
+    channel = await admin.create_group("News", kind="channel", owner=alice)
+    await admin.link_discussion(channel.id, group.id)
+    for number in (601, 602):
+        await admin.send_message(alice, channel.id, f"@{world.username} post of message {number}")
+    first, second = (m for m in await admin.messages(alice, group.id) if "post of" in m.text)
+    for post, number in ((first, 603), (second, 604), (first, 605)):
+        asked = await admin.send_message(alice, group.id, f"@{world.username} message {number}", reply_to=post.id)
+        (answer,) = await admin.wait_messages(alice, group.id, contains=f"{number}", incoming=True, timeout=30)
+        assert (answer.reply_to, answer.topic) == (asked.id, post.id)
+    last = (await world.model.admin.requests())[-1].messages
+    assert [number for number in range(601, 606) if any(str(number) in str(m["content"]) for m in last)] == [603, 605]
+    await concierge.wait_probe("/metrics", 200, 'messages_skipped_total{reason="ChannelPost"} 2.0')
 
 
 @pytest.mark.parametrize("kind", ["supergroup", "basic"])

@@ -102,8 +102,8 @@ class FakeTelegram:
         await self._tell()
         return Sent(1000 + len(self.known))
 
-    async def typing(self, peer_id: int, access_hash: int | None) -> None:
-        await self._show("typing", peer_id)
+    async def typing(self, peer_id: int, access_hash: int | None, topic_id: int | None = None) -> None:
+        await self._show("typing", peer_id, *([] if topic_id is None else [topic_id]))
 
     async def mark_read(self, peer_id: int, access_hash: int | None, message_id: int) -> None:
         await self._show("read", peer_id, message_id)

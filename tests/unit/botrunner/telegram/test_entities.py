@@ -35,6 +35,23 @@ def test_marked_ids_are_telegrams():
     assert not is_channel(2001)
 
 
+def test_whether_a_channel_is_discussed_in_a_group_is_what_was_told_last_in_full():
+    def group(has_link: bool, **more: bool) -> types.Channel:
+        return types.Channel(
+            id=2001, title="t", photo=types.ChatPhotoEmpty(), date=None, has_link=has_link, **{"megagroup": True} | more
+        )
+
+    entities = Entities()
+    for told, known in [
+        (group(True), True),
+        (group(False, min=True), True),
+        (group(False), False),
+        (group(True, megagroup=False), False),  # the channel itself
+    ]:
+        entities.learn([told])
+        assert entities.is_discussion(CHANNEL) is known
+
+
 def test_users_and_channels_have_a_hash_min_ones_and_basic_groups_have_none():
     assert hash_of(user(5)) == PeerRow(5, 7)
     assert hash_of(channel(2001)) == PeerRow(CHANNEL, 7)

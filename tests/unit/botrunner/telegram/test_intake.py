@@ -227,6 +227,30 @@ def test_what_stands_in_a_topic_is_noted_with_it_and_answers_its_first_message_o
     assert noted(in_group()) == (None, None)
 
 
+def test_where_a_channel_is_discussed_a_message_is_noted_with_the_thread_in_which_it_stands():
+    def thread(has_link, **given):
+        group = types.Channel(
+            id=2001,
+            title="t",
+            photo=types.ChatPhotoEmpty(),
+            date=DATE,
+            access_hash=4,
+            megagroup=True,
+            has_link=has_link,
+        )
+        header = types.MessageReplyHeader(**given) if given else None
+        more = {"peer": types.PeerChannel(2001), "from_id": types.PeerUser(5), "reply_to": header}
+        row = collect(types.UpdateNewChannelMessage(message(3, **more), 2, 1), entities=[group]).messages[0]
+        assert row.topic_id is None
+        return row.thread_id
+
+    assert thread(True, reply_to_msg_id=9, reply_to_top_id=4) == 4
+    assert thread(True, reply_to_msg_id=4) == 4, "a comment on the post itself"
+    assert thread(False, reply_to_msg_id=9, reply_to_top_id=4) is None, "other groups have no posts"
+    assert thread(True) is None
+    assert thread(True, reply_to_msg_id=9, reply_to_peer_id=types.PeerChannel(7)) is None, "of another chat"
+
+
 def test_the_caption_of_a_picture_is_its_text_and_without_one_there_are_no_words():
     picture = types.MessageMediaPhoto(photo=types.PhotoEmpty(1))
     assert only(in_group(text="What is this?", media=picture)).text == "What is this?"

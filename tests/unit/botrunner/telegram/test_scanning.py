@@ -73,6 +73,13 @@ async def test_a_scan_of_which_nobody_told_is_found_with_the_next_request():
     assert len(shown) == 1
 
 
+async def test_told_of_a_scan_that_let_nobody_in_the_next_code_is_shown_for_its_time():
+    client, shown = Client(token(b"one"), token(b"two"), SUCCESS), []
+    began = asyncio.get_running_loop().time()
+    assert await run(client, shown, told_after=1) is USER
+    assert asyncio.get_running_loop().time() - began > 29
+
+
 async def test_an_account_of_another_data_center_is_followed_there():
     client = Client(types.auth.LoginTokenMigrateTo(4, b"moved"), SUCCESS)
     assert await run(client, []) is USER

@@ -119,6 +119,8 @@ async def test_a_repeated_id_was_sent():
         (says("USER_IS_BLOCKED", 403), Refused("Blocked", closes_chat=True)),
         (says("INPUT_USER_DEACTIVATED"), Refused("Deactivated", closes_chat=True)),
         (says("CHAT_WRITE_FORBIDDEN", 403), Refused("WriteForbidden", closes_chat=True)),
+        (says("TOPIC_CLOSED"), Refused("WriteForbidden", closes_chat=False)),
+        (says("TOPIC_DELETED"), Refused("WriteForbidden", closes_chat=False)),
         (says("PEER_ID_INVALID"), Refused("PeerUnknown", closes_chat=True)),
         (says("MESSAGE_TOO_LONG"), Refused("TooLong", closes_chat=False)),
         (says("PEER_FLOOD"), Refused("PeerFlood", closes_chat=False)),
@@ -266,6 +268,14 @@ async def test_typing_and_reading_are_best_effort():
         *["SetTypingRequest"] * 3,
     ]
     assert client.failures == [], "what it means for the account is found out by a send"
+
+
+async def test_typing_names_the_topic_in_which_the_answer_will_stand():
+    client = Client(True, True)
+    sender = attached(client, PERSON)
+    await sender.typing(CHANNEL, 9, 4)
+    await sender.typing(CHANNEL, 9)
+    assert [request.top_msg_id for request in client.requests] == [4, None]
 
 
 async def test_while_telegram_wants_it_there_is_no_typing_and_no_reading_but_there_are_answers():
