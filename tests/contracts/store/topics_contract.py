@@ -63,3 +63,18 @@ async def test_a_thread_that_a_person_or_the_bot_has_begun_is_the_groups_convers
     again = (incoming(34, "a", CHANNEL, thread_id=31), incoming(35, "b", CHANNEL, thread_id=33))
     await path.take_in(Intake(messages=again))
     assert {row.topic_id for row in (*rows, *await path.pending(CHANNEL))} == {None}
+
+
+async def test_what_a_person_takes_over_in_a_topic_is_remembered_there(path: MessagePath) -> None:
+    await path.take_in(Intake(messages=(incoming(41, "help", CHANNEL, topic_id=3), incoming(42, "hm", CHANNEL))))
+    await path.hand_over(CHANNEL, [41, 42])
+    assert (await remembered(path, 3), await remembered(path, None)) == (["help"], ["hm"])
+
+
+async def test_who_is_forgotten_is_forgotten_in_topics_too(path: MessagePath) -> None:
+    await path.take_in(Intake(messages=(incoming(51, "mine", CHANNEL, sender_id=8, topic_id=3),)))
+    rows = await path.pending(CHANNEL)
+    await path.store_answer(CHANNEL, rows, [draft(60, topic_id=3)], replies_are_final=True)
+    assert "mine" in await remembered(path, 3)
+    await path.forget(8, 1)
+    assert "mine" not in await remembered(path, 3)
