@@ -18,6 +18,7 @@ from botfleet.bus.streams import StreamBus
 from botfleet.store.errors import LeaseLost
 from botfleet.store.events import EventRepository
 from botfleet.store.retention import RetentionRepository
+from botfleet.store.rows import Settled
 from botrunner.config import read_own
 from botrunner.conversation.chats import Conversations
 from botrunner.conversation.commands import is_release
@@ -76,6 +77,7 @@ class Life:
             on_pending=self._pending,
             on_status=self._status,
             on_proof=metrics.receiving_proof.set_to_current_time,
+            on_settled=self._settled,
             on_remedy=lambda remedy: metrics.receiving_remedies.labels(remedy.value).inc(),
             on_handed_over=metrics.skipped.labels(Skip.TAKEN_OVER.value).inc,
             owner=OwnerTyping(timedelta(minutes=prepared.spec.conversation.takeover_minutes), is_release),
@@ -112,6 +114,12 @@ class Life:
             self._relayer.tell()
         if self._conversations is not None:
             self._conversations.poke(peer_ids)
+
+    def _settled(self, settled: Settled) -> None:
+        if settled.answered_before:
+            self._metrics.skipped.labels(Skip.ANSWERED_BEFORE.value).inc(settled.answered_before)
+        if self._outgoing is not None:
+            self._outgoing.look_again()  # what a group had to send, its supergroup has now
 
     def _status(self, status: Status) -> None:
         self._reporter.status(status)

@@ -41,6 +41,6 @@ def drafts(
 
 
 def _replies(row: InboxRow, part: int) -> bool:
-    if row.peer_id > 0:
+    if row.peer_id > 0 or row.message_id < 0:  # of a group that became this supergroup: it cannot be replied to here
         return False
     return part == 0 or row.topic_id is not None or row.reply_to_message_id is not None

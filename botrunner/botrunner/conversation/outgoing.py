@@ -16,6 +16,7 @@ from botfleet.store.messages import MessagePath
 from botfleet.store.rows import OutboxRow, Silence
 from botfleet.store.tables import OutboxState
 from botrunner.backoff import backoff
+from botrunner.conversation.migrated import Migrated
 from botrunner.conversation.patience import STORE_SECONDS, surely
 from botrunner.conversation.skips import Skip
 from botrunner.conversation.workers import Workers
@@ -67,6 +68,7 @@ class Outgoing:
         self._path, self._sender, self._metrics, self._now, self._holds = path, sender, metrics, now, holds
         self._on_sent = on_sent
         self._account_wait: datetime | None = None  # None: the store has not been asked yet
+        self._migrated = Migrated(path, now, self.poke)
         self._workers = Workers("outgoing", self._chat, self._open_chats)
 
     def poke(self, peer_id: int) -> None:
@@ -74,7 +76,7 @@ class Outgoing:
         self._workers.poke(peer_id)
 
     def look_again(self) -> None:
-        """What was held may be sent."""
+        """Some chats may have something to send: what was held, or what nobody has told of."""
         self._workers.look_again()
 
     async def idle(self) -> None:
@@ -114,6 +116,8 @@ class Outgoing:
                 await asyncio.sleep(backoff(failures, first=0.2, longest=UNKNOWN_SECONDS))
 
     async def _one(self, row: OutboxRow) -> Outcome | None:
+        if row.attempted_in is not None:
+            return await self._migrated.resolve(row, self._sender.send)
         await self._until_allowed(row)
         if self._holds(row.peer_id):
             return None
@@ -121,14 +125,15 @@ class Outgoing:
         # for with the last write.
         always = row.state != OutboxState.PENDING or row.cause.startswith(COMMAND)
         asker_id = None if always else await self._asker(row)
-        if not await self._path.mark_attempted(row, always=always, asker_id=asker_id):
-            reason = None if always else unwanted(await self._path.silence(row.peer_id, asker_id), self._now())
-            if reason is not None:
-                await self._path.cancel(row, reason.value)
-            return None  # or closed meanwhile: an update has proved it sent
-        with self._metrics.send_seconds.time():
-            outcome = await self._sender.send(row)
-        await self._record_surely(row, outcome)
+        with self._migrated.sending(row):
+            if not await self._path.mark_attempted(row, always=always, asker_id=asker_id):
+                reason = None if always else unwanted(await self._path.silence(row.peer_id, asker_id), self._now())
+                if reason is not None:
+                    await self._path.cancel(row, reason.value)
+                return None  # or closed meanwhile: an update has proved it sent
+            with self._metrics.send_seconds.time():
+                outcome = await self._sender.send(row)
+            await self._record_surely(row, outcome)
         return outcome
 
     async def _asker(self, row: OutboxRow) -> int | None:
@@ -167,6 +172,8 @@ class Outgoing:
                     await self._path.set_not_before(ACCOUNT, self._account_wait)
                 # What was attempted before this attempt may have arrived: such a row stays attempted.
                 await self._path.defer(row, until, never_reached=row.state == OutboxState.PENDING)
+            case Refused() if await self._migrated.redirect(row, outcome):
+                pass
             case Refused(reason=reason, closes_chat=closes_chat):
                 await self._path.mark_failed(row, reason)
                 if closes_chat:

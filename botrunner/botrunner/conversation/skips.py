@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from botfleet.store.answered_before import ANSWERED_BEFORE
+
 
 class Skip(StrEnum):
     """Why a message gets no answer."""
@@ -22,3 +24,4 @@ class Skip(StrEnum):
     BLOCKED = "Blocked"
     FORGOTTEN = "Forgotten"
     TAKEN_OVER = "TakenOver"
+    ANSWERED_BEFORE = ANSWERED_BEFORE

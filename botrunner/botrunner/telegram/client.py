@@ -6,22 +6,25 @@ _preprocess_updates, _message_box, _mb_entity_cache, _sender (_handlers, send), 
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import structlog
 from telethon import TelegramClient, errors, utils
+from telethon._updates import EntityType
 from telethon.tl import functions, types
 
-from botfleet.store.rows import ACCOUNT_STATE, Intake, UpdateState
+from botfleet.store.rows import ACCOUNT_STATE, Intake, Migration, Settled, UpdateState, Written
 from botrunner.ownership.cutoff import CutOff
 from botrunner.telegram.device import client_options, close_client
-from botrunner.telegram.entities import Entities
+from botrunner.telegram.entities import Entities, bare_channel_id, channel_peer_id
 from botrunner.telegram.errors import ACCOUNT_LOST, LOST_LINK, is_passing, wait_seconds, wire_name
 from botrunner.telegram.intake import Collector, is_empty, moved_states, moves_only
 from botrunner.telegram.messagebox import RecordingMessageBox
+from botrunner.telegram.news import News, news_of
 from botrunner.telegram.session import InboxSession
 from botrunner.telegram.types import ApiCredentials, Me, OwnerTyping
 
@@ -44,6 +47,11 @@ class TakeIn(Protocol):
 
     async def take_in(self, intake: Intake) -> set[int]:
         """Store it all in one transaction; the peers with new pending messages."""
+
+    async def settle(
+        self, intake: Intake, *, migrations: Sequence[Migration] = (), own: Sequence[Written] = ()
+    ) -> Settled:
+        """The same, with what it makes of what stands already."""
 
     async def access_hash(self, peer_id: int) -> int | None:
         """As it was stored; None: not known."""
@@ -70,6 +78,8 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         is_answered: Callable[[int], bool] = lambda _: False,
         on_pushed: Callable[[], None] = lambda: None,
         owner: OwnerTyping | None = None,
+        migrated: Mapping[int, int] = MappingProxyType({}),
+        on_settled: Callable[[Settled], None] = lambda _: None,
     ) -> None:
         """Args:
         session: made of the same `states` and of the channels of `entities`.
@@ -78,6 +88,8 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         is_answered: whether a send with this random_id has been reported as sent already.
         on_pushed: called when an update of the account that Telegram pushed is stored.
         owner: what it means that a person types who has this account; no matter for a bot account.
+        migrated: groups that are known to be supergroups now, by their old id.
+        on_settled: called with what an intake made of what stood already.
         """
         if ACCOUNT_STATE not in states:
             raise ValueError("without a stored state Telethon would skip what was missed")
@@ -94,7 +106,10 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._path = path
         self._stored = dict(states)
+        self._me = me
         self._collector = Collector(me.id, entities, None if me.bot else owner)
+        self._migrated = dict(migrated)
+        self._on_settled = on_settled
         self._on_pending = on_pending
         self._is_answered = is_answered
         self._on_pushed = on_pushed
@@ -149,11 +164,14 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         if intake.sent:
             proofs = tuple(proof for proof in intake.sent if not self._is_answered(proof[0]))
             intake = replace(intake, sent=proofs)
-        if not is_empty(intake):
+        intake, news = news_of(raw, intake, self._me, self._migrated)
+        if news or not is_empty(intake):
+            alone = moves_only(intake, self._stored) and not news
             try:
-                await (self._owe(states) if moves_only(intake, self._stored) else self._store(lambda: intake))
+                await (self._owe(states) if alone else self._store(lambda: intake, news))
             except Exception as error:
                 raise BrokenClientError("what was received could not be stored") from error
+            self._follow(news)
         self._taken_in(pushed)
         return []
 
@@ -163,9 +181,25 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         if not self.in_difference:
             self.caught_up.set()
 
-    async def _store(self, what: Callable[[], Intake]) -> None:
+    def _follow(self, news: News) -> None:
+        """A supergroup of which nothing was taken in yet counts from its beginning: what was said there is fetched."""
+        if not news.migrated:
+            return
+        _log.info("telegram.groups_became_supergroups", groups=len(news.migrated))
+        self._migrated.update(news.migrated)
+        self.entities.keep(news.hashes)
+        channels = [bare_channel_id(peer_id) for peer_id in news.migrated.values()]
+        for channel_id in channels:
+            access_hash = self.entities.get(channel_peer_id(channel_id))
+            if access_hash is not None:
+                self._mb_entity_cache.hash_map.setdefault(channel_id, (access_hash, EntityType.MEGAGROUP))
+        unknown = self._message_box.begin_anew(channels)
+        if unknown:
+            self._fetch_soon(unknown)
+
+    async def _store(self, what: Callable[[], Intake], news: News | None = None) -> None:
         """Not cut short by a disconnect: what is under way is brought to its end, and announced. An error ends the client."""
-        storing = asyncio.get_running_loop().create_task(self._take_in(what), name="telegram-take-in")
+        storing = asyncio.get_running_loop().create_task(self._take_in(what, news or News()), name="telegram-take-in")
         self._storing.add(storing)
         storing.add_done_callback(self._storing.discard)
         try:
@@ -175,15 +209,22 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
             _log.warning("telegram.take_in_failed", error=type(error).__name__)
             raise
 
-    async def _take_in(self, what: Callable[[], Intake]) -> None:
+    async def _take_in(self, what: Callable[[], Intake], news: News) -> None:
         async with self._in_order:
             intake = what()
             async with asyncio.timeout(TAKE_IN_SECONDS):
-                pending = await self._path.take_in(intake)
+                pending = await (self._settle(intake, news) if news else self._path.take_in(intake))
             self._stored.update(intake.states)
             self._owed.clear()
         if pending:
             self._on_pending(pending)
+
+    async def _settle(self, intake: Intake, news: News) -> set[int]:
+        settled = await self._path.settle(intake, migrations=news.migrations, own=news.written)
+        if settled.answered_before:
+            _log.warning("telegram.answered_by_a_forgotten_run", messages=settled.answered_before)
+        self._on_settled(settled)
+        return settled.pending
 
     async def _owe(self, states: dict[int, UpdateState]) -> None:
         """These moved and nothing came with them: stored with what comes next, or soon by themselves."""

@@ -16,7 +16,7 @@ from botfleet.store.account import AccountRepository
 from botfleet.store.engine import Store
 from botfleet.store.errors import LeaseLost, StoreError, StoreUnavailable
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import UpdateState
+from botfleet.store.rows import Settled, UpdateState
 from botrunner.backoff import backoff
 from botrunner.ownership.binding import Bindings
 from botrunner.ownership.keeper import Tenure
@@ -104,6 +104,7 @@ class Telegram:
         on_remedy: Callable[[Remedy], None] = lambda _: None,
         on_handed_over: Callable[[int], None] = lambda _: None,
         owner: OwnerTyping | None = None,
+        on_settled: Callable[[Settled], None] = lambda _: None,
         check_seconds: float = CHECK_SECONDS,
     ) -> None:
         """Args:
@@ -115,6 +116,7 @@ class Telegram:
         on_remedy: called with what is done because they do not.
         on_handed_over: called with how many messages were closed because a person has taken their chat over.
         owner: what it means that the owner of a person's account types.
+        on_settled: called with what an intake made of what stood already.
         check_seconds: a quiet account is looked at this often.
         """
         self.sender = Sender()
@@ -126,6 +128,7 @@ class Telegram:
         self._on_pending = on_pending
         self._on_status = on_status
         self._on_handed_over, self._owner = on_handed_over, owner
+        self._on_settled = on_settled
         self._watch = Watch(every=check_seconds, on_verdict=self._heard, on_proof=on_proof, on_remedy=on_remedy)
         self._status = Status()
         self._stop = asyncio.Event()
@@ -268,6 +271,8 @@ class Telegram:
             is_answered=self.sender.is_answered,
             on_pushed=self._watch.pushed,
             owner=self._owner,
+            migrated=await path.migrations(),
+            on_settled=self._on_settled,
         )
         remedy: Remedy | None = None
         self._watch.evidence.connected()

@@ -126,6 +126,11 @@ class Entities:
                 self._put(row)
         return new
 
+    def keep(self, rows: Iterable[PeerRow]) -> None:
+        """Remember hashes that came by another way."""
+        for row in rows:
+            self._put(row)
+
     def _note(self, entity: Any) -> None:
         profile = profile_of(entity)
         if profile is None:

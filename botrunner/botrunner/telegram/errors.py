@@ -29,6 +29,8 @@ class SendReason(StrEnum):
     TOO_LONG = "TooLong"
     EMPTY = "Empty"
     REFUSED = "Refused"
+    MIGRATED = "Migrated"
+    """Attempted in a group that is a supergroup now: nobody can tell any more whether it arrived."""
 
 
 @dataclass(frozen=True)

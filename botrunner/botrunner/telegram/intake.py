@@ -19,7 +19,7 @@ from botrunner.telegram.addressing import is_post, mentions, reply_to, thread_of
 from botrunner.telegram.entities import Entities, channel_peer_id
 from botrunner.telegram.types import OwnerTyping
 
-_NEW = (types.UpdateNewMessage, types.UpdateNewChannelMessage)
+NEW = (types.UpdateNewMessage, types.UpdateNewChannelMessage)
 _EDITED = (types.UpdateEditMessage, types.UpdateEditChannelMessage)
 
 
@@ -67,7 +67,7 @@ class Collector:
         deletions: list[Deletion] = []
         sent: list[tuple[int, int]] = []
         own: list[OwnMessage] = []
-        for message in (*raw.messages, *(update.message for update in raw.updates if isinstance(update, _NEW))):
+        for message in (*raw.messages, *(update.message for update in raw.updates if isinstance(update, NEW))):
             self._add(messages, self._incoming(message))
             if isinstance(message, types.Message) and message.out and not message.offline:
                 own.extend(self._own(utils.get_peer_id(message.peer_id), message.id, message.message, message.date))

@@ -46,6 +46,13 @@ class RecordingMessageBox(MessageBox):  # type: ignore[misc]
         pushed, self._pushed = self._pushed, False
         return pushed
 
+    def begin_anew(self, channel_ids: Iterable[int]) -> list[int]:
+        """Those of which nothing is known: from now on they count from their beginning."""
+        unknown = [channel_id for channel_id in channel_ids if channel_id not in self.map]
+        for channel_id in unknown:
+            self.map[channel_id] = State(pts=_FIRST_PTS, deadline=next_updates_deadline())
+        return unknown
+
     def begin(self, channel_ids: Iterable[int]) -> None:
         """Fetch the differences of these channels next; those without a state are left alone."""
         for channel_id in channel_ids:

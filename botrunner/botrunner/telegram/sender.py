@@ -150,7 +150,7 @@ class Sender:
     async def mark_read(self, peer_id: int, access_hash: int | None, message_id: int) -> None:
         """Mark a chat as read up to a message. Best effort; bots cannot, and nothing happens then."""
         peer = self._known_peer(self._client, peer_id, access_hash)
-        if peer is None or self._me is None or self._me.bot:
+        if peer is None or self._me is None or self._me.bot or message_id < 0:
             return
         if is_channel(peer_id):
             channel = types.InputChannel(peer.channel_id, peer.access_hash)
@@ -245,6 +245,8 @@ class Sender:
         """
         known = self._known_peer(client, row.peer_id, row.access_hash)
         message_id = row.reply_to_message_id or message_of(row.cause)
+        if message_id is not None and message_id < 0:
+            message_id = None  # of the group that became this supergroup: Telegram knows it by no such number
         if known is not None:
             return known
         access_hash = await client.stored_hash(row.peer_id)
@@ -266,7 +268,7 @@ def _input_reply(reply_to: int | None, topic_id: int | None) -> Any | None:
 def message_of(cause: str) -> int | None:
     """The message that caused a row ("reply:17"); None: none did."""
     tail = cause.rpartition(":")[2]
-    return int(tail) if tail.isascii() and tail.isdigit() else None
+    return int(tail) if tail.isascii() and tail.removeprefix("-").isdigit() else None
 
 
 def sent_message_id(answer: Any, random_id: int) -> int | None:

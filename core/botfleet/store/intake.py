@@ -92,16 +92,20 @@ class IntakeRepository(TakeoverRepository):
         """The peers with a new message, and how many messages the account's owner answers by what they typed."""
         async with self.store.begin() as connection:
             await self.fence(connection)
-            waiting = await self._insert_messages(connection, batch)
-            for edit in batch.edits:
-                await self._apply_edit(connection, edit)
-            await self._apply_deletions(connection, batch.deletions)
-            await self._move(connection, batch)
-            for random_id, message_id in batch.sent:
-                await record_sent(self, connection, outbox.c.random_id == random_id, message_id)
-            closed = 0
-            for own in batch.own:  # after the proofs: one of them may name just this message
-                closed += await take_in_own(self, connection, own)
+            return await self._take_in_within(connection, batch)
+
+    async def _take_in_within(self, connection: AsyncConnection, batch: Folded) -> tuple[set[int], int]:
+        """The same as a part of a fenced transaction; on both databases."""
+        waiting = await self._insert_messages(connection, batch)
+        for edit in batch.edits:
+            await self._apply_edit(connection, edit)
+        await self._apply_deletions(connection, batch.deletions)
+        await self._move(connection, batch)
+        for random_id, message_id in batch.sent:
+            await record_sent(self, connection, outbox.c.random_id == random_id, message_id)
+        closed = 0
+        for own in batch.own:  # after the proofs: one of them may name just this message
+            closed += await take_in_own(self, connection, own)
         return waiting, closed
 
     async def _insert_messages(self, connection: AsyncConnection, batch: Folded) -> set[int]:

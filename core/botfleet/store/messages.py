@@ -7,12 +7,12 @@ from botfleet.store.facts import FactRepository
 from botfleet.store.fence import now
 from botfleet.store.forgetting import ForgettingRepository
 from botfleet.store.glances import GlanceRepository
-from botfleet.store.intake import IntakeRepository
 from botfleet.store.memory import MemoryRepository
 from botfleet.store.outgoing import OutgoingRepository
 from botfleet.store.people import PeopleRepository
 from botfleet.store.proof import OPEN
 from botfleet.store.rows import Counts
+from botfleet.store.settling import SettlingRepository
 from botfleet.store.situation import SituationRepository
 from botfleet.store.steering import SteeringRepository
 from botfleet.store.tables import InboxState, inbox, outbox, takeovers
@@ -20,7 +20,7 @@ from botfleet.store.usage import UsageRepository
 
 
 class MessagePath(
-    IntakeRepository,
+    SettlingRepository,
     SituationRepository,
     MemoryRepository,
     FactRepository,

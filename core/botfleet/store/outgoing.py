@@ -41,6 +41,7 @@ _ROW = sa.select(
     outbox.c.not_before,
     outbox.c.history_position,
     outbox.c.topic_id,
+    outbox.c.attempted_in,
 ).where(_IS_OPEN)
 _FIRST = _ROW.where(of_account(outbox, "peer_id")).order_by(outbox.c.position).limit(sa.literal_column("2"))
 _BY_RANDOM_ID = _ROW.where(of_account(outbox, "random_id"))
@@ -79,12 +80,13 @@ class OutgoingRepository(Fenced):
         if self.store.is_postgresql:
             return await statement_sent.mark_attempted(self, row, at, always=always, asker_id=asker_id)
         people = [row.peer_id] if asker_id is None else [row.peer_id, asker_id]
+        here = outbox.c.peer_id == row.peer_id
         silenced = (
             sa.and_(self.mine(opt_outs), opt_outs.c.person_id.in_(people)),
             sa.and_(self.mine(blocks), blocks.c.person_id.in_(people)),
             sa.and_(self.mine(takeovers, peer_id=row.peer_id), takeovers.c.until > at),
         )
-        wanted = None if always else sa.and_(*(~sa.exists().where(why) for why in silenced))
+        wanted = here if always else sa.and_(here, *(~sa.exists().where(why) for why in silenced))
         return await self._change(row, OPEN, wanted, state=OutboxState.ATTEMPTED.value, attempted_at=at)
 
     async def mark_sent(self, row: OutboxRow, message_id: int | None) -> bool:
@@ -93,11 +95,17 @@ class OutgoingRepository(Fenced):
             return await statement_sent.mark_sent(self, row, message_id, now())
         async with self.store.begin() as connection:
             await self.fence(connection)
-            return await record_sent(self, connection, self._at(row), message_id)
+            return await record_sent(self, connection, self._this(row), message_id, sent_in=row.peer_id)
 
     async def mark_failed(self, row: OutboxRow, reason: str) -> bool:
         """It will never be sent."""
         return await self._give_up(row, OPEN, OutboxState.FAILED, reason)
+
+    async def give_up_uncertain(self, row: OutboxRow, reason: str) -> bool:
+        """It was attempted in a group that is a supergroup now, and nobody can tell any more whether it arrived there."""
+        uncertain = outbox.c.attempted_in.is_not(None)
+        failed = OutboxState.FAILED.value
+        return await self._change(row, OPEN, uncertain, state=failed, reason=reason, closed_at=now())
 
     async def defer(self, row: OutboxRow, until: datetime, *, never_reached: bool = False) -> bool:
         """Not before this time. `never_reached`: no attempt came to Telegram, so the row is pending again.
@@ -113,6 +121,7 @@ class OutgoingRepository(Fenced):
             None,
             not_before=until,
             attempted_at=None,
+            attempted_in=None,
             state=sa.case((forgotten, OutboxState.CANCELLED.value), else_=OutboxState.PENDING.value),
             closed_at=sa.case((forgotten, sa.literal(now(), UtcDateTime)), else_=sa.null()),
             **kept_text([FORGOTTEN]),
@@ -122,8 +131,9 @@ class OutgoingRepository(Fenced):
         """It will not be sent. False: it was attempted or closed; an attempted row is resolved, not cancelled."""
         return await self._give_up(row, (OutboxState.PENDING.value,), OutboxState.CANCELLED, reason)
 
-    def _at(self, row: OutboxRow) -> sa.ColumnElement[bool]:
-        return sa.and_(outbox.c.peer_id == row.peer_id, outbox.c.position == row.position)
+    def _this(self, row: OutboxRow) -> sa.ColumnElement[bool]:
+        # Not by its place: its group may become a supergroup while it is being sent.
+        return outbox.c.random_id == row.random_id
 
     async def _give_up(self, row: OutboxRow, from_states: tuple[str, ...], state: OutboxState, reason: str) -> bool:
         """A disclosure that this row (or one stored with it or later) was to make does not count: it is made once more."""
@@ -147,7 +157,7 @@ class OutgoingRepository(Fenced):
         statement = (
             sa.update(outbox)
             .where(
-                self.mine(outbox), self._at(row), outbox.c.state.in_(from_states), sa.true() if when is None else when
+                self.mine(outbox), self._this(row), outbox.c.state.in_(from_states), sa.true() if when is None else when
             )
             .values(**values)
             .returning(outbox.c.position)

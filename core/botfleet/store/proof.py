@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from botfleet.store.events import EventType, new_event_id
 from botfleet.store.fence import Fenced, now
+from botfleet.store.rows import earlier_id
 from botfleet.store.tables import OutboxState, Role, events, messages, outbox
 
 OPEN = (OutboxState.PENDING.value, OutboxState.ATTEMPTED.value)
@@ -29,23 +30,37 @@ def kept_text(passing: Collection[str] = PASSING) -> dict[str, Any]:
 
 
 async def record_sent(
-    repository: Fenced, connection: AsyncConnection, which: sa.ColumnElement[bool], message_id: int | None
+    repository: Fenced,
+    connection: AsyncConnection,
+    which: sa.ColumnElement[bool],
+    message_id: int | None,
+    *,
+    sent_in: int | None = None,
 ) -> bool:
     """Inside a fenced transaction: close the open row as sent, note its id in the history, write the event.
+
+    Args:
+        sent_in: the chat that the id counts in; the row may have moved on to another one since.
 
     Returns:
         False: the row was closed already, and nothing was written.
     """
     at = now()
+    noted: object = message_id
+    if message_id is not None and sent_in is not None:
+        noted = sa.case((outbox.c.peer_id == sent_in, message_id), else_=earlier_id(message_id))
     closed = (
         sa.update(outbox)
         .where(repository.mine(outbox), which, outbox.c.state.in_(OPEN))
-        .values(state=OutboxState.SENT.value, sent_message_id=message_id, closed_at=at, **kept_text())
-        .returning(outbox.c.peer_id, outbox.c.history_position, outbox.c.part, outbox.c.trace_id)
+        .values(state=OutboxState.SENT.value, sent_message_id=noted, closed_at=at, **kept_text())
+        .returning(
+            outbox.c.sent_message_id, outbox.c.peer_id, outbox.c.history_position, outbox.c.part, outbox.c.trace_id
+        )
     )
     row = (await connection.execute(closed)).first()
     if row is None:
         return False
+    message_id = row.sent_message_id
     if row.history_position is not None and message_id is not None:
         other = messages.alias()
         # An id that Telegram gave twice must not undo the proof.

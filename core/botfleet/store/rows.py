@@ -11,6 +11,16 @@ ACCOUNT_STATE = 0
 # Marked ids of channels and supergroups lie below this; their message ids are a count of their own.
 CHANNELS_BELOW = -1_000_000_000_000
 
+_EARLIER = 1_000_000_000_000
+
+
+def earlier_id(message_id: int) -> int:
+    """Where a group's message stands in the supergroup that the group became: before all of its own, in the same order.
+
+    Both count their messages by themselves, so that the two numbers could be the same. Telegram knows it by no such number.
+    """
+    return message_id - _EARLIER
+
 
 @dataclass(frozen=True, slots=True)
 class UpdateState:
@@ -95,6 +105,37 @@ class Intake:
     peers: tuple[PeerRow, ...] = ()
     sent: tuple[tuple[int, int], ...] = ()
     own: tuple[OwnMessage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A group became a supergroup; both as marked ids."""
+
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A message of the account itself, as a difference brings it, whoever has written it."""
+
+    peer_id: int
+    message_id: int
+    text: str
+    date: datetime
+    reply_to_message_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What an intake made of what stood already.
+
+    `pending`: peers with messages that wait and did not before; `answered_before`: how many had been answered by a run that
+    this store knows nothing of.
+    """
+
+    pending: set[int] = field(default_factory=set)
+    answered_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +278,8 @@ class OutboxRow:
     not_before: datetime | None
     history_position: int | None
     topic_id: int | None = None
+    attempted_in: int | None = None
+    """The group in which it was attempted, before that became the supergroup in which it waits now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,23 @@ from botfleet.store.engine import SCHEMA
 from botfleet.store.events import EventType, new_event_id
 from botfleet.store.fence import Fenced
 from botfleet.store.proof import PASSING
-from botfleet.store.rows import OutboxRow
+from botfleet.store.rows import OutboxRow, earlier_id
 from botfleet.store.statements import run, statement
 from botfleet.store.tables import OutboxState, Role
 
 OPEN = f"('{OutboxState.PENDING}', '{OutboxState.ATTEMPTED}')"
 _PASSING = "(" + ", ".join(f"'{reason}'" for reason in PASSING) + ")"
-_THIS = "o.account_id = %(account_id)s and o.peer_id = %(peer_id)s and o.position = %(position)s"
+# Not by its place: its group may become a supergroup while it is being sent.
+_THIS = "o.account_id = %(account_id)s and o.random_id = %(random_id)s"
+_SENT_ID = f"""case when o.peer_id = %(peer_id)s then %(message_id)s::bigint
+    else %(message_id)s::bigint + ({earlier_id(0)}) end"""
 
 _ATTEMPTED = statement(
     [
         f"""attempted as (
   update {SCHEMA}.outbox o set state = '{OutboxState.ATTEMPTED}', attempted_at = %(at)s
-  from l where o.bot_id = l.bot_id and {_THIS} and o.state in {OPEN} and (%(always)s::boolean or not exists (
+  from l where o.bot_id = l.bot_id and {_THIS} and o.peer_id = %(peer_id)s and o.state in {OPEN}
+  and (%(always)s::boolean or not exists (
     select from {SCHEMA}.opt_outs p
     where p.bot_id = l.bot_id and p.account_id = %(account_id)s and p.person_id in (o.peer_id, %(asker_id)s::bigint)
   ) and not exists (
@@ -78,7 +82,7 @@ def closing(which: str, source: str, message_id: str, event_id: str, at: str) ->
 
 
 _SENT = statement(
-    closing(_THIS, "", "%(message_id)s::bigint", "%(event_id)s::text", "%(at)s::timestamptz"),
+    closing(_THIS, "", _SENT_ID, "%(event_id)s::text", "%(at)s::timestamptz"),
     "(select count(*) from sent)",
 )
 
@@ -87,7 +91,7 @@ async def mark_attempted(
     repository: Fenced, row: OutboxRow, at: datetime, *, always: bool, asker_id: int | None
 ) -> bool:
     """See OutgoingRepository."""
-    values = {"peer_id": row.peer_id, "position": row.position, "at": at, "always": always, "asker_id": asker_id}
+    values = {"peer_id": row.peer_id, "random_id": row.random_id, "at": at, "always": always, "asker_id": asker_id}
     (changed,) = await run(repository, _ATTEMPTED, values)
     return bool(changed)
 
@@ -96,7 +100,7 @@ async def mark_sent(repository: Fenced, row: OutboxRow, message_id: int | None, 
     """See OutgoingRepository."""
     values = {
         "peer_id": row.peer_id,
-        "position": row.position,
+        "random_id": row.random_id,
         "message_id": message_id,
         "event_id": new_event_id(),
         "at": at,

@@ -137,6 +137,13 @@ bindings = sa.Table(
         "proved", sa.Boolean, nullable=False, server_default=sa.false(), comment="Telegram accepted the credential"
     ),
     sa.Column("bound_at", UtcDateTime, nullable=False),
+    sa.Column(
+        "moving",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.false(),
+        comment="another bot was served with it: what goes with the account is still to come",
+    ),
 )
 
 leases = sa.Table(
@@ -199,6 +206,7 @@ chats = sa.Table(
     sa.Column("disclosed_at", UtcDateTime, comment="when the bot last said of itself that it is an AI"),
     sa.Column("closed_reason", sa.String(32), comment="Telegram lets us not write here"),
     sa.Column("not_before", UtcDateTime, comment="slow mode, or a flood wait of this chat"),
+    sa.Column("migrated_to", Id, comment="the supergroup that this group became"),
 )
 
 inbox = sa.Table(
@@ -259,6 +267,7 @@ outbox = sa.Table(
     sa.Column("sent_message_id", Id),
     sa.Column("history_position", Id, comment="of this text in messages; null: it is not part of the conversation"),
     sa.Column("topic_id", Id, comment="of a forum; null: none"),
+    sa.Column("attempted_in", Id, comment="the group that became this supergroup after the attempt; null: here"),
     sa.UniqueConstraint("bot_id", "account_id", "random_id"),
     sa.Index(
         "ix_outbox_sent",

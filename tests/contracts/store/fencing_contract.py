@@ -14,10 +14,21 @@ from botfleet.store.events import EventRepository
 from botfleet.store.lease import Lease
 from botfleet.store.messages import MessagePath
 from botfleet.store.retention import RetentionRepository
-from botfleet.store.rows import Deletion, InboxRow, Intake, OutboxRow, OwnMessage, PeerRow, Spending, UpdateState
+from botfleet.store.rows import (
+    Deletion,
+    InboxRow,
+    Intake,
+    Migration,
+    OutboxRow,
+    OwnMessage,
+    PeerRow,
+    Spending,
+    UpdateState,
+)
 from botfleet.store.tables import InboxState
 from tests.contracts.store.samples import (
     ACCOUNT,
+    GROUP,
     OTHER,
     PERSON,
     answered,
@@ -49,12 +60,15 @@ _EVERYTHING = Intake(
     peers=(PeerRow(PERSON, 1), PeerRow(60, 2)),
     sent=((10, 900),),
 )
+_MIGRATION = Migration(GROUP, -1_000_000_000_700)
 _SPENT = Spending(date(2026, 11, 1), "m", 1, 2, 3)
 _SOON = datetime(2030, 1, 1, tzinfo=UTC)
 
 WRITES: dict[str, Callable[[Stale], Awaitable[Any]]] = {
     "take_in": lambda s: s.path.take_in(_EVERYTHING),
     "take_in, nothing new": lambda s: s.path.take_in(Intake()),
+    "settle": lambda s: s.path.settle(_EVERYTHING, migrations=[_MIGRATION]),
+    "follow_migration": lambda s: s.path.follow_migration(GROUP),
     "set_baseline": lambda s: s.path.set_baseline(UpdateState(1), channel_id=5),
     "replace_baseline": lambda s: s.path.replace_baseline(UpdateState(1), was=UpdateState(5)),
     "store_answer": lambda s: s.path.store_answer(
@@ -68,6 +82,7 @@ WRITES: dict[str, Callable[[Stale], Awaitable[Any]]] = {
     "mark_attempted": lambda s: s.path.mark_attempted(s.outgoing),
     "mark_sent": lambda s: s.path.mark_sent(s.outgoing, 900),
     "mark_failed": lambda s: s.path.mark_failed(s.outgoing, "Blocked"),
+    "give_up_uncertain": lambda s: s.path.give_up_uncertain(s.outgoing, "Migrated"),
     "defer": lambda s: s.path.defer(s.outgoing, _SOON),
     "cancel": lambda s: s.path.cancel(s.outgoing, "OptedOut"),
     "save_summary": lambda s: s.path.save_summary(OTHER, "notes", 1),
@@ -106,6 +121,7 @@ async def stale(store: Store, bot_id: str, lease: Lease, path: MessagePath) -> S
     (outgoing,) = await answered(path, 10, peer_id=OTHER)
     pending = await taken_in(path, 1, 2)
     await path.take_in(Intake(states={0: UpdateState(pts=5)}, peers=(PeerRow(PERSON, 99),)))
+    await path.settle(Intake(), migrations=[_MIGRATION])
     await path.opt_out(PERSON)
     await path.block(PERSON, 42)
     await path.begin_takeover(61, _SOON, 42)
@@ -129,6 +145,7 @@ async def test_a_stale_token_writes_nothing_and_says_so(store: Store, stale: Sta
 def test_every_write_is_tried_with_a_stale_token() -> None:
     reads = {
         "states",
+        "migrations",
         "access_hash",
         "channel_hashes",
         "pending_chats",

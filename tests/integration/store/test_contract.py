@@ -8,6 +8,7 @@ from tests.contracts.store.intake_contract import *  # noqa: F403
 from tests.contracts.store.lease_contract import *  # noqa: F403
 from tests.contracts.store.memory_contract import *  # noqa: F403
 from tests.contracts.store.retention_contract import *  # noqa: F403
+from tests.contracts.store.settling_contract import *  # noqa: F403
 from tests.contracts.store.steering_contract import *  # noqa: F403
 from tests.contracts.store.topics_contract import *  # noqa: F403
 from tests.contracts.store.usage_contract import *  # noqa: F403
