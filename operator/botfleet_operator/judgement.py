@@ -127,7 +127,8 @@ def _of_health(health: Health) -> Verdict:
         return Verdict(_READY, "False", Reason.NOT_AUTHORIZED)
     if health.reason is not None and _fits(health.reason, _READY):
         return Verdict(_READY, "False", health.reason)
-    return Verdict(_READY, "False", Reason.DISCONNECTED if health.authorized else Reason.STARTING)
+    waits = not health.authorized or health.reason is Reason.BINDING_PENDING
+    return Verdict(_READY, "False", Reason.STARTING if waits else Reason.DISCONNECTED)
 
 
 def _receiving(observed: Observed, ready: Verdict) -> Verdict:

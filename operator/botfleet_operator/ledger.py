@@ -19,6 +19,7 @@ from botfleet.store.bots import Bot, BotRepository
 from botfleet.store.engine import Store
 from botfleet.store.health_feed import HealthFeed, HealthRow
 from botfleet.store.lease import database_now
+from botfleet.store.moving import StillServedError
 from botfleet.store.tables import bindings as bindings_table
 from botfleet.store.tables import leases as leases_table
 from botfleet_operator.model import BotKey
@@ -34,8 +35,11 @@ class InUse:
     by: BotKey
 
 
+_STILL_SERVED_SECONDS = 1.0
+
+
 class StillHeldError(Exception):
-    """The bot that had this name before had another account, and its runner may still be connected. Come back later."""
+    """A bot that had this name or this account before may still have a connected runner. Come back later."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"a runner may hold the lease for another {seconds:.1f} s")
@@ -231,8 +235,15 @@ class Ledger:
         return None
 
     async def prove(self, identity: Identity, account_key: str) -> None:
-        """Telegram has accepted the credential; accounts that the bot had before are free from now on."""
-        proved = await self._bindings.prove(account_key, identity.bot_id)
+        """Telegram has accepted the credential; accounts that the bot had before are free from now on.
+
+        Raises:
+            StillHeldError: the bot that had the account may still be connected with it.
+        """
+        try:
+            proved = await self._bindings.prove(account_key, identity.bot_id)
+        except StillServedError:
+            raise StillHeldError(_STILL_SERVED_SECONDS) from None
         accounts = self._bound.setdefault(identity.bot_id, {})
         account = accounts.get(account_key)
         if not proved or account is None:

@@ -31,6 +31,9 @@ class Bindings(Protocol):
     async def may_use_account(self, credential: Credential, account_id: int) -> bool:
         """Whether the account that Telegram says it is may be used now; a bot token names its account itself."""
 
+    async def is_moving(self, credential: Credential, account_id: int) -> bool:
+        """Whether another bot had the account, and what goes with it is still to come: nothing is taken in before."""
+
 
 def user_key(account_id: int) -> str:
     """The key of a person's account."""
@@ -59,6 +62,11 @@ class OperatorBindings:
             return True
         return is_bound(await self._repository.of_bot(self._bot_id), user_key(account_id), credential.digest)
 
+    async def is_moving(self, credential: Credential, account_id: int) -> bool:
+        """As the operator has written it; over once it has seen that Telegram accepts the credential."""
+        keys = {_key(credential), user_key(account_id)}
+        return any(one.moving and one.account_key in keys for one in await self._repository.of_bot(self._bot_id))
+
 
 class LocalBindings:
     """Of a bot that runs alone: bound at first use."""
@@ -74,6 +82,10 @@ class LocalBindings:
     async def may_use_account(self, credential: Credential, account_id: int) -> bool:
         """True, once it is bound."""
         return _key(credential).startswith("bot:") or await self._bind(user_key(account_id), credential.digest)
+
+    async def is_moving(self, credential: Credential, account_id: int) -> bool:
+        """False: there is no other bot in its store."""
+        return False
 
     async def _bind(self, account_key: str, digest: str) -> bool:
         if is_bound(await self._repository.of_bot(self._bot_id), account_key, digest):

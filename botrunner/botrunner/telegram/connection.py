@@ -240,6 +240,13 @@ class Telegram:
         self._tell(me=me, **({} if bound else {"reason": Reason.BINDING_PENDING}))
         return bound
 
+    async def _may_begin(self, me: Me) -> bool:
+        """Telegram has accepted the credential. That is told, since what the account brings along waits for it."""
+        if not await self._bindings.is_moving(self._account.credential, me.id):
+            return True
+        self._tell(authorized=True, me=me, reason=Reason.BINDING_PENDING)
+        return False
+
     async def _log_in(self) -> LoggedIn:
         store, lease = self._store, self._tenure.lease
         login = Login(
@@ -251,7 +258,13 @@ class Telegram:
             sealer=self._sealer,
             guard=self._tenure.guard,
         )
-        return await log_in(login, self._account.credential, deadline=LOGIN_SECONDS, may_use=self._may_use_account)
+        return await log_in(
+            login,
+            self._account.credential,
+            deadline=LOGIN_SECONDS,
+            may_use=self._may_use_account,
+            may_begin=self._may_begin,
+        )
 
     async def _serve(self, logged_in: LoggedIn, path: MessagePath) -> BaseException | None:
         """One connection, from the stored state to its end; what ended it."""

@@ -50,6 +50,9 @@ LOGIN_AGAIN_AFTER = timedelta(hours=1)
 """A token logs in again, after its key died, at most this often."""
 
 
+MayUse = Callable[[Me], Awaitable[bool]]
+
+
 class Accounts(Protocol):
     """What a login needs of `botfleet.store.account.AccountRepository`."""
 
@@ -104,13 +107,15 @@ async def log_in(
     credential: Credential,
     *,
     deadline: float,
-    may_use: Callable[[Me], Awaitable[bool]] | None = None,
+    may_use: MayUse | None = None,
+    may_begin: MayUse | None = None,
 ) -> LoggedIn:
     """Log the account in and leave it with a stored session and a stored state.
 
     Args:
         deadline: seconds for all of it.
         may_use: asked with who the account is before anything is stored for a person's account (its binding).
+        may_begin: asked, once Telegram has let the account in, before it is stored where taking in begins.
 
     Raises:
         RefusedError: not with this credential.
@@ -124,8 +129,8 @@ async def log_in(
                 trust(login.server)
                 address = await resolve(login.server)
             if isinstance(credential, BotToken):
-                return await _BotLogin(login, credential, address).run()
-            return await _user(login, credential, address, may_use)
+                return await _BotLogin(login, credential, address, may_begin).run()
+            return await _user(login, credential, address, may_use, may_begin)
     except (errors.RPCError, errors.AuthKeyNotFound, *LOST_LINK) as error:
         raise _translated(error) from error
 
@@ -142,19 +147,20 @@ def _translated(error: BaseException) -> Exception:
 
 
 async def _user(
-    login: Login, credential: UserSession, address: str | None, may_use: Callable[[Me], Awaitable[bool]] | None
+    login: Login, credential: UserSession, address: str | None, may_use: MayUse | None, may_begin: MayUse | None
 ) -> LoggedIn:
     session = parse_session(credential.string, login.server, address)
     async with _Connected(login, session) as client:
         me = await _who(client)
         if may_use is not None and not await may_use(me):
             raise TryAgainError(1.0, "NotBound", Reason.BINDING_PENDING)
+        await _until_it_may_begin(me, may_begin)
         await _baseline(client, login.states(me.id))
     return LoggedIn(session.save(), me)
 
 
 class _BotLogin:
-    def __init__(self, login: Login, token: BotToken, address: str | None) -> None:
+    def __init__(self, login: Login, token: BotToken, address: str | None, may_begin: MayUse | None) -> None:
         try:
             self._account_id = token.account_id
         except ValueError as error:
@@ -162,6 +168,7 @@ class _BotLogin:
         self._login = login
         self._token = token
         self._address = address
+        self._may_begin = may_begin
         self._accounts = login.accounts(self._account_id)
         self._context = f"telegram-session/{login.bot_id}/{self._account_id}"
 
@@ -206,6 +213,7 @@ class _BotLogin:
             if me.id != self._account_id:
                 raise RefusedError(Reason.TOKEN_INVALID)
             await self._accounts.mark_authorized(me.username)
+            await _until_it_may_begin(me, self._may_begin)
             await _baseline(client, self._login.states(me.id))
         return LoggedIn(session.save(), me)
 
@@ -273,6 +281,11 @@ async def _who(client: PlainClient) -> Me:
 
 def _me(user: Any) -> Me:
     return Me(user.id, user.username, bool(user.bot))
+
+
+async def _until_it_may_begin(me: Me, may_begin: MayUse | None) -> None:
+    if may_begin is not None and not await may_begin(me):
+        raise TryAgainError(1.0, "AccountMoving", Reason.BINDING_PENDING)
 
 
 async def _baseline(client: PlainClient, states: States) -> None:

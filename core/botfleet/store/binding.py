@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from botfleet.store.engine import Store
 from botfleet.store.fence import upsert
 from botfleet.store.lease import database_now
+from botfleet.store.moving import account_id_of, bring_along, check_free, served_before
 from botfleet.store.tables import bindings, bots, leases
 
 PROVISIONAL_TERM = timedelta(seconds=60)
@@ -20,13 +21,17 @@ PROVISIONAL_TERM = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """An account and the bot that has it. `account_key`: `bot:ID`, `session:DIGEST` or `user:ID`."""
+    """An account and the bot that has it. `account_key`: `bot:ID`, `session:DIGEST` or `user:ID`.
+
+    `moving`: another bot had it, and what goes with it comes along once it is proved; before that nothing may be taken in.
+    """
 
     account_key: str
     bot_id: str
     credential_digest: str
     proved: bool
     bound_at: datetime
+    moving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,6 @@ class BindingRepository:
 
     async def bind(self, bot_id: str, account_key: str, credential_digest: str, now: datetime) -> Bound | InUse:
         """Bind an account to a bot, with the credential that it is to use. Another credential has to be proved anew."""
-        fresh = Binding(account_key, bot_id, credential_digest, proved=False, bound_at=now)
         async with self._store.begin() as connection:
             # The row is made first, so that of two operators at once one waits for the other.
             made = await connection.execute(
@@ -94,8 +98,7 @@ class BindingRepository:
                 .returning(bindings.c.account_key)
             )
             if made.first() is not None:
-                await self._note_credential(connection, bot_id, credential_digest)
-                return Bound(fresh, changed=True)
+                return Bound(await self._begin(connection, account_key, bot_id, credential_digest), changed=True)
             known = await self._locked(connection, account_key)
             if known.bot_id == bot_id and known.credential_digest == credential_digest:
                 return Bound(known, changed=False)
@@ -106,19 +109,29 @@ class BindingRepository:
                 .where(bindings.c.account_key == account_key)
                 .values(bot_id=bot_id, credential_digest=credential_digest, proved=False, bound_at=now)
             )
-            await self._note_credential(connection, bot_id, credential_digest)
-        return Bound(fresh, changed=True)
+            return Bound(await self._begin(connection, account_key, bot_id, credential_digest), changed=True)
 
     async def prove(self, account_key: str, bot_id: str) -> bool:
-        """Telegram has accepted the credential. False: the account is not this bot's (any more)."""
-        statement = (
-            sa.update(bindings)
-            .where(bindings.c.account_key == account_key, bindings.c.bot_id == bot_id)
-            .values(proved=True)
-            .returning(bindings.c.account_key)
-        )
+        """Telegram has accepted the credential: what goes with the account comes along in the same transaction.
+
+        Returns:
+            False: the account is not this bot's (any more).
+
+        Raises:
+            StillServedError: not yet; the bot that had the account may be connected with it.
+        """
+        where = sa.and_(bindings.c.account_key == account_key, bindings.c.bot_id == bot_id)
+        moving = sa.select(bindings.c.moving).where(where)
+        if self._store.is_postgresql:
+            moving = moving.with_for_update()
         async with self._store.begin() as connection:
-            return (await connection.execute(statement)).first() is not None
+            known = (await connection.execute(moving)).first()
+            if known is None:
+                return False
+            if known.moving:
+                await self._bring_along(connection, account_key, bot_id)
+            await connection.execute(sa.update(bindings).where(where).values(proved=True, moving=False))
+        return True
 
     async def release(self, bot_id: str, *, keep: tuple[str, ...] = ()) -> None:
         """Give up a bot's accounts, but those of `keep`."""
@@ -153,6 +166,24 @@ class BindingRepository:
             known, credential_digest, alive=bool(alive), lease_free=bool(lease_free), now=now, term=self._term
         )
 
+    async def _begin(
+        self, connection: AsyncConnection, account_key: str, bot_id: str, credential_digest: str
+    ) -> Binding:
+        """What follows from a binding that was made or changed just now."""
+        account_id = account_id_of(account_key)
+        moving = account_id is not None and await served_before(connection, account_id, bot_id) is not None
+        this = bindings.c.account_key == account_key
+        await connection.execute(sa.update(bindings).where(this).values(moving=moving))
+        await self._note_credential(connection, bot_id, credential_digest)
+        return await self._locked(connection, account_key)
+
+    async def _bring_along(self, connection: AsyncConnection, account_key: str, bot_id: str) -> None:
+        account_id = account_id_of(account_key)
+        source = None if account_id is None else await served_before(connection, account_id, bot_id)
+        if account_id is not None and source is not None:
+            await check_free(self._store, connection, source)
+            await bring_along(connection, account_id, source, bot_id)
+
     async def _note_credential(self, connection: AsyncConnection, bot_id: str, credential_digest: str) -> None:
         await connection.execute(sa.update(bots).where(bots.c.id == bot_id).values(credential_digest=credential_digest))
 
@@ -163,4 +194,5 @@ _SELECT = sa.select(
     bindings.c.credential_digest,
     bindings.c.proved,
     bindings.c.bound_at,
+    bindings.c.moving,
 )

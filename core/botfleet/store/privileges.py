@@ -64,13 +64,25 @@ RUNNER: dict[str, Grant] = {
     "usage": _KEEP,
 }
 
-# Rows of other tables go with their bot's row: the foreign keys see to that with the owner's rights.
+# Rows of other tables go with their bot's row: the foreign keys see to that with the owner's rights. What goes with an account to
+# another bot (moving.py) is moved by its key and its state; what people wrote, and access hashes, are not read.
 OPERATOR: dict[str, Grant] = {
     "installation": Grant(select=True, update=("key_fingerprint", "cluster_uid")),
     VERSIONS: _READ,
     "bots": _ALL,
     "bindings": _ALL,
     "leases": _ALL,
+    "update_states": Grant(select=("bot_id", "account_id", "channel_id", "pts"), update=("bot_id",), delete=True),
+    "peers": Grant(select=("bot_id", "account_id"), update=("bot_id",), delete=True),
+    "opt_outs": Grant(select=True, insert=True, delete=True),
+    "inbox": Grant(
+        select=("bot_id", "account_id", "peer_id", "message_id", "state"),
+        update=("bot_id", "state", "reason", "closed_at"),
+    ),
+    "outbox": Grant(
+        select=("bot_id", "account_id", "peer_id", "position", "random_id", "state"),
+        update=("bot_id", "position", "history_position", "state", "reason", "closed_at"),
+    ),
 }
 
 

@@ -272,6 +272,16 @@ async def test_the_operator_never_reads_messages(installation: Installation, vic
         for table in ("inbox", "outbox", "messages", "accounts", "peers", "events"):
             with pytest.raises(DENIED):
                 connection.execute(sql.SQL("select * from botfleet.{}").format(sql.Identifier(table)))
+        # It moves what goes with an account to another bot, by its key and its state.
+        for table, column in (("inbox", "text"), ("inbox", "sender_id"), ("outbox", "text"), ("peers", "access_hash")):
+            with pytest.raises(DENIED):
+                connection.execute(
+                    sql.SQL("select {} from botfleet.{}").format(sql.Identifier(column), sql.Identifier(table))
+                )
+            with pytest.raises(DENIED):
+                connection.execute(
+                    sql.SQL("update botfleet.{} set {} = null").format(sql.Identifier(table), sql.Identifier(column))
+                )
         assert (victim.id,) in connection.execute("select bot_id from botfleet.leases").fetchall()
 
 

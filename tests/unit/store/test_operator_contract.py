@@ -3,6 +3,7 @@
 import pytest
 
 from botfleet.store.engine import Store
+from tests.contracts.store.moving_contract import *  # noqa: F403
 from tests.contracts.store.operator_contract import *  # noqa: F403
 
 
@@ -14,3 +15,8 @@ def admin(store: Store) -> Store:
 @pytest.fixture
 def namespace() -> str:
     return "town"
+
+
+@pytest.fixture
+def writer(store: Store) -> Store:
+    return store

@@ -1,0 +1,129 @@
+"""Why: an account that is served by another bot now brings along what belongs to the account: how far it was taken in, whom it may
+reach, who wants to hear nothing of it, and what is under way. What was said stays with the bot that said it.
+
+The operator's role alone can do this, and only after Telegram has accepted the credential: an id is public and proves nothing.
+It moves rows without reading what people wrote: its rights are on keys and states (privileges.py).
+"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from botfleet.store.engine import Store
+from botfleet.store.fence import now
+from botfleet.store.lease import database_now
+from botfleet.store.rows import ACCOUNT_STATE
+from botfleet.store.tables import (
+    InboxState,
+    OutboxState,
+    bindings,
+    bots,
+    inbox,
+    leases,
+    opt_outs,
+    outbox,
+    peers,
+    update_states,
+)
+
+ACCOUNT_MOVED = "AccountMoved"
+
+_MOVED = (update_states, peers)
+_COPIED = (opt_outs,)
+"""The bot that had the account keeps them too: if the other one's data are erased, they are not forgotten."""
+_OPEN = (OutboxState.PENDING.value, OutboxState.ATTEMPTED.value)
+
+
+class StillServedError(Exception):
+    """The bot that had the account may still be connected with it."""
+
+
+def account_id_of(account_key: str) -> int | None:
+    """Of a binding's key; None: a session, of which nobody knows yet whose it is."""
+    kind, _, number = account_key.partition(":")
+    return int(number) if kind in ("bot", "user") and number.isascii() and number.isdigit() else None
+
+
+async def served_before(connection: AsyncConnection, account_id: int, bot_id: str) -> str | None:
+    """The other bot with this account's newest state; None: no other one has any, or this one's is as new."""
+    state = sa.select(update_states.c.bot_id).where(
+        update_states.c.account_id == account_id, update_states.c.channel_id == ACCOUNT_STATE
+    )
+    newest = state.order_by(update_states.c.pts.desc(), update_states.c.bot_id != bot_id).limit(1)
+    found = (await connection.execute(newest)).scalar_one_or_none()
+    return None if found in (None, bot_id) else str(found)
+
+
+async def check_free(store: Store, connection: AsyncConnection, bot_id: str) -> None:
+    """That a bot serves the account no more: its runner is gone, or another account of it is proved since.
+
+    Raises:
+        StillServedError: it may serve it.
+    """
+    free = sa.or_(leases.c.holder.is_(None), leases.c.expires_at <= database_now(store))
+    other = sa.exists(sa.select(bindings.c.bot_id).where(bindings.c.bot_id == bot_id, bindings.c.proved))
+    living = sa.exists(sa.select(bots.c.id).where(bots.c.id == bot_id, bots.c.deleted_at.is_(None)))
+    statement = sa.select(sa.or_(free, sa.and_(living, other))).where(leases.c.bot_id == bot_id)
+    if not (await connection.execute(statement)).scalar_one_or_none():
+        raise StillServedError("the bot that had the account may still be connected with it")
+
+
+async def bring_along(connection: AsyncConnection, account_id: int, source: str, target: str) -> None:
+    """Within the transaction that proves the account: all that follows it from one bot to another."""
+    for table in _MOVED:
+        await connection.execute(sa.delete(table).where(*_of(table, target, account_id)))
+        await connection.execute(sa.update(table).where(*_of(table, source, account_id)).values(bot_id=target))
+    for table in _COPIED:
+        await _copy(connection, table, account_id, source, target)
+    await _move_inbox(connection, account_id, source, target)
+    await _move_outbox(connection, account_id, source, target)
+
+
+async def _copy(connection: AsyncConnection, table: sa.Table, account_id: int, source: str, target: str) -> None:
+    names = [column.name for column in table.columns]
+    given = [sa.literal(target) if name == "bot_id" else table.c[name] for name in names]
+    await connection.execute(sa.delete(table).where(*_of(table, target, account_id)))
+    rows = sa.select(*given).where(*_of(table, source, account_id))
+    await connection.execute(sa.insert(table).from_select(names, rows))
+
+
+async def _move_inbox(connection: AsyncConnection, account_id: int, source: str, target: str) -> None:
+    """What nobody has answered was written to the account. Its state has passed it, so that it would not come again."""
+    there = inbox.alias()
+    known = sa.exists(
+        sa.select(there.c.message_id).where(
+            *_of(there, target, account_id),
+            there.c.peer_id == inbox.c.peer_id,
+            there.c.message_id == inbox.c.message_id,
+        )
+    )
+    waiting = [*_of(inbox, source, account_id), inbox.c.state == InboxState.PENDING.value]
+    await connection.execute(sa.update(inbox).where(*waiting, sa.not_(known)).values(bot_id=target))
+    left = {"state": InboxState.SKIPPED.value, "reason": ACCOUNT_MOVED, "closed_at": now()}
+    await connection.execute(sa.update(inbox).where(*waiting).values(**left))
+
+
+async def _move_outbox(connection: AsyncConnection, account_id: int, source: str, target: str) -> None:
+    """What is not sent yet is owed to somebody whose question is closed; with its random_id it is said once, by whomever."""
+    there = outbox.alias()
+    known = sa.exists(
+        sa.select(there.c.random_id).where(*_of(there, target, account_id), there.c.random_id == outbox.c.random_id)
+    )
+    unsent = [*_of(outbox, source, account_id), outbox.c.state.in_(_OPEN)]
+    chats = sa.select(outbox.c.peer_id).where(*unsent).distinct()
+    for peer_id in (await connection.execute(chats)).scalars().all():
+        last = sa.select(sa.func.coalesce(sa.func.max(outbox.c.position), 0)).where(
+            *_of(outbox, target, account_id), outbox.c.peer_id == peer_id
+        )
+        after = int((await connection.execute(last)).scalar_one())
+        # Its place in the history is in that of the other bot.
+        moved = {"bot_id": target, "position": outbox.c.position + after, "history_position": None}
+        here = [*unsent, outbox.c.peer_id == peer_id]
+        await connection.execute(sa.update(outbox).where(*here, sa.not_(known)).values(**moved))
+    left = {"state": OutboxState.CANCELLED.value, "reason": ACCOUNT_MOVED, "closed_at": now()}
+    await connection.execute(sa.update(outbox).where(*unsent).values(**left))
+
+
+def _of(table: sa.FromClause, bot_id: str, account_id: int) -> Sequence[sa.ColumnElement[bool]]:
+    return (table.c.bot_id == bot_id, table.c.account_id == account_id)
