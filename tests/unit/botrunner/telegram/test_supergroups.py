@@ -1,0 +1,97 @@
+"""A group that became a supergroup is recognized whatever tells of it, and what is late for it is the supergroup's."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from telethon.tl import types
+
+from botfleet.store.rows import Deletion, Edit, Incoming, Intake, OwnMessage, PeerRow, earlier_id
+from botrunner.telegram.intake import Raw
+from botrunner.telegram.own import own_messages
+from botrunner.telegram.supergroups import follow, hashes_of, migrations_of
+
+DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+GROUP, SUPER = -41, -1000000002001
+MOVED = {GROUP: SUPER}
+
+
+def service(peer: Any, action: Any) -> Any:
+    return types.MessageService(id=9, peer_id=peer, date=DATE, action=action)
+
+
+def group(migrated_to: Any = None) -> Any:
+    return types.Chat(
+        id=41,
+        title="t",
+        photo=types.ChatPhotoEmpty(),
+        participants_count=2,
+        date=DATE,
+        version=1,
+        migrated_to=migrated_to,
+    )
+
+
+LAST = service(types.PeerChat(41), types.MessageActionChatMigrateTo(2001))
+FIRST = service(types.PeerChannel(2001), types.MessageActionChannelMigrateFrom("t", 41))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        Raw(messages=[LAST]),
+        Raw(messages=[FIRST]),
+        Raw(updates=[types.UpdateNewMessage(LAST, 2, 1)]),
+        Raw(updates=[types.UpdateNewChannelMessage(FIRST, 2, 1)]),
+        Raw(entities=[group(types.InputChannel(2001, 7))]),
+    ],
+)
+def test_each_way_of_telling_it_is_understood(raw: Raw) -> None:
+    assert migrations_of(raw) == MOVED
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        Raw(entities=[group()]),
+        Raw(messages=[service(types.PeerChat(41), types.MessageActionChatEditTitle("x"))]),
+        Raw(messages=[service(types.PeerUser(5), types.MessageActionChatMigrateTo(2001))]),
+        Raw(messages=[types.Message(id=1, peer_id=types.PeerChat(41), date=DATE, message="/migrate")]),
+    ],
+)
+def test_nothing_else_is(raw: Raw) -> None:
+    assert migrations_of(raw) == {}
+
+
+def test_the_group_tells_the_supergroups_hash() -> None:
+    raw = Raw(entities=[group(types.InputChannel(2001, 7)), group()])
+    assert hashes_of(raw) == [PeerRow(SUPER, 7)]
+
+
+def test_what_comes_late_for_the_group_is_the_supergroups_under_numbers_that_it_does_not_use() -> None:
+    late = Incoming(GROUP, 17, 5, 0, "hi", DATE, "trace", reply_to_message_id=16)
+    other = Incoming(5, 17, 5, 9, "hi", DATE, "trace")
+    intake = Intake((late, other), (Edit(GROUP, 17, "ho", DATE),), (Deletion(18), Deletion(3, SUPER)))
+    found = follow(intake, MOVED)
+    first, second = found.messages
+    assert (first.peer_id, first.message_id, first.reply_to_message_id) == (SUPER, earlier_id(17), earlier_id(16))
+    assert first.access_hash is None
+    assert second == other
+    assert found.edits == (Edit(SUPER, earlier_id(17), "ho", DATE),)
+    assert found.deletions == (Deletion(18), Deletion(3, SUPER), Deletion(earlier_id(18), SUPER))
+    assert follow(intake, {}) == intake
+
+
+def test_earlier_numbers_keep_their_order_and_come_before_all_others() -> None:
+    assert earlier_id(1) < earlier_id(2) < earlier_id(2**31) < 0
+
+
+def test_what_the_account_has_written_is_told_from_what_was_written_to_it() -> None:
+    def message(number: int, peer: Any, *, out: bool = True, reply: int | None = None) -> Any:
+        header = None if reply is None else types.MessageReplyHeader(reply_to_msg_id=reply)
+        return types.Message(id=number, peer_id=peer, date=DATE, message="said", out=out, reply_to=header)
+
+    me, other = types.PeerUser(777), types.PeerUser(5)
+    given = [message(1, other), message(2, other, out=False), message(3, me), LAST]
+    given.append(message(4, types.PeerChannel(2001), reply=3))
+    assert own_messages(given, 777) == (OwnMessage(5, 1, "said", DATE), OwnMessage(SUPER, 4, "said", DATE, 3))
