@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from botfleet.store.engine import Store
 from botfleet.store.fence import upsert
 from botfleet.store.lease import database_now
-from botfleet.store.moving import account_id_of, bring_along, check_free, served_before
+from botfleet.store.moving import account_id_of, bring_along, check_free, knows_credential, served_before
 from botfleet.store.tables import bindings, bots, leases
 
 PROVISIONAL_TERM = timedelta(seconds=60)
@@ -121,7 +121,7 @@ class BindingRepository:
             StillServedError: not yet; the bot that had the account may be connected with it.
         """
         where = sa.and_(bindings.c.account_key == account_key, bindings.c.bot_id == bot_id)
-        moving = sa.select(bindings.c.moving).where(where)
+        moving = sa.select(bindings.c.moving, bindings.c.credential_digest).where(where)
         if self._store.is_postgresql:
             moving = moving.with_for_update()
         async with self._store.begin() as connection:
@@ -129,7 +129,7 @@ class BindingRepository:
             if known is None:
                 return False
             if known.moving:
-                await self._bring_along(connection, account_key, bot_id)
+                await self._bring_along(connection, account_key, bot_id, known.credential_digest)
             await connection.execute(sa.update(bindings).where(where).values(proved=True, moving=False))
         return True
 
@@ -177,12 +177,15 @@ class BindingRepository:
         await self._note_credential(connection, bot_id, credential_digest)
         return await self._locked(connection, account_key)
 
-    async def _bring_along(self, connection: AsyncConnection, account_key: str, bot_id: str) -> None:
+    async def _bring_along(
+        self, connection: AsyncConnection, account_key: str, bot_id: str, credential_digest: str
+    ) -> None:
         account_id = account_id_of(account_key)
         source = None if account_id is None else await served_before(connection, account_id, bot_id)
         if account_id is not None and source is not None:
             await check_free(self._store, connection, source)
-            await bring_along(connection, account_id, source, bot_id)
+            same = await knows_credential(connection, account_id, source, credential_digest)
+            await bring_along(connection, account_id, source, bot_id, under_way=same)
 
     async def _note_credential(self, connection: AsyncConnection, bot_id: str, credential_digest: str) -> None:
         await connection.execute(sa.update(bots).where(bots.c.id == bot_id).values(credential_digest=credential_digest))

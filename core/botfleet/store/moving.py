@@ -1,6 +1,9 @@
 """Why: an account that is served by another bot now brings along what belongs to the account: how far it was taken in, whom it may
 reach, who wants to hear nothing of it, and what is under way. What was said stays with the bot that said it.
 
+What is under way are words of people: they go to a bot that has shown the operator the very credential that the account had, since
+that Telegram takes another one is the word of a runner. Else they are closed.
+
 The operator's role alone can do this, and only after Telegram has accepted the credential: an id is public and proves nothing.
 It moves rows without reading what people wrote: its rights are on keys and states (privileges.py).
 """
@@ -17,6 +20,7 @@ from botfleet.store.rows import ACCOUNT_STATE
 from botfleet.store.tables import (
     InboxState,
     OutboxState,
+    accounts,
     bindings,
     bots,
     inbox,
@@ -32,7 +36,8 @@ ACCOUNT_MOVED = "AccountMoved"
 _MOVED = (update_states, peers)
 _COPIED = (opt_outs,)
 """The bot that had the account keeps them too: if the other one's data are erased, they are not forgotten."""
-_OPEN = (OutboxState.PENDING.value, OutboxState.ATTEMPTED.value)
+_ENDS = {OutboxState.PENDING: OutboxState.CANCELLED, OutboxState.ATTEMPTED: OutboxState.FAILED}
+_OPEN = tuple(state.value for state in _ENDS)
 
 
 class StillServedError(Exception):
@@ -69,15 +74,32 @@ async def check_free(store: Store, connection: AsyncConnection, bot_id: str) -> 
         raise StillServedError("the bot that had the account may still be connected with it")
 
 
-async def bring_along(connection: AsyncConnection, account_id: int, source: str, target: str) -> None:
-    """Within the transaction that proves the account: all that follows it from one bot to another."""
+async def knows_credential(connection: AsyncConnection, account_id: int, source: str, digest: str) -> bool:
+    """Whether this is the credential that a bot had for the account: the digest is the operator's own, of the Secret."""
+    bound = sa.select(bots.c.id).where(bots.c.id == source, bots.c.credential_digest == digest)
+    used = sa.select(accounts.c.bot_id).where(
+        *_of(accounts, source, account_id), accounts.c.credential_digest == digest
+    )
+    return bool((await connection.execute(sa.select(sa.or_(sa.exists(bound), sa.exists(used))))).scalar_one())
+
+
+async def bring_along(
+    connection: AsyncConnection, account_id: int, source: str, target: str, *, under_way: bool
+) -> None:
+    """Within the transaction that proves the account: all that follows it from one bot to another.
+
+    Args:
+        under_way: what nobody has answered and what is not sent yet goes along too; else it is closed as AccountMoved.
+    """
     for table in _MOVED:
         await connection.execute(sa.delete(table).where(*_of(table, target, account_id)))
         await connection.execute(sa.update(table).where(*_of(table, source, account_id)).values(bot_id=target))
     for table in _COPIED:
         await _copy(connection, table, account_id, source, target)
-    await _move_inbox(connection, account_id, source, target)
-    await _move_outbox(connection, account_id, source, target)
+    if under_way:
+        await _move_inbox(connection, account_id, source, target)
+        await _move_outbox(connection, account_id, source, target)
+    await _close_what_is_left(connection, account_id, source)
 
 
 async def _copy(connection: AsyncConnection, table: sa.Table, account_id: int, source: str, target: str) -> None:
@@ -100,8 +122,6 @@ async def _move_inbox(connection: AsyncConnection, account_id: int, source: str,
     )
     waiting = [*_of(inbox, source, account_id), inbox.c.state == InboxState.PENDING.value]
     await connection.execute(sa.update(inbox).where(*waiting, sa.not_(known)).values(bot_id=target))
-    left = {"state": InboxState.SKIPPED.value, "reason": ACCOUNT_MOVED, "closed_at": now()}
-    await connection.execute(sa.update(inbox).where(*waiting).values(**left))
 
 
 async def _move_outbox(connection: AsyncConnection, account_id: int, source: str, target: str) -> None:
@@ -121,8 +141,16 @@ async def _move_outbox(connection: AsyncConnection, account_id: int, source: str
         moved = {"bot_id": target, "position": outbox.c.position + after, "history_position": None}
         here = [*unsent, outbox.c.peer_id == peer_id]
         await connection.execute(sa.update(outbox).where(*here, sa.not_(known)).values(**moved))
-    left = {"state": OutboxState.CANCELLED.value, "reason": ACCOUNT_MOVED, "closed_at": now()}
-    await connection.execute(sa.update(outbox).where(*unsent).values(**left))
+
+
+async def _close_what_is_left(connection: AsyncConnection, account_id: int, source: str) -> None:
+    """What may not go, and on the way back what the other bot has already."""
+    closed = {"reason": ACCOUNT_MOVED, "closed_at": now()}
+    waiting = [*_of(inbox, source, account_id), inbox.c.state == InboxState.PENDING.value]
+    await connection.execute(sa.update(inbox).where(*waiting).values(state=InboxState.SKIPPED.value, **closed))
+    for before, after in _ENDS.items():
+        unsent = [*_of(outbox, source, account_id), outbox.c.state == before.value]
+        await connection.execute(sa.update(outbox).where(*unsent).values(state=after.value, **closed))
 
 
 def _of(table: sa.FromClause, bot_id: str, account_id: int) -> Sequence[sa.ColumnElement[bool]]:

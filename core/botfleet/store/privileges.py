@@ -72,6 +72,7 @@ OPERATOR: dict[str, Grant] = {
     "bots": _ALL,
     "bindings": _ALL,
     "leases": _ALL,
+    "accounts": Grant(select=("bot_id", "account_id", "credential_digest")),
     "update_states": Grant(select=("bot_id", "account_id", "channel_id", "pts"), update=("bot_id",), delete=True),
     "peers": Grant(select=("bot_id", "account_id"), update=("bot_id",), delete=True),
     "opt_outs": Grant(select=True, insert=True, delete=True),

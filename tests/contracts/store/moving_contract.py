@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from botfleet.store.account import AccountRepository
 from botfleet.store.binding import BindingRepository, Bound
 from botfleet.store.bots import Bot, BotRepository
 from botfleet.store.engine import Store
@@ -129,6 +130,46 @@ async def test_what_is_under_way_goes_along_and_is_done_once(
     assert await first.outgoing_chats() == []
 
 
+async def test_what_people_wrote_goes_to_nobody_who_has_not_the_accounts_credential(
+    writer: Store, bots: BotRepository, bindings: BindingRepository, one: Bot, two: Bot
+) -> None:
+    """That Telegram has accepted another one is the word of a runner, whose image its owner chooses."""
+    first = await served(writer, bindings, one)
+    await first.take_in(Intake(messages=(incoming(3),)))
+    (attempted,) = await answered(first, 30, 31)
+    await first.mark_attempted(attempted)
+    await first.take_in(Intake(messages=(incoming(4),)))
+    await gone(bots, bindings, first)
+    await bindings.bind(two.id, KEY, "another digest", LATER)
+    await bindings.prove(KEY, two.id)
+    second = await serving(writer, two)
+    assert (await second.states())[0] == UpdateState(70)
+    assert await second.opted_out(OTHER)
+    assert (await second.pending_chats(), await second.outgoing_chats()) == ([], [])
+    assert sorted(await closed(writer, one)) == [
+        ("inbox", "answered", None),
+        ("inbox", "answered", None),
+        ("inbox", "skipped", "AccountMoved"),
+        ("outbox", "cancelled", "AccountMoved"),
+        ("outbox", "failed", "AccountMoved"),
+        ("outbox", "sent", None),
+    ]
+
+
+async def test_a_credential_is_known_also_when_the_bot_has_another_one_since(
+    writer: Store, bindings: BindingRepository, one: Bot, two: Bot
+) -> None:
+    first = await served(writer, bindings, one)
+    await AccountRepository(writer, first.lease, ID).save_session(b"sealed", "digest")
+    await taken_in(first, 4)
+    await bindings.bind(one.id, f"bot:{ID + 3}", "of another account", NOW)
+    await bindings.prove(f"bot:{ID + 3}", one.id)
+    await bindings.release(one.id, keep=(f"bot:{ID + 3}",))
+    await bindings.bind(two.id, KEY, "digest", LATER)
+    await bindings.prove(KEY, two.id)
+    assert await (await serving(writer, two)).pending_chats() == [PERSON]
+
+
 async def test_the_way_back_brings_what_was_decided_meanwhile(
     writer: Store, bots: BotRepository, bindings: BindingRepository, one: Bot, two: Bot
 ) -> None:
@@ -188,8 +229,8 @@ async def test_nothing_comes_along_while_the_first_bot_may_be_connected(
     assert await first.states() == {}
 
 
-async def closed(writer: Store, bot: Bot) -> list[tuple[str, str, str]]:
-    found = []
+async def closed(writer: Store, bot: Bot) -> list[tuple[str, str, str | None]]:
+    found: list[tuple[str, str, str | None]] = []
     async with writer.read() as connection:
         for table in (inbox, outbox):
             rows = sa.select(table.c.state, table.c.reason).where(table.c.bot_id == bot.id)

@@ -289,6 +289,12 @@ async def test_in_a_group_only_who_was_answered_is_closed_and_only_in_that_topic
     assert [row.message_id for row in await path.pending(SUPER)] == [2, 3, 6]
 
 
+async def test_a_command_of_a_forgotten_run_waits_to_be_done_again(path: MessagePath) -> None:
+    messages = (incoming(1), incoming(2, "/stop"), incoming(3))
+    assert (await path.settle(Intake(messages=messages), own=[own(4)])).answered_before == 2
+    assert [row.text for row in await path.pending(PERSON)] == ["/stop"]
+
+
 async def test_what_the_account_wrote_to_others_closes_nothing_here(path: MessagePath) -> None:
     await path.settle(Intake(messages=(incoming(1),)), own=[own(3, peer_id=OTHER)])
     assert [row.message_id for row in await path.pending(PERSON)] == [1]

@@ -34,7 +34,12 @@ async def test_what_waits_in_a_group_waits_in_its_supergroup_live(world: World, 
     assert await (await world.path()).migrations() == {group.id: new.id}
 
 
-async def test_what_was_said_before_and_after_while_away_waits_in_the_supergroup_in_order(world: World, group: Chat):
+@pytest.mark.parametrize("named", [True, False])
+async def test_what_was_said_before_and_after_while_away_waits_in_the_supergroup_in_order(
+    world: World, group: Chat, named: bool
+):
+    """`named`: Telegram says of the supergroup that there is something; else only the group says that there is one."""
+    await world.tg.admin.update_settings(channels_in_difference=named)
     life = await world.live()
     await life.connected()
     await write(world, group, "seen")
