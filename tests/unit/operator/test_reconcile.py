@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from botfleet.keys import Purpose, password
+from botfleet.store.lease import LeaseRepository
+from botfleet.store.messages import MessagePath
+from botfleet.store.rows import UpdateState
+from botfleet.store.tables import bindings, update_states
 from botfleet_operator.decide import decide
 from botfleet_operator.kubeapi import ForbiddenError, ServerSideError
+from botfleet_operator.ledger import StillHeldError
 from botfleet_operator.model import BotKey
 from tests.unit.operator import samples
 from tests.unit.operator.rig import KEY_OF, Rig
@@ -125,6 +132,28 @@ async def test_a_proved_new_credential_frees_the_old_account(rig: Rig) -> None:
     assert [b.account_key for b in rig.ledger.bound_to(identity.bot_id)] == ["bot:5"]
     await rig.ledger.prove(identity, "bot:6")  # never bound
     assert record.uid == identity.uid
+
+
+async def test_an_account_is_proved_and_its_state_follows_once_the_bot_that_had_it_is_surely_gone(rig: Rig) -> None:
+    rig.show("first", "uid-1", account=account("concierge"))
+    await rig.reconcile("first")
+    first = rig.ledger.identity_of(BotKey("hotel", "first"), "uid-1")
+    assert first is not None
+    leases = LeaseRepository(rig.store, first.bot_id)
+    lease = await leases.acquire("pod", 60)
+    assert lease is not None
+    await MessagePath(rig.store, lease, 4242).set_baseline(UpdateState(70))
+    second = await rig.ledger.ensure_identity(BotKey("hotel", "second"), "uid-2", "d" * 64)
+    async with rig.store.begin() as connection:  # as after a rotation that nobody has proved in time
+        taken = {"bot_id": second.bot_id, "credential_digest": "d" * 64, "moving": True}
+        await connection.execute(sa.update(bindings).values(**taken))
+    with pytest.raises(StillHeldError):
+        await rig.ledger.prove(second, "bot:4242")
+    await leases.release(lease)
+    await rig.ledger.prove(second, "bot:4242")
+    async with rig.store.read() as connection:
+        states = (await connection.execute(sa.select(update_states.c.bot_id, update_states.c.pts))).all()
+    assert [tuple(row) for row in states] == [(second.bot_id, 70)]
 
 
 async def test_a_mistake_in_one_bot_delays_that_bot_alone(rig: Rig, monkeypatch: Any) -> None:

@@ -52,6 +52,8 @@ def test_ready_is_only_who_holds_the_lease_runs_the_current_spec_and_is_connecte
             Reason.STARTING,
             ("False", Reason.BINDING_PENDING),
         ),
+        # What goes with the account is still to come from another bot.
+        ({"connected": False, "reason": Reason.BINDING_PENDING}, Reason.STARTING, ("True", Reason.AUTHORIZED)),
         ({"connected": False, "authorized": None, "reason": Reason.DISCONNECTED}, Reason.DISCONNECTED, None),
     ],
 )
