@@ -22,6 +22,7 @@ from botfleet.store.tables import (
     OutboxState,
     accounts,
     bindings,
+    blocks,
     bots,
     inbox,
     leases,
@@ -34,7 +35,7 @@ from botfleet.store.tables import (
 ACCOUNT_MOVED = "AccountMoved"
 
 _MOVED = (update_states, peers)
-_COPIED = (opt_outs,)
+_COPIED = (opt_outs, blocks)
 """The bot that had the account keeps them too: if the other one's data are erased, they are not forgotten."""
 _ENDS = {OutboxState.PENDING: OutboxState.CANCELLED, OutboxState.ATTEMPTED: OutboxState.FAILED}
 _OPEN = tuple(state.value for state in _ENDS)

@@ -76,6 +76,7 @@ OPERATOR: dict[str, Grant] = {
     "update_states": Grant(select=("bot_id", "account_id", "channel_id", "pts"), update=("bot_id",), delete=True),
     "peers": Grant(select=("bot_id", "account_id"), update=("bot_id",), delete=True),
     "opt_outs": Grant(select=True, insert=True, delete=True),
+    "blocks": Grant(select=True, insert=True, delete=True),
     "inbox": Grant(
         select=("bot_id", "account_id", "peer_id", "message_id", "state"),
         update=("bot_id", "state", "reason", "closed_at"),

@@ -64,6 +64,7 @@ async def served(writer: Store, bindings: BindingRepository, bot: Bot) -> Messag
     assert row is not None
     await path.mark_sent(row, 2)
     await path.opt_out(OTHER)
+    await path.block(PERSON, 42)
     return path
 
 
@@ -84,12 +85,13 @@ async def test_state_and_opt_outs_follow_a_proved_account_and_what_was_said_stay
     assert bound.binding.moving
     second = await serving(writer, two)
     assert await second.states() == {}
-    assert not await second.opted_out(OTHER), "nothing follows a claim"
+    assert not (await second.silence(OTHER)).opted_out, "nothing follows a claim"
     assert await bindings.prove(KEY, two.id)
     assert [(one.proved, one.moving) for one in await bindings.of_bot(two.id)] == [(True, False)]
     assert await second.states() == {0: UpdateState(70), 500: UpdateState(7)}
     assert await second.channel_hashes() == [PeerRow(CHANNEL, 99)]
-    assert await second.opted_out(OTHER)
+    assert (await second.silence(OTHER)).opted_out
+    assert (await second.silence(PERSON)).blocked
     assert await texts(second) == []
     assert await texts(first) == [("user", "message 1"), ("assistant", "answer 10")]
     assert await first.states() == {}
@@ -144,7 +146,7 @@ async def test_what_people_wrote_goes_to_nobody_who_has_not_the_accounts_credent
     await bindings.prove(KEY, two.id)
     second = await serving(writer, two)
     assert (await second.states())[0] == UpdateState(70)
-    assert await second.opted_out(OTHER)
+    assert (await second.silence(OTHER)).opted_out
     assert (await second.pending_chats(), await second.outgoing_chats()) == ([], [])
     assert sorted(await closed(writer, one)) == [
         ("inbox", "answered", None),
@@ -188,8 +190,8 @@ async def test_the_way_back_brings_what_was_decided_meanwhile(
     assert await bindings.prove(KEY, one.id)
     first = await serving(writer, one)
     assert (await first.states())[0] == UpdateState(90)
-    assert await first.opted_out(PERSON)
-    assert not await first.opted_out(OTHER)
+    assert (await first.silence(PERSON)).opted_out
+    assert not (await first.silence(OTHER)).opted_out
     assert [row.message_id for row in await first.pending(PERSON)] == [9], "message 1 was answered here"
     row = await first.next_outgoing(PERSON)
     assert row is not None

@@ -210,6 +210,9 @@ async def test_the_groups_own_opt_out_its_limits_and_its_disclosure_follow_and_i
     await in_group(path, 17)
     rows = await path.pending(GROUP)
     await path.store_answer(GROUP, rows, [draft(10, discloses=True)], replies_are_final=True)
+    row = await path.next_outgoing(GROUP)
+    assert row is not None
+    await path.mark_sent(row, 18)
     await path.opt_out(GROUP)
     await path.opt_out(OTHER)
     await path.block(GROUP, 42)

@@ -60,4 +60,4 @@ async def test_the_gap_between_two_bots_is_fetched_and_nothing_is_taken_in_befor
         assert await bindings.prove(key, second)
     await life.connected()
     await world.wait_texts(world.alice, ["waits", "in between"])
-    assert await path.opted_out(55)
+    assert (await path.silence(55)).opted_out

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from telethon.tl import types
 
-from botfleet.store.rows import Deletion, Edit, Incoming, Intake, OwnMessage, PeerRow, earlier_id
+from botfleet.store.rows import Deletion, Edit, Incoming, Intake, OwnMessage, PeerRow, Written, earlier_id
+from botrunner.telegram.ids import random_id
 from botrunner.telegram.intake import Raw
+from botrunner.telegram.news import news_of
 from botrunner.telegram.own import own_messages
 from botrunner.telegram.supergroups import follow, hashes_of, migrations_of
+from botrunner.telegram.types import Me
 
 DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 GROUP, SUPER = -41, -1000000002001
@@ -94,4 +97,17 @@ def test_what_the_account_has_written_is_told_from_what_was_written_to_it() -> N
     me, other = types.PeerUser(777), types.PeerUser(5)
     given = [message(1, other), message(2, other, out=False), message(3, me), LAST]
     given.append(message(4, types.PeerChannel(2001), reply=3))
-    assert own_messages(given, 777) == (OwnMessage(5, 1, "said", DATE), OwnMessage(SUPER, 4, "said", DATE, 3))
+    assert own_messages(given, 777) == (Written(5, 1, "said", DATE), Written(SUPER, 4, "said", DATE, 3))
+
+
+def test_of_what_a_persons_account_has_written_only_what_a_run_is_known_to_have_sent_is_no_typing() -> None:
+    """By the random_id, which follows from what was asked; Telegram tells it of some."""
+    said = [types.Message(id=n, peer_id=types.PeerUser(5), date=DATE, message="said", out=True) for n in (3, 4)]
+    typed = tuple(OwnMessage(5, n, "said", DATE, DATE) for n in (3, 4))
+    asked = Incoming(5, 2, 5, 9, "hi", DATE, "trace")
+    intake = Intake((asked,), sent=((random_id(777, 5, "reply:2", 0, 0), 3), (99, 4)), own=typed)
+    kept, news = news_of(Raw(messages=said), intake, Me(777, "me", bot=False), {})
+    assert news.written == (Written(5, 3, "said", DATE),)
+    assert kept.own == typed[1:]
+    _, all_of_it = news_of(Raw(messages=said), intake, Me(777, "bot", bot=True), {})
+    assert [one.message_id for one in all_of_it.written] == [3, 4], "nobody types with a bot's account"
