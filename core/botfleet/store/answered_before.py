@@ -64,7 +64,9 @@ async def _close(repository: Fenced, connection: AsyncConnection, message: Writt
         sa.update(inbox)
         .where(mine, inbox.c.state == InboxState.PENDING.value, which, sa.not_(sa.func.ltrim(inbox.c.text).like("/%")))
         .values(state=InboxState.SKIPPED.value, reason=ANSWERED_BEFORE, closed_at=now())
-        .returning(inbox.c.message_id, inbox.c.sender_id, inbox.c.sender_name, inbox.c.text, inbox.c.date)
+        .returning(
+            inbox.c.message_id, inbox.c.sender_id, inbox.c.sender_name, inbox.c.text, inbox.c.date, inbox.c.topic_id
+        )
     )
     rows = sorted((await connection.execute(statement)).all(), key=lambda row: int(row.message_id))
     if rows:
@@ -87,6 +89,7 @@ async def _note(
             "sender_name": row.sender_name,
             "text": row.text,
             "date": row.date,
+            "topic_id": row.topic_id,
         }
         for row in rows
     ]
@@ -98,6 +101,7 @@ async def _note(
             "sender_name": None,
             "text": clean(answer.text),
             "date": answer.date,
+            "topic_id": rows[-1].topic_id,
         }
     )
     for place, one in enumerate(said, position + 1):

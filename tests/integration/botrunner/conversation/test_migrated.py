@@ -75,10 +75,13 @@ async def test_a_refusal_that_no_news_explains_is_what_it_says(world: World, mon
     monkeypatch.setattr(migrated, "NEWS_WITHIN", timedelta())
     await queued(world)
     world.telegram.outcomes[GROUP] = [GONE, GONE]
+
+    async def chat_is_closed() -> bool:
+        return (await world.path.chat(GROUP)).closed_reason == "PeerUnknown"
+
     async with world.bot().live():
-        await all_closed(world)
+        await until_async(chat_is_closed)
     assert await world.outbox() == [("failed", "PeerUnknown")]
-    assert (await world.path.chat(GROUP)).closed_reason == "PeerUnknown"
 
 
 @pytest.mark.parametrize(("outcome", "closed"), [(Sent(18), ("sent", None)), (GONE, ("failed", "Migrated"))])
