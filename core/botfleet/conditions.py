@@ -15,6 +15,9 @@ class ConditionType(StrEnum):
     AUTHORIZED = "Authorized"
     READY = "Ready"
     RECEIVING = "Receiving"
+    MODEL_AVAILABLE = "ModelAvailable"
+    UNRESTRICTED = "Unrestricted"
+    WITHIN_BUDGET = "WithinBudget"
 
 
 class Reason(StrEnum):
@@ -61,7 +64,33 @@ class Reason(StrEnum):
     DEAF = "Deaf"
     NOT_READY = "NotReady"
     NOT_PROVED = "NotProved"
+    PRIVACY_MODE = "PrivacyMode"
+    # ModelAvailable
+    MODEL_ANSWERS = "ModelAnswers"
+    FALLBACK_ANSWERS = "FallbackAnswers"
+    NOT_ASKED = "NotAsked"
+    UNAUTHORIZED = "Unauthorized"
+    RATE_LIMITED = "RateLimited"
+    QUOTA_EXHAUSTED = "QuotaExhausted"
+    UNKNOWN_MODEL = "UnknownModel"
+    UNREACHABLE = "Unreachable"
+    TIMEOUT = "Timeout"
+    SERVER_ERROR = "ServerError"
+    REQUEST_REFUSED = "RequestRefused"
+    BAD_ANSWER = "BadAnswer"
+    # Unrestricted
+    UNRESTRICTED = "Unrestricted"
+    FLOOD_WAIT = "FloodWait"
+    PEER_FLOOD = "PeerFlood"
+    RESTRICTED = "Restricted"
+    # WithinBudget
+    WITHIN_BUDGET = "WithinBudget"
+    NO_BUDGET = "NoBudget"
+    BUDGET_WARNING = "BudgetWarning"
+    BUDGET_NEARLY_SPENT = "BudgetNearlySpent"
+    BUDGET_EXHAUSTED = "BudgetExhausted"
     # any
+    NOT_KNOWN = "NotKnown"
     NO_HEARTBEAT = "NoHeartbeat"
 
 
@@ -114,7 +143,30 @@ CONDITIONS: dict[ConditionType, ConditionInfo] = {
         "updates of the account really come through, proved not long ago",
         "the operator has not seen the object yet",
     ),
+    _C.MODEL_AVAILABLE: ConditionInfo(
+        "a model, that of the spec or a fallback, has answered since the runner started, and nothing since then says that none "
+        "does (three failures in a row at each endpoint, three different questions without a usable answer, or a wait of 15 s and "
+        "more that the endpoint asks for); one answer makes it True again",
+        "the operator has not seen the object yet",
+    ),
+    _C.UNRESTRICTED: ConditionInfo(
+        "the bot is connected, and no limit that Telegram has put on the account is known",
+        "the operator has not seen the object yet",
+    ),
+    _C.WITHIN_BUDGET: ConditionInfo(
+        "what the models cost today (UTC) is under the limits of spec.limits.budget, or there are none",
+        "the operator has not seen the object yet",
+    ),
 }
+
+GOOD: dict[ConditionType, frozenset[Reason]] = {
+    _C.MODEL_AVAILABLE: frozenset({Reason.MODEL_ANSWERS, Reason.FALLBACK_ANSWERS}),
+    _C.UNRESTRICTED: frozenset({Reason.UNRESTRICTED}),
+    _C.WITHIN_BUDGET: frozenset(
+        {Reason.WITHIN_BUDGET, Reason.NO_BUDGET, Reason.BUDGET_WARNING, Reason.BUDGET_NEARLY_SPENT}
+    ),
+}
+"""With which of its reasons a condition is True, where a runner tells nothing but the reason."""
 
 REASONS: dict[Reason, ReasonInfo] = {
     Reason.ACCEPTED: ReasonInfo((_C.ACCEPTED,), "The spec makes sense and everything that it names exists."),
@@ -223,8 +275,99 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Connected, and nothing shows yet, or any more, whether messages come in; looked at again by itself every 20 s. "
         "If this lasts: kubectl -n {namespace} logs deployment/{name}",
     ),
+    Reason.PRIVACY_MODE: ReasonInfo(
+        (_C.RECEIVING,),
+        "spec.access.groups is All, but BotFather's privacy mode hides from the bot what is not addressed to it, save in groups "
+        "where it is an administrator. Take it off with /setprivacy of BotFather, then remove the bot from its groups and add it "
+        "again; or set groups to Mention. Noticed by itself within 10 minutes.",
+    ),
+    Reason.MODEL_ANSWERS: ReasonInfo((_C.MODEL_AVAILABLE,), "The model answers."),
+    Reason.FALLBACK_ANSWERS: ReasonInfo(
+        (_C.MODEL_AVAILABLE,),
+        "The model of the spec does not answer; a fallback does. It is tried again by itself. Look for model_gave_no_answer in: "
+        "kubectl -n {namespace} logs deployment/{name}",
+    ),
+    Reason.NOT_ASKED: ReasonInfo(
+        (_C.MODEL_AVAILABLE,),
+        "Nothing shows yet whether the model answers: too little has been asked of it since the runner started. Write to the bot to see.",
+    ),
+    Reason.UNAUTHORIZED: ReasonInfo(
+        (_C.MODEL_AVAILABLE,),
+        "The endpoint refuses the API key. Put the right one into spec.model.apiKeySecretRef's Secret.",
+    ),
+    Reason.RATE_LIMITED: ReasonInfo(
+        (_C.MODEL_AVAILABLE,),
+        "The endpoint asks to slow down; messages wait, and it is asked again by itself. If this lasts, take a higher limit "
+        "there, or add spec.model.fallbacks.",
+    ),
+    Reason.QUOTA_EXHAUSTED: ReasonInfo(
+        (_C.MODEL_AVAILABLE,),
+        "The key's quota at the endpoint is used up. Add credit there, or put another key into the Secret.",
+    ),
+    Reason.UNKNOWN_MODEL: ReasonInfo(
+        (_C.MODEL_AVAILABLE,),
+        "The endpoint knows no such model or address. Correct spec.model.name or spec.model.baseUrl.",
+    ),
+    Reason.UNREACHABLE: ReasonInfo(
+        (_C.MODEL_AVAILABLE,),
+        "The endpoint cannot be reached; messages wait, and it is tried again by itself. If this lasts, check "
+        "spec.model.baseUrl and the network.",
+    ),
+    Reason.TIMEOUT: ReasonInfo(
+        (_C.MODEL_AVAILABLE,),
+        "The endpoint does not answer within spec.model.timeoutSeconds; tried again by itself. If this lasts, set a longer time "
+        "or another model.",
+    ),
+    Reason.SERVER_ERROR: ReasonInfo(
+        (_C.MODEL_AVAILABLE,),
+        "The endpoint answers with errors of its own; tried again by itself. If this lasts, see the endpoint's health, or add "
+        "spec.model.fallbacks.",
+    ),
+    Reason.REQUEST_REFUSED: ReasonInfo(
+        (_C.MODEL_AVAILABLE,),
+        "The endpoint refuses one question after the other (HTTP 400 or the like). Check that the model takes "
+        "spec.model.temperature and spec.model.maxOutputTokens.",
+    ),
+    Reason.BAD_ANSWER: ReasonInfo(
+        (_C.MODEL_AVAILABLE,),
+        "What the endpoint sends is empty or no chat completion, for one question after the other. Check that spec.model.baseUrl "
+        "is an OpenAI-compatible endpoint, and spec.model.name a model for chats.",
+    ),
+    Reason.UNRESTRICTED: ReasonInfo((_C.UNRESTRICTED,), "No limit of Telegram on the account is known."),
+    Reason.FLOOD_WAIT: ReasonInfo(
+        (_C.UNRESTRICTED,),
+        "Telegram lets the account do nothing until {until}; what is to be sent waits and goes out by itself then.",
+    ),
+    Reason.PEER_FLOOD: ReasonInfo(
+        (_C.UNRESTRICTED,),
+        "Telegram has refused to deliver because the account writes too much to people who do not know it. Write less for some "
+        "days; @SpamBot tells the account's owner more. Over by itself once a message goes out an hour or more after the last refusal.",
+    ),
+    Reason.RESTRICTED: ReasonInfo(
+        (_C.UNRESTRICTED,),
+        "Telegram has restricted the account. Only Telegram can undo that: ask @SpamBot as the account's owner.",
+    ),
+    Reason.WITHIN_BUDGET: ReasonInfo((_C.WITHIN_BUDGET,), "What was spent today is under 80 % of each limit."),
+    Reason.NO_BUDGET: ReasonInfo((_C.WITHIN_BUDGET,), "The spec sets no limit. Add spec.limits.budget to have one."),
+    Reason.BUDGET_WARNING: ReasonInfo(
+        (_C.WITHIN_BUDGET,),
+        "80 % of a limit of today are spent: see status.budget. It begins anew by itself at 00:00 UTC.",
+    ),
+    Reason.BUDGET_NEARLY_SPENT: ReasonInfo(
+        (_C.WITHIN_BUDGET,),
+        "95 % of a limit of today are spent: the cheapest model is asked first until 00:00 UTC. See status.budget.",
+    ),
+    Reason.BUDGET_EXHAUSTED: ReasonInfo(
+        (_C.WITHIN_BUDGET,),
+        "The budget of today is spent: messages are closed unanswered until 00:00 UTC, or set a higher spec.limits.budget. "
+        "See status.budget.",
+    ),
+    Reason.NOT_KNOWN: ReasonInfo(
+        (_C.MODEL_AVAILABLE, _C.UNRESTRICTED, _C.WITHIN_BUDGET),
+        "Not known before a runner with the current spec and credentials is connected and has told: see Ready.",
+    ),
     Reason.NO_HEARTBEAT: ReasonInfo(
-        (_C.AUTHORIZED, _C.READY, _C.RECEIVING),
+        (_C.AUTHORIZED, _C.READY, _C.RECEIVING, _C.MODEL_AVAILABLE, _C.UNRESTRICTED, _C.WITHIN_BUDGET),
         "No news of the runner for 60 s: it, or the database, may be gone. kubectl -n {namespace} get pods -l botfleet.dev/bot={name}",
     ),
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from botfleet.conditions import ConditionType
 from botfleet.spec.bot import GROUP, KIND, PLURAL, VERSION, TelegramBot
 
 _KEPT = {
@@ -14,15 +15,24 @@ _KEPT = {
     "maxLength", "pattern", "minItems", "maxItems", "additionalProperties",
 }  # fmt: skip
 
+
+def _status_of(condition: ConditionType) -> str:
+    return f'.status.conditions[?(@.type=="{condition.value}")].status'
+
+
 PRINTER_COLUMNS = [
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
-    {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
-    {"name": "Receiving", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Receiving")].status'},
+    {"name": "Ready", "type": "string", "jsonPath": _status_of(ConditionType.READY)},
+    {"name": "Receiving", "type": "string", "jsonPath": _status_of(ConditionType.RECEIVING)},
     {"name": "Account", "type": "string", "jsonPath": ".status.account.username"},
     {"name": "Model", "type": "string", "jsonPath": ".spec.model.name"},
     {"name": "Last Reply", "type": "date", "jsonPath": ".status.lastReplyTime"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     {"name": "Reason", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].reason', "priority": 1},
+    {"name": "Model OK", "type": "string", "jsonPath": _status_of(ConditionType.MODEL_AVAILABLE), "priority": 1},
+    {"name": "Unrestricted", "type": "string", "jsonPath": _status_of(ConditionType.UNRESTRICTED), "priority": 1},
+    {"name": "In Budget", "type": "string", "jsonPath": _status_of(ConditionType.WITHIN_BUDGET), "priority": 1},
+    {"name": "Pending", "type": "integer", "jsonPath": ".status.pendingMessages", "priority": 1},
 ]
 
 

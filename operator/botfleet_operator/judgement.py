@@ -5,7 +5,7 @@ Never: claim what was not seen; what is not known keeps its old word or becomes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from botfleet.conditions import REASONS, ConditionType, Phase, Reason
 from botfleet.digest import spec_digest
@@ -13,9 +13,9 @@ from botfleet.health import Health
 from botfleet_operator.acceptance import Accepted
 from botfleet_operator.model import PodRecord
 from botfleet_operator.plan import Failure, Identity, Observed, Plan, Step, Verdict
+from botfleet_operator.reported import HIDES, figures, reported
 
 _READY, _AUTHORIZED, _PROVISIONED = ConditionType.READY, ConditionType.AUTHORIZED, ConditionType.PROVISIONED
-_RECEIVING = ConditionType.RECEIVING
 
 
 def plan(observed: Observed, accepted: Accepted | None, steps: Sequence[Step], verdicts: tuple[Verdict, ...]) -> Plan:
@@ -30,7 +30,7 @@ def plan(observed: Observed, accepted: Accepted | None, steps: Sequence[Step], v
             said.extend(_provisioned(observed, steps))
         said.extend(_authorized(observed, suspended))
         ready = _ready(observed, accepted, refused=refused, suspended=suspended)
-        said += [ready, _receiving(observed, ready)]
+        said += [ready, *reported(accepted, _serving(observed, accepted) if accepted else None, ready)]
     health = observed.heartbeat.health if observed.heartbeat else None
     retry = max((failure.seconds for failure in observed.failures.values()), default=None)
     return Plan(
@@ -39,7 +39,7 @@ def plan(observed: Observed, accepted: Accepted | None, steps: Sequence[Step], v
         phase=phase(observed, said, refused=refused, suspended=suspended),
         account_id=health.account_id if health else None,
         username=health.username if health else None,
-        last_reply_at=health.last_reply_at if health else None,
+        figures=figures(accepted, health),
         wanted_account=_wanted_account(observed, accepted),
         retry_seconds=retry,
     )
@@ -131,20 +131,6 @@ def _of_health(health: Health) -> Verdict:
     return Verdict(_READY, "False", Reason.STARTING if waits else Reason.DISCONNECTED)
 
 
-def _receiving(observed: Observed, ready: Verdict) -> Verdict:
-    """Of a runner that is Ready, what it has proved. The time of the proof is not told: it would be a write each time."""
-    if ready.reason is Reason.NO_HEARTBEAT:
-        return Verdict(_RECEIVING, "Unknown", Reason.NO_HEARTBEAT)
-    health = observed.heartbeat.health if observed.heartbeat else None
-    if ready.status != "True" or health is None:
-        return Verdict(_RECEIVING, "False", Reason.NOT_READY)
-    if health.receiving is None:
-        return Verdict(_RECEIVING, "Unknown", Reason.NOT_PROVED)
-    return (
-        Verdict(_RECEIVING, "True", Reason.RECEIVING) if health.receiving else Verdict(_RECEIVING, "False", Reason.DEAF)
-    )
-
-
 def _pod(observed: Observed, uid: str) -> PodRecord | None:
     return next((pod for pod in observed.pods if pod.uid == uid), None)
 
@@ -210,9 +196,17 @@ def phase(observed: Observed, verdicts: Sequence[Verdict], *, refused: bool, sus
         return Phase.FAILED
     if child is None:
         return Phase.PENDING
-    if words[_RECEIVING].reason is Reason.DEAF:
+    if words[_READY].status == "True" and _is_hindered(words):
         return Phase.DEGRADED
     return _running_phase(words[_READY], observed.bot.status.get("phase"))
+
+
+def _is_hindered(words: Mapping[ConditionType, Verdict]) -> bool:
+    """Whether a bot that is Ready does not do what its owner expects of it, and not because the owner said so."""
+    hidden = words[ConditionType.RECEIVING].reason in HIDES
+    return hidden or any(
+        words[c].status == "False" for c in (ConditionType.MODEL_AVAILABLE, ConditionType.UNRESTRICTED)
+    )
 
 
 def _running_phase(ready: Verdict, before: object) -> Phase:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -188,6 +188,28 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetFigures:
+    """What was spent on a UTC day, and the limits; 0: no limit. Money in millionths."""
+
+    day: date
+    tokens: int
+    micros: int
+    tokens_limit: int
+    micros_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What moves with every message, and is therefore written now and then only. None: not known, the old one stays."""
+
+    pending: int | None = None
+    last_message_at: datetime | None = None
+    last_reply_at: datetime | None = None
+    budget: BudgetFigures | None = None
+    no_budget: bool = False  # the spec has none: a figure of an earlier one goes
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to do next (in this order; the plan is made anew afterwards), and what to say about the bot meanwhile.
 
@@ -199,6 +221,6 @@ class Plan:
     phase: Phase
     account_id: int | None = None
     username: str | None = None
-    last_reply_at: datetime | None = None
+    figures: Figures = Figures()
     wanted_account: str | None = None  # to wait for, when it is in use
     retry_seconds: float | None = None

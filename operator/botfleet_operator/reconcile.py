@@ -55,7 +55,7 @@ class _Written:
     uid: str
     version: int
     status: dict[str, object]
-    reply_at: float
+    figures_at: float
 
 
 class Reconciler:
@@ -179,14 +179,13 @@ class Reconciler:
         if not plan.verdicts and not bot.deleting:
             return
         before = self._written.get(bot.key)
-        since = time.monotonic() - before.reply_at if before else status.REPLY_INTERVAL_SECONDS
-        may_write_reply = since >= status.REPLY_INTERVAL_SECONDS
-        wanted = status.merged(bot, plan, self._now(), reply_time=may_write_reply)
+        since = time.monotonic() - before.figures_at if before else status.FIGURES_INTERVAL_SECONDS
+        whole, now = since >= status.FIGURES_INTERVAL_SECONDS, self._now()
+        wanted = status.merged(bot, plan, now, figures=whole)
         self.phases[bot.key] = str(wanted["phase"])
         patch = status.difference(bot.status, wanted)
-        held_back = plan.last_reply_at is not None and status.instant(plan.last_reply_at) != wanted.get("lastReplyTime")
-        if held_back:
-            self._queue.add_after(bot.key, status.REPLY_INTERVAL_SECONDS - since)
+        if not whole and status.merged(bot, plan, now) != wanted:
+            self._queue.add_after(bot.key, status.FIGURES_INTERVAL_SECONDS - since)
         if not patch:
             return
         try:
@@ -201,5 +200,6 @@ class Reconciler:
             )
         except (NotFoundError, ConflictError):
             return  # deleted, or made anew; the watch tells
-        reply_at = time.monotonic() if "lastReplyTime" in patch else (before.reply_at if before else float("-inf"))
-        self._written[bot.key] = _Written(bot.uid, int(answered["resourceVersion"]), wanted, reply_at)
+        told = bool(status.FIGURES & patch.keys())
+        figures_at = time.monotonic() if told else (before.figures_at if before else float("-inf"))
+        self._written[bot.key] = _Written(bot.uid, int(answered["resourceVersion"]), wanted, figures_at)

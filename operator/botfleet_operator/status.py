@@ -10,14 +10,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from botfleet.conditions import ConditionType, message
+from botfleet.model import MICROS
 from botfleet_operator.model import BotRecord
-from botfleet_operator.plan import Plan, Verdict
+from botfleet_operator.plan import BudgetFigures, Figures, Plan, Verdict
 
-REPLY_INTERVAL_SECONDS = 60.0
+FIGURES_INTERVAL_SECONDS = 60.0
+FIGURES = frozenset({"lastReplyTime", "lastMessageTime", "pendingMessages", "budget"})
+"""What moves with every message: written at most once in that time."""
 
 
-def merged(bot: BotRecord, plan: Plan, now: datetime, *, reply_time: bool = True) -> dict[str, Any]:
-    """The status as it should be. With `reply_time` False the time of the last reply stays as it was."""
+def merged(bot: BotRecord, plan: Plan, now: datetime, *, figures: bool = True) -> dict[str, Any]:
+    """The status as it should be. With `figures` False those that are there stay as they were."""
     old = bot.status
     status = dict(old)
     status["observedGeneration"] = bot.generation
@@ -28,18 +31,42 @@ def merged(bot: BotRecord, plan: Plan, now: datetime, *, reply_time: bool = True
         if plan.username:
             account["username"] = plan.username
         status["account"] = account
-    if plan.last_reply_at is not None and (reply_time or "lastReplyTime" not in old):
-        status["lastReplyTime"] = instant(plan.last_reply_at)
+    status.update({key: value for key, value in _figures(plan.figures).items() if figures or key not in old})
+    if plan.figures.no_budget:
+        status.pop("budget", None)
     return status
+
+
+def _figures(known: Figures) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if known.budget is not None:
+        told["budget"] = _budget(known.budget)
+    if known.pending is not None:
+        told["pendingMessages"] = known.pending
+    if known.last_message_at is not None:
+        told["lastMessageTime"] = instant(known.last_message_at)
+    if known.last_reply_at is not None:
+        told["lastReplyTime"] = instant(known.last_reply_at)
+    return told
+
+
+def _budget(known: BudgetFigures) -> dict[str, Any]:
+    told = {"day": known.day.isoformat(), "tokens": known.tokens, "money": known.micros / MICROS}
+    if known.tokens_limit:
+        told["tokensPerDay"] = known.tokens_limit
+    if known.micros_limit:
+        told["moneyPerDay"] = known.micros_limit / MICROS
+    return told
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """A merge patch for `status` with only what differs; empty: nothing to write."""
     patch = {key: value for key, value in new.items() if old.get(key) != value}
     patch.update({key: None for key in old if key not in new})
-    if isinstance(patch.get("account"), dict) and isinstance(old.get("account"), dict):
-        # A merge patch would leave the name that the account no longer has.
-        patch["account"] = {**dict.fromkeys(old["account"]), **patch["account"]}
+    for key in ("account", "budget"):
+        if isinstance(patch.get(key), dict) and isinstance(old.get(key), dict):
+            # A merge patch would leave the name that the account no longer has, or a limit that is no more.
+            patch[key] = {**dict.fromkeys(old[key]), **patch[key]}
     return patch
 
 

@@ -1,6 +1,6 @@
 """Why: the one model of a TelegramBot, for the CRD, a standalone file and later REST. Only fields with an effect are in it."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -76,6 +76,16 @@ class AccountStatus(Wire):
     username: str | None = None
 
 
+class BudgetStatus(Wire):
+    """What the models cost on a day, and the limits; money in the owner's currency."""
+
+    day: Annotated[date, Field(description="The UTC day that the figures are of.")]
+    tokens: Annotated[int, Field(json_schema_extra={"format": "int64"})]
+    tokens_per_day: Annotated[int | None, Field(json_schema_extra={"format": "int64"})] = None
+    money: float
+    money_per_day: float | None = None
+
+
 class TelegramBotStatus(Wire):
     """What is. Written by the operator alone."""
 
@@ -87,6 +97,16 @@ class TelegramBotStatus(Wire):
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = None
     account: AccountStatus | None = None
+    budget: Annotated[
+        BudgetStatus | None,
+        Field(description="What was spent today, where the spec has a budget; written at most once a minute."),
+    ] = None
+    pending_messages: Annotated[
+        int | None, Field(description="Messages that wait for an answer; written at most once a minute.")
+    ] = None
+    last_message_time: Annotated[
+        datetime | None, Field(description="When the bot last took a message in; written at most once a minute.")
+    ] = None
     last_reply_time: datetime | None = None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 import redis
 
 from botfleet.conditions import Reason
+from botfleet.health import Spent
 from botfleet_operator.reconcile import TELEGRAM_BOTS
 from tests.integration.operator.harness import Place, bot_of, credentials, eventually, secret_of
 
@@ -69,6 +71,48 @@ async def test_what_a_runner_has_proved_of_receiving_is_a_condition_and_a_column
     assert shown() == ["Degraded", "True", "False"]
     await runner.report(connected=False, reason=Reason.DISCONNECTED)
     place.wait("Receiving", "False", "NotReady")
+    await runner.close()
+
+
+async def test_what_a_runner_tells_of_model_limits_and_cost_is_in_the_status_and_in_the_wide_columns(
+    place: Place,
+) -> None:
+    def wide() -> list[str]:
+        """Model, unrestricted, within budget and pending messages."""
+        return place.kubectl("get", "telegrambot", "concierge", "-o", "wide", "--no-headers").split()[-4:]
+
+    place.make(limits={"budget": {"tokensPerDay": 1000}}, access={"groups": "All"})
+    runner = place.runner()
+    await runner.acquire(term=60)
+    await runner.report(receiving=True)
+    assert "Write to the bot" in place.wait("ModelAvailable", "Unknown", "NotAsked")["message"]
+    place.wait("Unrestricted", "True", "Unrestricted")
+    until = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+    ill = {
+        "model": Reason.UNAUTHORIZED,
+        "restriction": Reason.FLOOD_WAIT,
+        "restricted_until": until,
+        "privacy_mode": True,
+    }
+    spent = Spent(day=date(2030, 1, 2), tokens=1200, micros=1_500_000, rung=Reason.BUDGET_EXHAUSTED)
+    await runner.report(receiving=True, spent=spent, pending=7, last_message_at=until, **ill)
+    place.wait("ModelAvailable", "False", "Unauthorized")
+    assert "2030-01-02T03:04:05Z" in place.wait("Unrestricted", "False", "FloodWait")["message"]
+    assert "/setprivacy" in place.wait("Receiving", "False", "PrivacyMode")["message"]
+    place.wait("WithinBudget", "False", "BudgetExhausted")
+    status = place.bot()["status"]
+    assert status["budget"] == {"day": "2030-01-02", "tokens": 1200, "money": 1.5, "tokensPerDay": 1000}
+    assert (status["pendingMessages"], status["lastMessageTime"]) == (7, "2030-01-02T03:04:05Z")
+    assert (status["phase"], wide()) == ("Degraded", ["False", "False", "False", "7"])
+    well = {
+        "model": Reason.MODEL_ANSWERS,
+        "privacy_mode": False,
+        "spent": spent.model_copy(update={"rung": Reason.WITHIN_BUDGET}),
+    }
+    await runner.report(receiving=True, **well)
+    place.wait("ModelAvailable", "True", "ModelAnswers")
+    place.wait("WithinBudget", "True", "WithinBudget")
+    assert (place.phase(), wide()) == ("Running", ["True", "True", "True", "7"])
     await runner.close()
 
 

@@ -110,6 +110,13 @@ STATUS = {
     "conditions[].observedGeneration",
     "account.id",
     "account.username",
+    "budget.day",
+    "budget.tokens",
+    "budget.tokensPerDay",
+    "budget.money",
+    "budget.moneyPerDay",
+    "pendingMessages",
+    "lastMessageTime",
     "lastReplyTime",
 }
 

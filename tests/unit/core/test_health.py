@@ -1,11 +1,12 @@
 """What a runner may say of itself: bounded, so that nothing of a bot's can stop whoever reads it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from pydantic import ValidationError
 
-from botfleet.health import Health
+from botfleet.conditions import Reason
+from botfleet.health import Health, Spent
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,13 @@ from botfleet.health import Health
         {"spec_digest": "x" * 65},
         {"reason": "words of its own"},
         {"receiving": "words of its own"},
+        {"model": 7},
+        {"restricted_until": "9999-12-31T23:59:59-12:00"},
+        {"pending": -1},
+        {"pending": 2**31},
+        {"spent": {"day": "2026-01-02", "tokens": -1, "micros": 0, "rung": None}},
+        {"spent": {"day": "2026-01-02", "tokens": 2**63, "micros": 0, "rung": None}},
+        {"spent": {"day": "words of its own", "tokens": 0, "micros": 0, "rung": None}},
     ],
 )
 def test_what_is_out_of_bounds_is_not_understood(told: dict[str, object]) -> None:
@@ -39,3 +47,20 @@ def test_the_time_of_a_reply_is_in_utc() -> None:
     told = Health.model_validate({"spec_digest": "a", "last_reply_at": "2026-01-01T02:00:00+02:00"})
     assert told.last_reply_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert told.last_reply_at.tzinfo is UTC
+
+
+def test_a_word_of_a_newer_runner_is_not_known_and_the_rest_is_read() -> None:
+    told = Health.model_validate(
+        {"spec_digest": "a", "connected": True, "model": "OfNextYear", "restriction": "PeerFlood"}
+    )
+    assert (told.connected, told.model, told.restriction) == (True, None, Reason.PEER_FLOOD)
+
+
+def test_what_is_written_is_read_as_the_same() -> None:
+    cost = Spent(day=date(2026, 1, 2), tokens=5, micros=7, rung=Reason.BUDGET_WARNING)
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
+    told = Health(
+        spec_digest="a", model=Reason.TIMEOUT, restriction=Reason.FLOOD_WAIT, restricted_until=moment, spent=cost,
+        pending=3, last_message_at=moment, privacy_mode=True,
+    )  # fmt: skip
+    assert Health.model_validate(told.model_dump(mode="json")) == told

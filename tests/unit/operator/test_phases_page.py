@@ -56,6 +56,8 @@ def told(**health: Any) -> Observed:
     return settled(heartbeat=heartbeat(record, **health))
 
 
+ALL_GROUPS = bot(access={"groups": "All"})
+
 SITUATIONS: dict[int, list[Callable[[], Observed]]] = {
     1: [
         lambda: settled(replace(bot(), deleting=True), heartbeat=heartbeat(bot())),
@@ -73,8 +75,19 @@ SITUATIONS: dict[int, list[Callable[[], Observed]]] = {
     ],
     5: [observed, provisioned],
     6: [lambda: told(authorized=False), lambda: told(authorized=False, reason=Reason.TOKEN_INVALID)],
-    7: [lambda: told(receiving=False), lambda: replace(told(receiving=False), pods=(fresh_pod(bot()),))],
-    8: [told, lambda: told(receiving=True), lambda: replace(told(), pods=(fresh_pod(bot()),))],
+    7: [
+        lambda: told(receiving=False),
+        lambda: replace(told(receiving=False), pods=(fresh_pod(bot()),)),
+        lambda: settled(ALL_GROUPS, heartbeat=heartbeat(ALL_GROUPS, receiving=True, privacy_mode=True)),
+        lambda: told(receiving=True, model=Reason.UNREACHABLE),
+        lambda: told(receiving=True, restriction=Reason.PEER_FLOOD),
+    ],
+    8: [
+        told,
+        lambda: told(receiving=True),
+        lambda: told(receiving=True, model=Reason.FALLBACK_ANSWERS, privacy_mode=True),
+        lambda: replace(told(), pods=(fresh_pod(bot()),)),
+    ],
     9: [
         *(
             lambda trouble=trouble: settled(pods=(fresh_pod(bot(), running=False, trouble=trouble),))

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from botfleet.conditions import REASONS, ConditionType, Phase, Reason
 from botfleet.crd import crd
+from botfleet.health import Spent
 from botfleet_operator import status
 from botfleet_operator.decide import decide
 from botfleet_operator.model import DeploymentState
 from botfleet_operator.plan import Absence, Observed, Plan
 from tests.unit.operator.samples import bot, fresh_pod, heartbeat, observed, pod, provisioned, secrets, settled
 
+PRICED = {
+    "name": "gpt-5-mini",
+    "apiKeySecretRef": {"name": "openai", "key": "api-key"},
+    "pricePerMillionTokens": {"input": 1, "output": 1},
+}
+LIMITED: dict[str, Any] = {"limits": {"budget": {"tokensPerDay": 9, "moneyPerDay": 9}}, "model": PRICED}
+SPENT = Spent(day=date(2026, 1, 2), tokens=5, micros=5, rung=Reason.WITHIN_BUDGET)
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -104,6 +112,7 @@ def test_no_news_becomes_unknown_and_what_kubelet_says_is_news() -> None:
     assert said(silent)["Ready"] == ("Unknown", Reason.NO_HEARTBEAT)
     assert said(silent)["Authorized"] == ("Unknown", Reason.NO_HEARTBEAT)
     assert said(silent)["Receiving"] == ("Unknown", Reason.NO_HEARTBEAT)
+    assert said(silent)["ModelAvailable"] == ("Unknown", Reason.NO_HEARTBEAT)
     looping = replace(silent, pods=(fresh_pod(trouble=Reason.CRASH_LOOPING),))
     assert said(looping)["Ready"] == ("False", Reason.CRASH_LOOPING)
     released = settled(heartbeat=heartbeat(bot(), silent=True, alive=False, holder=None))
@@ -191,7 +200,7 @@ def test_the_account_and_the_last_reply_are_as_the_runner_said() -> None:
     assert first["account"] == {"id": 4242, "username": "a_bot"}
     assert first["lastReplyTime"] == "2026-01-02T03:04:05Z"
     later = replace(told, bot=bot(status=first), heartbeat=heartbeat(record, last_reply_at=NOW + timedelta(seconds=9)))
-    assert written(later, reply_time=False)["lastReplyTime"] == "2026-01-02T03:04:05Z"
+    assert written(later, figures=False)["lastReplyTime"] == "2026-01-02T03:04:05Z"
     assert written(later)["lastReplyTime"] == "2026-01-02T03:04:14Z"
     assert status.difference(first, written(later))["account"] == {"id": 4242, "username": None}
 
@@ -208,12 +217,13 @@ def test_undecided_says_nothing_and_keeps_the_phase() -> None:
 
 
 def test_what_is_written_has_every_field_of_the_crds_status_and_no_other() -> None:
-    record = bot()
-    beat = heartbeat(record, username="concierge_bot", last_reply_at=NOW)
-    full = written(settled(heartbeat=beat, pods=(fresh_pod(),)))
+    record = bot(**LIMITED)
+    beat = heartbeat(record, username="concierge_bot", last_reply_at=NOW, last_message_at=NOW, pending=0, spent=SPENT)
+    full = written(settled(record, heartbeat=beat, pods=(fresh_pod(record),)))
     versions = crd()["spec"]["versions"]
     declared = versions[0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
     assert set(full) == set(declared)
     assert set(full["account"]) == set(declared["account"]["properties"])
+    assert set(full["budget"]) == set(declared["budget"]["properties"])
     for condition in full["conditions"]:
         assert set(condition) == set(declared["conditions"]["items"]["properties"])
