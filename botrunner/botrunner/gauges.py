@@ -1,4 +1,4 @@
-"""Why: what is measured by looking now and then: the loop's lag, queue lengths, the lease; and the last reply, when due."""
+"""Why: what is measured by looking now and then: the loop's lag, queue lengths, the lease; and what the reporter held back."""
 
 import asyncio
 import contextlib
@@ -28,15 +28,17 @@ async def beat(vitals: Vitals, metrics: Metrics) -> None:
 
 
 async def watch(metrics: Metrics, keeper: LeaseKeeper, reporter: Reporter) -> None:
-    """The lease, and the last reply when it is due; runs until cancelled."""
+    """The lease, and what the reporter held back when it is due; runs until cancelled."""
     while True:
         await asyncio.sleep(EVERY_SECONDS)
-        metrics.lease_held.set(keeper.held() is not None)
+        tenure = keeper.held()
+        metrics.lease_held.set(tenure is not None)
+        metrics.lease_age.set(tenure.clock.age() if tenure is not None else 0)
         reporter.lease_elsewhere(keeper.held_elsewhere)
         reporter.flush()
 
 
-async def watch_queues(path: MessagePath, metrics: Metrics) -> None:
+async def watch_queues(path: MessagePath, metrics: Metrics, reporter: Reporter) -> None:
     """Lengths and ages of inbox and outbox, and takeovers, whose end is told here when their time is over; until cancelled."""
     while True:
         with contextlib.suppress(StoreUnavailable):
@@ -44,6 +46,7 @@ async def watch_queues(path: MessagePath, metrics: Metrics) -> None:
             counts = await path.counts()
             oldest = counts.oldest_pending_at
             metrics.pending.set(counts.pending)
+            reporter.waiting(counts.pending)
             metrics.outgoing.set(counts.outgoing)
             metrics.takeovers.set(counts.takeovers)
             metrics.oldest_pending.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)
@@ -51,7 +54,7 @@ async def watch_queues(path: MessagePath, metrics: Metrics) -> None:
 
 
 async def watch_budget(purse: Purse) -> None:
-    """The day's spending, so that midnight is seen without a message; runs until cancelled."""
+    """The day's spending, so that midnight is seen without a message; its purse tells. Runs until cancelled."""
     while True:
         with contextlib.suppress(StoreUnavailable):
             await purse.look()

@@ -5,7 +5,7 @@ Telegram, the conversations, the outgoing messages and the relay live and end to
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,10 +15,11 @@ from botfleet.bus.inprocess import InProcessBus
 from botfleet.bus.port import Bus
 from botfleet.bus.relay import Relay
 from botfleet.bus.streams import StreamBus
+from botfleet.spec.access import Groups
 from botfleet.store.errors import LeaseLost
 from botfleet.store.events import EventRepository
 from botfleet.store.retention import RetentionRepository
-from botfleet.store.rows import Settled
+from botfleet.store.rows import Incoming, Settled
 from botrunner.config import read_own
 from botrunner.conversation.chats import Conversations
 from botrunner.conversation.commands import is_release
@@ -36,6 +37,7 @@ from botrunner.prepare import Credentials, Prepared
 from botrunner.reporter import Reporter
 from botrunner.retention import keep_small
 from botrunner.telegram.connection import End, Ended, Status, Telegram
+from botrunner.telegram.standing import Standing
 from botrunner.telegram.types import OwnerTyping
 
 log = structlog.get_logger()
@@ -60,11 +62,12 @@ class Life:
         self._prepared, self._opened, self._tenure = prepared, opened, tenure
         self._reporter, self._metrics = reporter, metrics
         keys = (credentials.model_key, *credentials.fallback_keys)
-        self._model = ModelChain.of(prepared.spec.model, keys, metrics)
+        self._model = ModelChain.of(prepared.spec.model, keys, metrics, reporter.model)
         self._in = asyncio.Event()
         self._board = Board()
         self._menu = asyncio.Event()
         self._connected = False
+        self._hides = False
         self._conversations: Conversations | None = None
         self._outgoing: Outgoing | None = None
         self._relayer: Relay | None = None
@@ -75,12 +78,16 @@ class Life:
             opened.sealer,
             bindings,
             on_pending=self._pending,
+            on_received=self._received,
             on_status=self._status,
             on_proof=metrics.receiving_proof.set_to_current_time,
             on_settled=self._settled,
             on_remedy=lambda remedy: metrics.receiving_remedies.labels(remedy.value).inc(),
             on_handed_over=metrics.skipped.labels(Skip.TAKEN_OVER.value).inc,
             owner=OwnerTyping(timedelta(minutes=prepared.spec.conversation.takeover_minutes), is_release),
+            on_lag=metrics.state_lag.set,
+            on_wait=self._login_waits,
+            on_standing=self._standing,
         )
 
     async def run(self, stop: asyncio.Event, changed: Callable[[], Coroutine[Any, Any, None]]) -> Ended:
@@ -121,6 +128,23 @@ class Life:
         if self._outgoing is not None:
             self._outgoing.look_again()  # what a group had to send, its supergroup has now
 
+    def _received(self, messages: Sequence[Incoming]) -> None:
+        self._metrics.received.inc(len(messages))
+        self._reporter.received()
+        for message in messages:
+            log.info("message_received", trace_id=message.trace_id)
+
+    def _login_waits(self, seconds: float) -> None:
+        self._metrics.waits("login", seconds)
+        self._reporter.waits(datetime.now(UTC) + timedelta(seconds=seconds))
+
+    def _standing(self, standing: Standing) -> None:
+        hides = bool(standing.privacy_mode) and self._prepared.spec.access.groups == Groups.ALL
+        if hides and not self._hides:
+            log.warning("privacy_mode_hides_group_messages")
+        self._hides = hides
+        self._reporter.standing(standing)
+
     def _status(self, status: Status) -> None:
         self._reporter.status(status)
         if status.connected:
@@ -154,14 +178,23 @@ class Life:
         sender, spec = self._telegram.sender, self._prepared.spec
         steering = Steering(path, spec, self._metrics, self._board)
         await steering.load()
-        outgoing = Outgoing(path, sender, self._metrics, self._replied, holds=steering.holds)
+        outgoing = Outgoing(
+            path,
+            sender,
+            self._metrics,
+            self._replied,
+            holds=steering.holds,
+            on_account_wait=self._reporter.waits,
+            on_peer_flood=self._reporter.peer_flood,
+        )
         conversations = Conversations(path, spec, self._model, me, outgoing.poke, self._metrics, sender, steering)
+        conversations.purse.on_look = self._reporter.spent
         self._outgoing, self._conversations = outgoing, conversations
         steering.resumed = self._look_again
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(outgoing.run(), name="outgoing")
             tasks.create_task(conversations.run(), name="conversations")
-            tasks.create_task(watch_queues(path, self._metrics), name="queues")
+            tasks.create_task(watch_queues(path, self._metrics, self._reporter), name="queues")
             if spec.limits.budget.limited:
                 tasks.create_task(watch_budget(conversations.purse), name="budget")
             if me.bot:

@@ -12,6 +12,9 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=True)
         r = self.registry
         name = "botfleet_runner_"
+        self.received = Counter(
+            name + "messages_received_total", "Messages taken in that wait for an answer", registry=r
+        )
         self.answered = Counter(name + "messages_answered_total", "Messages that a stored answer closes", registry=r)
         self.skipped = Counter(
             name + "messages_skipped_total", "Messages closed without an answer", ["reason"], registry=r
@@ -36,6 +39,9 @@ class Metrics:
         self.tokens = Counter(
             name + "model_tokens_total", "Tokens as the endpoint counts them", ["direction"], registry=r
         )
+        self.cost = Counter(
+            name + "model_cost_total", "What models cost, in the currency of pricePerMillionTokens", registry=r
+        )
         self.model_seconds = Histogram(name + "model_seconds", "Time of one model call", registry=r, buckets=SECONDS)
         self.model_paced_seconds = Counter(
             name + "model_paced_seconds",
@@ -51,7 +57,21 @@ class Metrics:
         self.reply_seconds = Histogram(
             name + "reply_seconds", "From taking a message in to its answer being stored", registry=r, buckets=SECONDS
         )
+        self.stage_seconds = Histogram(
+            name + "reply_stage_seconds",
+            "waiting: from taking a message in to asking the model; model: one question, with its fallbacks; sending: from storing "
+            "a message of the answer to Telegram having it",
+            ["stage"],
+            registry=r,
+            buckets=SECONDS,
+        )
         self.send_seconds = Histogram(name + "send_seconds", "Time of one send", registry=r, buckets=SECONDS)
+        self.flood_waits = Counter(
+            name + "flood_waits_total", "How often Telegram has asked to wait", ["scope"], registry=r
+        )
+        self.flood_wait_seconds = Counter(
+            name + "flood_wait_seconds_total", "For how long, all of them together", ["scope"], registry=r
+        )
         self.connected = Gauge(name + "connected", "1 while Telegram is connected and authorized", registry=r)
         self.receiving = Gauge(name + "receiving", "1 while updates are proved to come through", registry=r)
         self.receiving_proof = Gauge(
@@ -60,7 +80,18 @@ class Metrics:
         self.receiving_remedies = Counter(
             name + "receiving_remedies_total", "What was done because no updates came", ["kind"], registry=r
         )
+        self.state_lag = Gauge(
+            name + "telegram_state_lag",
+            "How far Telegram's count of the account's updates (pts) was ahead of the stored one at the last look, taken while "
+            "nothing comes in; below 0: ours was ahead",
+            registry=r,
+        )
         self.lease_held = Gauge(name + "lease_held", "1 while this runner holds the account's lease", registry=r)
+        self.lease_age = Gauge(
+            name + "lease_age_seconds",
+            "Since the last renewal that succeeded was sent; at two thirds of the term the connection is cut; 0 without a lease",
+            registry=r,
+        )
         self.pending = Gauge(name + "inbox_pending", "Messages that wait for an answer", registry=r)
         self.oldest_pending = Gauge(
             name + "inbox_oldest_pending_seconds", "Age of the oldest message that waits", registry=r
@@ -68,6 +99,15 @@ class Metrics:
         self.outgoing = Gauge(name + "outbox_open", "Messages that wait to be sent", registry=r)
         self.paused = Gauge(name + "paused", "1 while an admin has paused the bot: it answers nobody", registry=r)
         self.takeovers = Gauge(name + "takeovers", "Chats that a person has taken over", registry=r)
-        self.connections = Counter(name + "telegram_connections_total", "Connections made to Telegram", registry=r)
+        self.connections = Counter(
+            name + "telegram_connections_total",
+            "Connections made to Telegram: the first, and each reconnect",
+            registry=r,
+        )
         self.tasks = Gauge(name + "tasks", "Tasks of the event loop", registry=r)
         self.loop_lag = Gauge(name + "event_loop_lag_seconds", "How late the event loop ran last", registry=r)
+
+    def waits(self, scope: str, seconds: float) -> None:
+        """Telegram has asked to wait."""
+        self.flood_waits.labels(scope).inc()
+        self.flood_wait_seconds.labels(scope).inc(seconds)

@@ -64,6 +64,9 @@ _RUNNER_WORDS: dict[str, Iterable[str]] = {
     "botfleet_runner_model_tokens_total": ("input", "output"),
     "botfleet_runner_budget_used_ratio": ("tokens", "money"),
     "botfleet_runner_receiving_remedies_total": Remedy,
+    "botfleet_runner_reply_stage_seconds": ("waiting", "model", "sending"),
+    "botfleet_runner_flood_waits_total": ("account", "chat", "login"),
+    "botfleet_runner_flood_wait_seconds_total": ("account", "chat", "login"),
 }
 _OPERATOR_WORDS: dict[str, Iterable[str]] = {
     "botfleet_operator_reconciles_total": ("ok", "failed", "removed", "error", "broken", "not_leading"),

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from botfleet.effective import EffectiveSpec
 from botfleet.store.errors import StoreUnavailable
@@ -35,6 +36,7 @@ from botrunner.conversation.skips import Skip
 from botrunner.conversation.spending import Purse
 from botrunner.conversation.steering import Steering
 from botrunner.conversation.tokens import Estimate
+from botrunner.conversation.tracing import note_stages, traces
 from botrunner.conversation.trouble import Trouble
 from botrunner.conversation.workers import LOOK_SECONDS, Workers
 from botrunner.metrics import Metrics
@@ -216,11 +218,12 @@ class Conversations:
                     return _Left.MAYBE_MORE
                 reached = await self.purse.look()
                 if reached is not Rung.EXHAUSTED:
+                    asked_at = self._now()
                     answer, due = await self._ask(peer_id, said, turn[-1], cheaper=reached is Rung.CHEAPER)
                     if isinstance(answer, NoAnswer):
                         given_up = await self._without_answer(peer_id, turn, answer, trouble)
                         return _Left.MAYBE_MORE if given_up else _Left.WAITED
-                    given = _Given(step, said, turn, answer, answer.spent, due)
+                    given = _Given(step, said, turn, answer, answer.spent, due, asked_at, self._now())
                 elif given is None:
                     await self._close_unasked(peer_id, turn)
                     return _Left.MAYBE_MORE
@@ -253,7 +256,10 @@ class Conversations:
         prompt = assemble(
             self._spec.persona.prompt, past.messages, said, summary=past.summary, facts=facts, group=peer_id < 0
         )
-        with self._presence.answering(newest, lambda: self._looking.is_wanted(peer_id)):
+        with (
+            bound_contextvars(trace_id=newest.trace_id),
+            self._presence.answering(newest, lambda: self._looking.is_wanted(peer_id)),
+        ):
             return await self._call(prompt, cheaper=cheaper), past.sum_up_to is not None
 
     async def _ask_aside(self, prompt: list[ChatMessage]) -> Answer | NoAnswer:
@@ -287,6 +293,8 @@ class Conversations:
             given.spent = ()  # counted, whether the answer was wanted or not
             if not isinstance(stored, NewerPending):
                 self._settling.note_answered(turn, stored)
+                if stored.closed:
+                    note_stages(self._metrics, turn, given.asked_at, given.answered_at)
                 self._stored(peer_id)
                 return True
             if not self._stop.is_set():
@@ -306,14 +314,16 @@ class Conversations:
         ids = [row.message_id for row in turn]
         await surely(lambda: self._path.close_inbox(peer_id, ids, InboxState.FAILED, given_up.value))
         self._metrics.failed.labels(given_up.value).inc(len(ids))
-        log.warning("messages_given_up", trace_id=turn[-1].trace_id, reason=given_up.value, messages=len(ids))
+        log.warning("messages_given_up", **traces(turn), reason=given_up.value, messages=len(ids))
         return True
 
     async def _close_unasked(self, peer_id: int, turn: Sequence[InboxRow]) -> None:
         """The day's budget is spent. Killed in between, the person has been told, and is not told again."""
         if text := self._spec.limits.budget.exhausted_text:
             await self._lines.say(turn[-1], f"budget:{self.purse.day.isoformat()}", text)
-        await self._settling.skip(peer_id, SkipMessages(tuple(row.message_id for row in turn), Skip.BUDGET_EXHAUSTED))
+        await self._settling.skip(
+            peer_id, SkipMessages(tuple(row.message_id for row in turn), Skip.BUDGET_EXHAUSTED), turn
+        )
 
     async def _ask_for_words(self, step: AskForWords, rows: Sequence[InboxRow]) -> None:
         """One line, however many pictures came together."""
@@ -338,6 +348,8 @@ class _Given:
     answer: Answer
     spent: Sequence[Spending]
     due: bool
+    asked_at: datetime
+    answered_at: datetime
 
 
 class _Left(Enum):

@@ -21,6 +21,7 @@ from botrunner.conversation.patience import STORE_SECONDS, surely
 from botrunner.conversation.skips import Skip
 from botrunner.conversation.workers import Workers
 from botrunner.metrics import Metrics
+from botrunner.telegram.errors import SendReason
 from botrunner.telegram.sender import AccountLost, Outcome, Refused, Sent, Unknown, Wait, message_of
 
 log = structlog.get_logger()
@@ -62,11 +63,13 @@ class Outgoing:
         on_sent: Callable[[], None] = lambda: None,
         *,
         holds: Callable[[int], bool] = lambda _: False,
+        on_account_wait: Callable[[datetime], None] = lambda _: None,
+        on_peer_flood: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`holds`: whether what goes to a chat waits for the end of a pause; `look_again` then says that it is over."""
         self._path, self._sender, self._metrics, self._now, self._holds = path, sender, metrics, now, holds
-        self._on_sent = on_sent
+        self._on_sent, self._on_account_wait, self._on_peer_flood = on_sent, on_account_wait, on_peer_flood
         self._account_wait: datetime | None = None  # None: the store has not been asked yet
         self._migrated = Migrated(path, now, self.poke)
         self._workers = Workers("outgoing", self._chat, self._open_chats)
@@ -104,7 +107,8 @@ class Outgoing:
                     if poked.is_set():
                         continue
                     return
-                outcome = await self._one(row)
+                with structlog.contextvars.bound_contextvars(trace_id=row.trace_id):
+                    outcome = await self._one(row)
                 if isinstance(outcome, Sent) and not behind and not poked.is_set():
                     return  # whoever stores another one pokes
             except StoreUnavailable:
@@ -146,6 +150,7 @@ class Outgoing:
         if self._account_wait is None:
             known = (await self._path.chat(ACCOUNT)).not_before
             self._account_wait = self._account_wait or known or datetime.min.replace(tzinfo=UTC)
+            self._on_account_wait(self._account_wait)
         while True:
             until = max(row.not_before or self._account_wait, self._account_wait)
             seconds = (until - self._now()).total_seconds()
@@ -169,6 +174,7 @@ class Outgoing:
                 until = self._now() + timedelta(seconds=seconds)
                 if whole_account:
                     self._account_wait = max(self._account_wait or until, until)
+                    self._on_account_wait(self._account_wait)
                     await self._path.set_not_before(ACCOUNT, self._account_wait)
                 # What was attempted before this attempt may have arrived: such a row stays attempted.
                 await self._path.defer(row, until, never_reached=row.state == OutboxState.PENDING)
@@ -183,13 +189,18 @@ class Outgoing:
         match outcome:
             case Sent():
                 self._metrics.sent.inc()
+                waited = (self._now() - row.created_at).total_seconds()
+                self._metrics.stage_seconds.labels("sending").observe(max(0.0, waited))
                 self._on_sent()
                 log.info("reply_sent", trace_id=row.trace_id, part=row.part)
             case Wait(seconds=seconds, whole_account=whole_account):
                 self._metrics.send_failures.labels("wait").inc()
+                self._metrics.waits("account" if whole_account else "chat", seconds)
                 log.warning("send_deferred", trace_id=row.trace_id, seconds=seconds, whole_account=whole_account)
             case Refused(reason=reason):
                 self._metrics.send_failures.labels(reason).inc()
+                if reason == SendReason.PEER_FLOOD:
+                    self._on_peer_flood()
                 log.warning("send_refused", trace_id=row.trace_id, reason=reason)
             case Unknown():
                 self._metrics.send_failures.labels("unknown").inc()

@@ -15,6 +15,7 @@ from botrunner.conversation.outgoing import COMMAND
 from botrunner.conversation.policy import RunCommand, SkipMessages
 from botrunner.conversation.skips import Skip
 from botrunner.conversation.steering import Steering
+from botrunner.conversation.tracing import traces
 from botrunner.metrics import Metrics
 
 log = structlog.get_logger()
@@ -34,15 +35,17 @@ class Settling:
             case RunCommand(message_id=message_id, told=told):
                 await self._command(next(r for r in seen.pending if r.message_id == message_id), told)
             case SkipMessages() as step:
-                await self.skip(peer_id, step)
+                await self.skip(peer_id, step, seen.pending)
 
-    async def skip(self, peer_id: int, step: SkipMessages) -> None:
-        """They get no answer; what a person answers is noted in the conversation all the same."""
+    async def skip(self, peer_id: int, step: SkipMessages, rows: Sequence[InboxRow]) -> None:
+        """These of the rows get no answer; what a person answers is noted in the conversation all the same."""
         if step.reason is Skip.TAKEN_OVER:
             await self._path.hand_over(peer_id, step.message_ids)
         else:
             await self._path.close_inbox(peer_id, step.message_ids, InboxState.SKIPPED, step.reason.value)
         self._metrics.skipped.labels(step.reason.value).inc(len(step.message_ids))
+        told = traces([row for row in rows if row.message_id in step.message_ids])
+        log.info("messages_skipped", **told, reason=step.reason.value, messages=len(step.message_ids))
 
     async def _command(self, row: InboxRow, told: Told) -> None:
         """The effect comes before the confirmation: killed in between, the person is opted out and is told after the restart."""
@@ -58,4 +61,4 @@ class Settling:
         self._metrics.answered.inc(stored.closed)
         for row in rows:
             self._metrics.reply_seconds.observe(max(0.0, (self._now() - row.received_at).total_seconds()))
-        log.info("answer_stored", trace_id=rows[-1].trace_id, messages=stored.closed)
+        log.info("answer_stored", **traces(rows), messages=stored.closed)

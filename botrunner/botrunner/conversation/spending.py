@@ -24,6 +24,10 @@ class Counted(Protocol):
         """Everything that was counted on this day."""
 
 
+def _nobody(_day: date, _spent: Spent, _reached: Rung) -> None:
+    """Before anybody listens."""
+
+
 class Purse:
     """One bot's budget and the day's spending."""
 
@@ -34,6 +38,7 @@ class Purse:
         metrics: Metrics,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.on_look: Callable[[date, Spent, Rung], None] = _nobody  # called with each look; must not block
         self._counted, self._budget, self._metrics, self._now = counted, budget, metrics, now
         self.day = date.min  # of the last look; it begins at 00:00 UTC
         self._told = (self.day, Rung.NORMAL)
@@ -53,4 +58,5 @@ class Purse:
         if reached is not Rung.NORMAL and self._told < (day, reached):
             log.warning("budget", reached=reached.name.lower(), tokens=spent.tokens, micros=spent.micros)
         self._told = max(self._told, (day, reached))
+        self.on_look(day, spent, reached)
         return reached

@@ -14,9 +14,11 @@ from typing import Protocol
 
 import structlog
 
-from botfleet.model import Model
+from botfleet.conditions import Reason
+from botfleet.model import MICROS, Model
 from botfleet.store.rows import Spending
 from botrunner.metrics import Metrics
+from botrunner.model.availability import LONG_SECONDS, Availability
 from botrunner.model.breaker import Breaker, Entry
 from botrunner.model.ladder import order
 from botrunner.model.pace import Allowance, Pace
@@ -52,21 +54,32 @@ class ModelChain:
         endpoints: Sequence[Endpoint],
         metrics: Metrics,
         *,
+        on_verdict: Callable[[Reason | None], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
-        """`endpoints`: one for each model."""
+        """Args:
+        endpoints: one for each model.
+        on_verdict: called after each question with whether the models answer; None: nothing shows it yet.
+        """
         self._models, self._endpoints, self._metrics, self._today = models, endpoints, metrics, today
         self._breakers = [Breaker(clock) for _ in models]
         self._paces = [Pace(model.requests_per_minute, clock) for model in models]
         self._last: list[Failure] = [Failure.UNREACHABLE for _ in models]
+        self._availability, self._on_verdict = Availability(), on_verdict
         self._stop = asyncio.Event()
 
     @classmethod
-    def of(cls, model: Model, keys: Sequence[str], metrics: Metrics) -> "ModelChain":
+    def of(
+        cls,
+        model: Model,
+        keys: Sequence[str],
+        metrics: Metrics,
+        on_verdict: Callable[[Reason | None], None] = lambda _: None,
+    ) -> "ModelChain":
         """The chain of a spec, with a key for each of its models."""
         providers = [ModelProvider(one, key) for one, key in zip(model.chain, keys, strict=True)]
-        return cls(model.chain, providers, metrics)
+        return cls(model.chain, providers, metrics, on_verdict=on_verdict)
 
     def stop(self) -> None:
         """The runner stops: the call under way may end, and none is begun after it."""
@@ -89,6 +102,21 @@ class ModelChain:
         return await self._ask(messages, order(self._models, cheaper=True))
 
     async def _ask(self, messages: Sequence[ChatMessage], places: Sequence[int]) -> Answer | NoAnswer:
+        outcome = await self._first_answer(messages, places)
+        if isinstance(outcome, Answer):
+            self._availability.answered(main_is_down=self._is_down(self._breakers[0]))
+        elif not self._stop.is_set():  # else nobody may have been asked
+            question = hash(tuple(message["content"] for message in messages))
+            all_are_down = all(map(self._is_down, self._breakers))
+            self._availability.unanswered(question, outcome.failure, all_are_down=all_are_down)
+        self._on_verdict(self._availability.verdict)
+        return outcome
+
+    @staticmethod
+    def _is_down(breaker: Breaker) -> bool:
+        return breaker.is_open or breaker.forbidden_seconds >= LONG_SECONDS
+
+    async def _first_answer(self, messages: Sequence[ChatMessage], places: Sequence[int]) -> Answer | NoAnswer:
         spent: list[Spending] = []
         useless: Failure | None = None  # the first that was paid for
         for place, entry in self._in_turn(places):
@@ -97,6 +125,7 @@ class ModelChain:
                 break
             if (cost := self._spending(place, outcome)) is not None:
                 spent.append(cost)
+                self._metrics.cost.inc(cost.cost_micros / MICROS)
             if isinstance(outcome, Answer):
                 return replace(outcome, spent=tuple(spent))
             if not outcome.failure.passes:

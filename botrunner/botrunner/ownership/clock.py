@@ -62,6 +62,11 @@ class LeaseClock:
         with self._lock:
             return 0.0 if self._is_over() else self._limit - self._clock()
 
+    def age(self) -> float:
+        """Seconds since the last renewal that succeeded was sent."""
+        with self._lock:
+            return max(0.0, self._clock() - (self._limit - self.term * ACT_FOR))
+
     def _is_over(self) -> bool:
         if not self._over and self._clock() >= self._limit:
             self._over = True

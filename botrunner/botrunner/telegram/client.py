@@ -17,7 +17,7 @@ from telethon import TelegramClient, errors, utils
 from telethon._updates import EntityType
 from telethon.tl import functions, types
 
-from botfleet.store.rows import ACCOUNT_STATE, Intake, Migration, Settled, UpdateState, Written
+from botfleet.store.rows import ACCOUNT_STATE, Incoming, Intake, Migration, Settled, UpdateState, Written
 from botrunner.ownership.cutoff import CutOff
 from botrunner.telegram.device import client_options, close_client
 from botrunner.telegram.entities import Entities, bare_channel_id, channel_peer_id
@@ -75,6 +75,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         entities: Entities,
         *,
         on_pending: Callable[[set[int]], None],
+        on_received: Callable[[Sequence[Incoming]], None] = lambda _: None,
         is_answered: Callable[[int], bool] = lambda _: False,
         on_pushed: Callable[[], None] = lambda: None,
         owner: OwnerTyping | None = None,
@@ -85,6 +86,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         session: made of the same `states` and of the channels of `entities`.
         states: as stored, by channel id; 0 is the account's and must be there.
         on_pending: called after each commit with the peers that have new messages.
+        on_received: called before that with the messages.
         is_answered: whether a send with this random_id has been reported as sent already.
         on_pushed: called when an update of the account that Telegram pushed is stored.
         owner: what it means that a person types who has this account; no matter for a bot account.
@@ -110,7 +112,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         self._collector = Collector(me.id, entities, None if me.bot else owner)
         self._migrated = dict(migrated)
         self._on_settled = on_settled
-        self._on_pending = on_pending
+        self._on_pending, self._on_received = on_pending, on_received
         self._is_answered = is_answered
         self._on_pushed = on_pushed
         self.caught_up = asyncio.Event()
@@ -217,6 +219,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
             self._stored.update(intake.states)
             self._owed.clear()
         if pending:
+            self._on_received([message for message in intake.messages if message.peer_id in pending])
             self._on_pending(pending)
 
     async def _settle(self, intake: Intake, news: News) -> set[int]:

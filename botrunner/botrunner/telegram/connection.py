@@ -4,7 +4,7 @@ It ends with the lease, with a refusal, or when it is told to. It never keeps a 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -16,13 +16,14 @@ from botfleet.store.account import AccountRepository
 from botfleet.store.engine import Store
 from botfleet.store.errors import LeaseLost, StoreError, StoreUnavailable
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import Settled, UpdateState
+from botfleet.store.rows import Incoming, Settled, UpdateState
 from botrunner.backoff import backoff
 from botrunner.ownership.binding import Bindings
 from botrunner.ownership.keeper import Tenure
+from botrunner.telegram import standing
 from botrunner.telegram.client import InboxClient
 from botrunner.telegram.entities import Entities
-from botrunner.telegram.errors import ACCOUNT_LOST, LOST_LINK, wire_name
+from botrunner.telegram.errors import ACCOUNT_LOST, LOST_LINK, WAIT_ACCOUNT, wire_name
 from botrunner.telegram.login import LoggedIn, Login, log_in
 from botrunner.telegram.net import resolve
 from botrunner.telegram.receiving import CHECK_SECONDS, Remedy, Watch
@@ -99,25 +100,35 @@ class Telegram:
         bindings: Bindings,
         *,
         on_pending: Callable[[set[int]], None],
+        on_received: Callable[[Sequence[Incoming]], None] = lambda _: None,
         on_status: Callable[[Status], None] = lambda _: None,
         on_proof: Callable[[], None] = lambda: None,
         on_remedy: Callable[[Remedy], None] = lambda _: None,
         on_handed_over: Callable[[int], None] = lambda _: None,
         owner: OwnerTyping | None = None,
         on_settled: Callable[[Settled], None] = lambda _: None,
+        on_lag: Callable[[int], None] = lambda _: None,
+        on_wait: Callable[[float], None] = lambda _: None,
+        on_standing: Callable[[standing.Standing], None] = lambda _: None,
         check_seconds: float = CHECK_SECONDS,
+        standing_seconds: float = standing.EVERY_SECONDS,
     ) -> None:
         """Args:
         store: the bot's; every write carries the tenure's token.
         bindings: whether this bot may use the account.
         on_pending: called after each commit with the peers that have new messages; must not block.
+        on_received: called before that with the messages.
         on_status: called with each change, from the event loop; must not block.
         on_proof: called with each proof that updates come through.
         on_remedy: called with what is done because they do not.
         on_handed_over: called with how many messages were closed because a person has taken their chat over.
         owner: what it means that the owner of a person's account types.
         on_settled: called with what an intake made of what stood already.
+        on_lag: called with each look's difference of the counts, Telegram's less ours.
+        on_wait: called with the seconds for which Telegram lets the account not even log in.
+        on_standing: called with what Telegram says of the account itself, whether or not it is new.
         check_seconds: a quiet account is looked at this often.
+        standing_seconds: and asked about itself this often.
         """
         self.sender = Sender()
         self._account = account
@@ -125,11 +136,15 @@ class Telegram:
         self._tenure = tenure
         self._sealer = sealer
         self._bindings = bindings
-        self._on_pending = on_pending
+        self._on_pending, self._on_received = on_pending, on_received
         self._on_status = on_status
         self._on_handed_over, self._owner = on_handed_over, owner
         self._on_settled = on_settled
-        self._watch = Watch(every=check_seconds, on_verdict=self._heard, on_proof=on_proof, on_remedy=on_remedy)
+        self._on_wait = on_wait
+        self._on_standing, self._standing_seconds = on_standing, standing_seconds
+        self._watch = Watch(
+            every=check_seconds, on_verdict=self._heard, on_proof=on_proof, on_remedy=on_remedy, on_lag=on_lag
+        )
         self._status = Status()
         self._stop = asyncio.Event()
         self._logged_in: LoggedIn | None = None
@@ -196,6 +211,8 @@ class Telegram:
                 authorized = False if later.reason not in (None, Reason.BINDING_PENDING) else self._status.authorized
                 self._tell(connected=False, authorized=authorized, reason=later.reason or Reason.DISCONNECTED)
                 pause = later.after
+                if later.why in WAIT_ACCOUNT:
+                    self._on_wait(later.after)
                 failures = 0 if later.reason is Reason.BINDING_PENDING else failures
             except StoreUnavailable:
                 self._tell(connected=False, reason=Reason.DISCONNECTED)
@@ -281,6 +298,7 @@ class Telegram:
             states,
             entities,
             on_pending=self._on_pending,
+            on_received=self._on_received,
             is_answered=self.sender.is_answered,
             on_pushed=self._watch.pushed,
             owner=self._owner,
@@ -288,6 +306,7 @@ class Telegram:
             on_settled=self._on_settled,
         )
         remedy: Remedy | None = None
+        asking: asyncio.Task[None] | None = None
         self._watch.evidence.connected()
         try:
             cause = await _connect(client)
@@ -295,8 +314,14 @@ class Telegram:
                 return cause
             self.sender.attach(client, logged_in.me)
             self._tell(connected=True, authorized=True, **_verdict(self._watch.evidence.receiving))
+            asking = asyncio.create_task(
+                standing.watch(client, self._on_standing, self._standing_seconds), name="telegram-standing"
+            )
             cause, remedy = await _until_ended(client, self._watch)
         finally:
+            if asking is not None:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
             self.sender.detach()
             if self._status.connected:
                 self._tell(connected=False, reason=Reason.DISCONNECTED, receiving=None)

@@ -139,6 +139,7 @@ class Watch:
         on_verdict: Callable[[bool | None], None],
         on_proof: Callable[[], None] = lambda: None,
         on_remedy: Callable[[Remedy], None] = lambda _: None,
+        on_lag: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -147,6 +148,7 @@ class Watch:
         on_verdict: called with what is known, as often as there is news of it; must not block.
         on_proof: called with each proof.
         on_remedy: called with each remedy, before it is applied.
+        on_lag: called at each look with how far Telegram's count is ahead of the stored one; negative: behind it.
         clock, sleep: the time, for tests.
         """
         self.evidence = Evidence(every)
@@ -154,6 +156,7 @@ class Watch:
         self._on_verdict = on_verdict
         self._on_proof = on_proof
         self._on_remedy = on_remedy
+        self._on_lag = on_lag
         self._now = clock
         self._sleep = sleep
         self._quiet_since = float("-inf")
@@ -197,6 +200,7 @@ class Watch:
         if theirs is None or client.in_difference:
             self.evidence.unanswered(self._now())
             return None
+        self._on_lag(theirs.pts - ours.pts)
         remedy = self.evidence.compared(ours, theirs, self._now())
         if ours.pts != theirs.pts:
             # Of an update on its way this says nothing; twice in a row, and with a remedy, it does.

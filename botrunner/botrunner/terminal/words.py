@@ -10,6 +10,9 @@ _SENTENCES = {
     "telegram.logged_in_with_token": "Logged in with the token.",
     "telegram.try_again": "Telegram: not now ({why}); tried again in {after} s.",
     "telegram.connection_ended": "The connection to Telegram ended ({cause}); connecting again.",
+    "privacy_mode_hides_group_messages": "BotFather's privacy mode hides from the bot what is not addressed to it in groups; "
+    "/setprivacy of BotFather takes it off, or set spec.access.groups to Mention.",
+    "message_received": "A message came in.",
     "answer_stored": "Answered {messages} message(s).",
     "reply_sent": "The answer is sent.",
     "model_gave_no_answer": "The model gave no answer ({reason}); the message waits and it is asked again.",

@@ -23,6 +23,8 @@ from botrunner.telegram.connection import Account, Ended, Status, Telegram
 from botrunner.telegram.ids import random_id
 from botrunner.telegram.receiving import CHECK_SECONDS, Remedy
 from botrunner.telegram.sender import Outcome, Sent
+from botrunner.telegram.standing import EVERY_SECONDS as STANDING_SECONDS
+from botrunner.telegram.standing import Standing
 from botrunner.telegram.types import ApiCredentials, BotToken, Credential, Server
 from tests.waiting import DEADLINE, until
 
@@ -66,6 +68,7 @@ class Life:
     statuses: list[Status]
     remedies: list[Remedy] = field(default_factory=list)
     proofs: list[float] = field(default_factory=list)
+    standings: list[Standing] = field(default_factory=list)
 
     async def connected(self) -> None:
         await until(lambda: self.telegram.connected)
@@ -176,10 +179,12 @@ class World:
         server: Server | None = None,
         bindings: Bindings | None = None,
         check_seconds: float = CHECK_SECONDS,
+        standing_seconds: float = STANDING_SECONDS,
     ) -> Life:
         """Begin a life; the test need not end it."""
         remedies: list[Remedy] = []
         proofs: list[float] = []
+        standings: list[Standing] = []
         pending: asyncio.Queue[set[int]] = asyncio.Queue()
         statuses: list[Status] = []
         telegram = Telegram(
@@ -192,9 +197,11 @@ class World:
             on_status=statuses.append,
             on_proof=lambda: proofs.append(time.monotonic()),
             on_remedy=remedies.append,
+            on_standing=standings.append,
             check_seconds=check_seconds,
+            standing_seconds=standing_seconds,
         )
-        life = Life(telegram, asyncio.create_task(telegram.run()), pending, statuses, remedies, proofs)
+        life = Life(telegram, asyncio.create_task(telegram.run()), pending, statuses, remedies, proofs, standings)
         self.lives.append(life)
         return life
 
