@@ -79,6 +79,7 @@ async def _run(prepared: Prepared, vitals: Vitals, metrics: Metrics, stop: async
                 _lock(prepared, locks)
             async with open_store(prepared, stop) as opened:
                 if opened is not None:
+                    logs.CHAT_MARKS.key = opened.bot.id.encode()
                     await _Bot(prepared, opened, vitals, metrics, stop).run()
     except (ConfigError, CredentialsError, HeldElsewhereError, StoreError, BaseExceptionGroup) as error:
         told = _first(error)

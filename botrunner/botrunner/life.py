@@ -132,7 +132,7 @@ class Life:
         self._metrics.received.inc(len(messages))
         self._reporter.received()
         for message in messages:
-            log.info("message_received", trace_id=message.trace_id)
+            log.info("message_received", trace_id=message.trace_id, peer_id=message.peer_id)
 
     def _login_waits(self, seconds: float) -> None:
         self._metrics.waits("login", seconds)

@@ -3,7 +3,9 @@
 Never message text, tokens, phone numbers or session strings: other libraries' lines are kept to warnings and pass a filter.
 """
 
+import hmac
 import logging
+import secrets
 import sys
 import threading
 import traceback
@@ -32,11 +34,34 @@ QUIET_LIBRARIES = (
 )
 
 
+class ChatMarks:
+    """Puts a mark in the place of a chat's id: the lines of one chat are found by it, and nobody can count back whose it is.
+
+    `key`: the bot's own, so that the marks stay over restarts; before it is known, one of this process.
+    """
+
+    def __init__(self) -> None:
+        self.key = secrets.token_bytes(32)
+
+    def __call__(
+        self, _logger: object, _method: str, event: "structlog.types.EventDict"
+    ) -> "structlog.types.EventDict":
+        """For structlog: `peer_id` becomes `chat`."""
+        peer_id = event.pop("peer_id", None)
+        if peer_id is not None:
+            event["chat"] = hmac.new(self.key, str(peer_id).encode(), "sha256").hexdigest()[:12]
+        return event
+
+
+CHAT_MARKS = ChatMarks()
+
+
 def set_up(format_: str, level: str, bot: str) -> None:
     """Configures structlog and the standard library's logging for the process."""
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        CHAT_MARKS,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

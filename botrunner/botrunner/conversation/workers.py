@@ -111,6 +111,7 @@ class Workers:
             after = peer_ids[-1]
 
     async def _serve(self, peer_id: int, poked: asyncio.Event) -> None:
+        structlog.contextvars.bind_contextvars(peer_id=peer_id)  # of this task; logs.py makes a mark of it
         try:
             await self._work(peer_id, poked)
         except Exception:

@@ -35,10 +35,10 @@ def row(runner: Runner) -> Health:
     return Health.model_validate(json.loads(text))
 
 
-def traces(runner: Runner, event: str) -> set[str]:
-    """The ids in the lines of an event."""
+def told(runner: Runner, event: str, field: str = "trace_id") -> set[str]:
+    """What stands in a field of the lines of an event."""
     lines = [line for line in runner.log.read_text().splitlines() if f" {event} " in line]
-    return {found[1] for line in lines if (found := re.search(r"trace_id=(\w+)", line))}
+    return {found[1] for line in lines if (found := re.search(rf" {field}=(\w+)", line))}
 
 
 async def counted(runner: Runner) -> dict[str, float]:
@@ -77,8 +77,8 @@ async def test_a_bots_row_tells_why_no_model_answers_and_that_one_answers_again(
             return await chain.answer(prompt)
 
         for reason, trouble in (*TROUBLES.items(), (Reason.UNREACHABLE, None)):
-            told, metrics, now = Row(), Metrics(), 0.0
-            reporter = Reporter(told, "digest", Vitals(), metrics)  # type: ignore[arg-type]
+            row_of, metrics, now = Row(), Metrics(), 0.0
+            reporter = Reporter(row_of, "digest", Vitals(), metrics)  # type: ignore[arg-type]
             one = Model("gpt-5-mini", server.base_url, SecretKeyRef(name="s", key="k"), None, 9, timeout_seconds=1)
             provider = ModelProvider(one, key)
             chain = ModelChain([one], [provider], metrics, on_verdict=reporter.model, clock=lambda: now)  # noqa: B023
@@ -87,15 +87,15 @@ async def test_a_bots_row_tells_why_no_model_answers_and_that_one_answers_again(
             else:
                 await server.stop()
             for number in range(FAILURES):
-                assert told.health is None or told.health.model is None, "one stumble is no outage"
+                assert row_of.health is None or row_of.health.model is None, "one stumble is no outage"
                 await ask(chain, number)
-            assert told.health is not None
-            assert told.health.model is reason
+            assert row_of.health is not None
+            assert row_of.health.model is reason
             if trouble is None:
                 await server.start()
             now += 1000
             assert isinstance(await ask(chain, FAILURES), Answer)
-            assert told.health.model is Reason.MODEL_ANSWERS
+            assert row_of.health.model is Reason.MODEL_ANSWERS
             await chain.close()
 
 
@@ -113,7 +113,8 @@ async def test_a_bots_row_tells_what_ails_it_and_what_it_counts_and_one_id_follo
     telegram = world.telegram.admin
     await world.model.admin.add_fault("status", code=401, times=1)
     await telegram.add_fault("error", method="messages.sendMessage", account=world.username, message="FLOOD_WAIT_3")
-    async with world.telegram.person(phone=await world.person()) as person:
+    phone = await world.person()
+    async with world.telegram.person(phone=phone) as person:
         await person.say(world.username, "message 1")
         limited = await until(lambda: health if (health := row(runner)).restriction else None)
         assert (limited.restriction, limited.model) == (Reason.FLOOD_WAIT, Reason.MODEL_ANSWERS)
@@ -133,8 +134,10 @@ async def test_a_bots_row_tells_what_ails_it_and_what_it_counts_and_one_id_follo
     assert 0 <= numbers["lease_age_seconds"] < 3
     assert numbers["telegram_state_lag"] == 0
     events = ("message_received", "model_gave_no_answer", "answer_stored", "send_deferred", "reply_sent")
-    followed = traces(runner, events[0])
-    assert len(followed) == 1
-    assert {event: traces(runner, event) for event in events} == dict.fromkeys(events, followed)
+    followed, chat = told(runner, events[0]), told(runner, events[0], "chat")
+    assert len(followed) == len(chat) == 1
+    assert {event: told(runner, event) for event in events} == dict.fromkeys(events, followed)
+    assert {event: told(runner, event, "chat") for event in events} == dict.fromkeys(events, chat)
+    assert str((await telegram.account(phone)).id) not in runner.log.read_text()
     assert "privacy_mode_hides_group_messages" in runner.log.read_text()
     assert await runner.stop() == 0

@@ -89,7 +89,16 @@ class Bot:
     def __post_init__(self) -> None:
         self.metrics = Metrics()
         self.steering = Steering(self.path, self.spec, self.metrics)
-        self.outgoing = Outgoing(self.path, self.sender or self.telegram, self.metrics, holds=self.steering.holds)
+        self.waits: list[datetime] = []
+        self.peer_floods: list[bool] = []
+        self.outgoing = Outgoing(
+            self.path,
+            self.sender or self.telegram,
+            self.metrics,
+            holds=self.steering.holds,
+            on_account_wait=self.waits.append,
+            on_peer_flood=lambda: self.peer_floods.append(True),
+        )
         self.conversations = Conversations(
             self.path, self.spec, self.model, ME, self.outgoing.poke, self.metrics, self.telegram, self.steering
         )

@@ -67,6 +67,14 @@ async def test_a_flood_wait_of_the_account_holds_every_chat(world: World) -> Non
         await world.wait_delivered(6, 1)
         assert loop.time() - before >= 0.29
         await world.wait_delivered(5, 1)
+    told = max(bot.waits)
+    assert told > datetime.now(UTC) - timedelta(days=1), "what Telegram said, and not only what the store knew"
+    assert bot.metrics.registry.get_sample_value("botfleet_runner_flood_waits_total", {"scope": "account"}) == 1
+    again = world.bot()
+    await queued(world, "three", peer_id=7)
+    async with again.live():
+        await world.wait_delivered(7, 1)
+    assert set(again.waits) == {told}, "a restart knows of it"
 
 
 async def test_a_flood_wait_of_the_account_holds_after_a_restart_too(world: World) -> None:
@@ -234,3 +242,15 @@ async def test_a_cancelled_send_leaves_the_row_attempted(world: World) -> None:
     async with world.bot().live():
         await world.telegram.wait(lambda: bool(world.telegram.sends))
     assert await world.outbox() == [("attempted", None)]
+
+
+async def test_that_telegram_calls_the_account_a_flooder_is_told_and_other_refusals_are_not(world: World) -> None:
+    await queued(world, "one", peer_id=5)
+    await queued(world, "two", peer_id=6)
+    world.telegram.outcomes[5] = [Refused("PeerFlood", closes_chat=False)]
+    world.telegram.outcomes[6] = [Refused("Blocked", closes_chat=True)]
+    bot = world.bot()
+    async with bot.live():
+        await until(lambda: not world.telegram.outcomes[5] and not world.telegram.outcomes[6])
+        await bot.outgoing.idle()
+    assert bot.peer_floods == [True]

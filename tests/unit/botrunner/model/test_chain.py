@@ -171,6 +171,7 @@ async def test_every_call_that_was_paid_for_is_in_what_a_question_cost() -> None
     outcome = await world.ask()
     assert isinstance(outcome, Answer)
     assert outcome.spent == (Spending(DAY, "main", 7, 3, 37), Spending(DAY, "third", 10, 2, 6))
+    assert world.metrics.registry.get_sample_value("botfleet_runner_model_cost_total") == pytest.approx(43e-6)
     world.endpoints[0].says = [no(Failure.BAD_ANSWER), no(Failure.REFUSED_REQUEST)]
     for endpoint in world.endpoints[1:]:
         endpoint.says = [no(Failure.SERVER_ERROR)]

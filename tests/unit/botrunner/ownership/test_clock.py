@@ -53,6 +53,18 @@ def test_an_older_renewal_that_answers_late_does_not_shorten_the_time():
     assert clock.remaining() == 14.0
 
 
+def test_the_age_counts_from_when_the_last_renewal_that_succeeded_was_sent():
+    moving = Time()
+    clock = LeaseClock(15.0, sent_at=100.0, clock=moving)
+    moving.now = 106.0
+    assert clock.age() == 6.0
+    clock.renewed(sent_at=105.0)
+    assert clock.age() == 1.0
+    moving.now = 120.0
+    assert not clock.renewed(sent_at=119.0)
+    assert clock.age() == 15.0
+
+
 def test_what_was_ended_stays_ended_even_if_the_clock_is_within_the_term():
     moving = Time()
     clock = LeaseClock(15.0, sent_at=100.0, clock=moving)

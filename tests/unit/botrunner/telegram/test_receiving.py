@@ -224,10 +224,12 @@ class Watched:
         self.verdicts: list[bool | None] = []
         self.proofs: list[float] = []
         self.remedies: list[Remedy] = []
+        self.lags: list[int] = []
         self.watch = Watch(
             on_verdict=self.verdicts.append,
             on_proof=lambda: self.proofs.append(self.time.now),
             on_remedy=self.remedies.append,
+            on_lag=self.lags.append,
             clock=lambda: self.time.now,
             sleep=self.time.sleep,
         )
@@ -409,3 +411,10 @@ async def test_a_catch_up_that_fails_ends_nothing() -> None:
             raise RuntimeError
 
     assert await Watched(Broken(11)).ends() is Remedy.RECONNECT
+
+
+async def test_each_look_that_was_answered_tells_how_far_telegram_is_ahead() -> None:
+    watched = Watched(Line(10, 13, errors.RPCError(None, "RPC_CALL_FAIL", 500), 10))
+    async with watched.goes_on():
+        await watched.looks(3)
+    assert watched.lags == [0, 3, 0]
