@@ -59,6 +59,26 @@ def test_kubectl_get_shows_a_true_line_a_bot(fleet: Fleet) -> None:
         assert seconds(last_reply) <= seconds(age), "it has answered in the test before, since it was made"
 
 
+def test_of_bots_that_have_answered_the_conditions_about_model_limits_and_budget_are_true(fleet: Fleet) -> None:
+    def true_of(namespace: str, name: str) -> dict[str, str]:
+        found = {
+            kind: fleet.condition(namespace, name, kind) for kind in ("ModelAvailable", "Unrestricted", "WithinBudget")
+        }
+        return {
+            kind: condition["reason"]
+            for kind, condition in found.items()
+            if condition and condition["status"] == "True"
+        }
+
+    for bot in fleet.simulation.bots:
+        shown = wait_for(
+            lambda bot=bot: found if len(found := true_of(bot.namespace, bot.name)) == 3 else None,  # type: ignore[misc]
+            REPORTED_SECONDS,
+            lambda bot=bot: f"true of {bot.name}: {true_of(bot.namespace, bot.name)}",  # type: ignore[misc]
+        )
+        assert (shown["ModelAvailable"], shown["Unrestricted"]) == ("ModelAnswers", "Unrestricted")
+
+
 def test_the_short_names_and_the_category_work(fleet: Fleet) -> None:
     for word in ("tgbot", "tgb"):
         assert "concierge" in fleet.kubectl("-n", "hotel", "get", word)

@@ -147,3 +147,11 @@ def test_what_telegram_says_of_the_account_is_told_at_once(rig: Rig) -> None:
     rig.reporter.standing(Standing(privacy_mode=False, restricted=False))
     told = rig.keeper.told[-1]
     assert (told.privacy_mode, told.restriction) == (False, None)
+
+
+def test_the_first_reply_waits_for_no_minute(rig: Rig) -> None:
+    rig.reporter.waiting(1)
+    rig.reporter.flush()
+    rig.pass_time(1)
+    rig.reporter.replied()
+    assert rig.keeper.told[-1].last_reply_at == rig.now

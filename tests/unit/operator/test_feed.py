@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from botfleet_operator.feed import HealthPoll, Reassert
 from botfleet_operator.judgement import credentials_mark
 from botfleet_operator.model import BotKey
 from botfleet_operator.provision.bus import BusUnavailableError
+from botfleet_operator.status import FIGURES_INTERVAL_SECONDS
 from botfleet_operator.world import referenced_secrets
 from tests.unit.operator import samples
 from tests.unit.operator.rig import KEY_OF, Rig
@@ -164,8 +166,10 @@ async def test_the_time_of_the_last_reply_is_written_once_a_minute_at_most(rig: 
     assert (await rig.reconcile())["lastReplyTime"] == "2026-01-01T00:00:01Z"
     replied(9)
     writes = len(rig.api.writes())
+    rig.queue.forget(KEY_OF)
     assert (await rig.reconcile())["lastReplyTime"] == "2026-01-01T00:00:01Z"
     assert [w for w in rig.api.writes()[writes:] if w[1] == "TelegramBot"] == []
+    assert 0 < rig.queue._due[KEY_OF] - time.monotonic() <= FIGURES_INTERVAL_SECONDS, "it is looked at again then"
 
 
 async def test_a_proof_that_comes_again_causes_no_write_and_its_loss_one(rig: Rig) -> None:

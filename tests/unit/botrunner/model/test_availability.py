@@ -88,3 +88,12 @@ async def test_the_reason_is_the_main_models_when_all_are_down() -> None:
     for _ in range(FAILURES):
         await world.ask()
     assert world.told[-1] is Reason.QUOTA_EXHAUSTED
+
+
+async def test_a_runner_that_stops_says_nothing_of_questions_that_it_cuts_short() -> None:
+    world = Told("main")
+    world.endpoints[0].says = [no(Failure.UNREACHABLE)] * FAILURES
+    world.chain.stop()
+    for _ in range(FAILURES):
+        await world.ask()
+    assert world.told == [None] * FAILURES
