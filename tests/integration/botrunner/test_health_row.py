@@ -88,6 +88,7 @@ async def test_a_bots_row_tells_why_no_model_answers_and_that_one_answers_again(
                 await server.stop()
             for number in range(FAILURES):
                 assert row_of.health is None or row_of.health.model is None, "one stumble is no outage"
+                now += 100  # whatever pace a refusal has brought about
                 await ask(chain, number)
             assert row_of.health is not None
             assert row_of.health.model is reason

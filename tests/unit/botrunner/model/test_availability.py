@@ -33,6 +33,9 @@ def test_one_question_that_is_asked_again_and_again_is_no_outage_and_three_are_o
     assert judged.verdict is Reason.MODEL_ANSWERS
 
 
+A_WHILE = 100.0  # longer than the pace of an endpoint that has asked to slow down
+
+
 class Told(World):
     """A chain, and what it told."""
 
@@ -49,6 +52,7 @@ async def test_an_endpoint_is_called_away_when_its_circuit_breaker_gives_it_up_a
     world = Told("main")
     world.endpoints[0].says = [no(failure)] * FAILURES
     for _ in range(FAILURES):
+        world.now += A_WHILE
         await world.ask()
     assert world.told == [None] * (FAILURES - 1) + [availability.REASONS[failure]]
     world.now += FIRST_SECONDS
