@@ -45,6 +45,8 @@ class GlanceRepository(Fenced):
             overheard: a message that was skipped for this reason was addressed to somebody else; whoever answers it in words
                 to us means it to be read.
         """
+        if not message_ids:  # as nearly always: not even the statement is put together
+            return {}
         said = sa.select(
             messages.c.message_id,
             messages.c.role,
