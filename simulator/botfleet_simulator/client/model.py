@@ -23,6 +23,8 @@ class ModelRequest(View):
     stream: bool
     messages: list[dict[str, Any]]
     params: dict[str, Any] = field(default_factory=dict)
+    images: list[dict[str, Any]] = field(default_factory=list)
+    audio: dict[str, Any] | None = None
     outcome: str = "running"
     answer: str | None = None
 
@@ -65,13 +67,14 @@ class ModelAdmin(AdminClient):
         *,
         key: str | None = None,
         model: str | None = None,
+        api: str | None = None,
         times: Any = UNSET,
         skip: int = 0,
         seconds: float | None = None,
         **options: Any,
     ) -> Fault:
-        """Switch a fault on; `key` and `model` may be globs."""
-        match = {name: value for name, value in (("key", key), ("model", model)) if value is not None}
+        """Switch a fault on; `key` and `model` may be globs. `api`: chat, responses or transcriptions."""
+        match = {k: value for k, value in (("key", key), ("model", model), ("api", api)) if value is not None}
         return await self._add_fault(effect, match, times=times, skip=skip, seconds=seconds, options=options)
 
     async def set_answers(self, answers: str | Mapping[str, Any]) -> None:
@@ -83,5 +86,5 @@ class ModelAdmin(AdminClient):
         return dict(await self.call("GET", "/settings"))
 
     async def update_settings(self, **changes: Any) -> dict[str, Any]:
-        """Change `latency` (seconds before each answer) or `keys` (a list of accepted ones, or None: any)."""
+        """Change `latency` (seconds before each answer); `keys` that are accepted, `vision`: models that take images (None: any)."""
         return dict(await self.call("PATCH", "/settings", body=changes))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from botfleet_simulator.client.http import UNSET, AdminClient, given
+from botfleet_simulator.client.media import Media
 from botfleet_simulator.client.views import Account, Call, Chat, Connection, Fault, Message, Session, State
 
 Ref = int | str
@@ -165,6 +166,18 @@ class TelegramAdmin(AdminClient):
     ) -> Message:
         """Send as if that account had sent it. `topic`: of a forum."""
         body = given(sender=sender, to=to, text=text, reply_to=reply_to, topic=topic, random_id=random_id)
+        return Message.of(await self.call("POST", "/messages", body=body))
+
+    async def send_media(
+        self,
+        sender: Ref,
+        to: Ref,
+        *media: Media,
+        text: str = "",
+        reply_to: int | None = None,
+    ) -> Message:
+        """Send photos, a voice note … as that account, several as an album; the text is the caption of the first, which is returned."""
+        body = given(sender=sender, to=to, text=text, reply_to=reply_to, media=[one.body() for one in media])
         return Message.of(await self.call("POST", "/messages", body=body))
 
     async def edit_message(self, account: Ref, peer: Ref, message_id: int, text: str) -> Message:

@@ -74,6 +74,8 @@ class Message(View):
     edit_date: int | None = None
     pts: int | None = None
     service: str | None = None
+    media: dict[str, Any] | None = None
+    grouped_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class When(BaseModel):
     key: re.Pattern[str] | None = None
     model: re.Pattern[str] | None = None
     numbers: bool | None = None
+    images: bool | None = None
 
 
 class AnswerRule(BaseModel):
@@ -50,6 +51,26 @@ class AnswerRule(BaseModel):
     reply: str
 
 
+class WhenHeard(BaseModel):
+    """What a file to transcribe has to be; as in `When`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: re.Pattern[str] | None = None
+    words: re.Pattern[str] | None = None
+    key: re.Pattern[str] | None = None
+    model: re.Pattern[str] | None = None
+
+
+class TranscriptRule(BaseModel):
+    """What is heard in a file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    when: WhenHeard = Field(default_factory=WhenHeard)
+    text: str
+
+
 class Answers(BaseModel):
     """A whole answers file."""
 
@@ -58,6 +79,7 @@ class Answers(BaseModel):
     keys: list[str] | None = None
     models: list[str] | None = None
     rules: list[AnswerRule] = Field(min_length=1)
+    transcriptions: list[TranscriptRule] = Field(default_factory=lambda: [TranscriptRule(text="{{ words }}")])
 
 
 @dataclass(frozen=True)
@@ -67,6 +89,7 @@ class Question:
     messages: Sequence[tuple[str, str]]
     key: str
     model: str
+    images: int = 0
 
     @cached_property
     def system(self) -> str:
@@ -112,6 +135,7 @@ class Question:
             "key_suffix": self.key[-4:],
             "model": self.model,
             "count": len(self.messages),
+            "images": self.images,
         }
 
 
@@ -126,8 +150,8 @@ def load(source: Path | str | Mapping[str, Any] | None) -> Answers:
         elif isinstance(source, str):
             data = yaml.safe_load(source)
         answers = Answers.model_validate(data)
-        for rule in answers.rules:
-            _TEMPLATES.from_string(rule.reply)
+        for text in (*(rule.reply for rule in answers.rules), *(rule.text for rule in answers.transcriptions)):
+            _TEMPLATES.from_string(text)
     except ValidationError as error:
         first = error.errors()[0]
         raise AnswersError(f"answers: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -147,8 +171,39 @@ def answer(answers: Answers, question: Question) -> str:
     raise NoAnswerError("no rule of the answers file fits this request")
 
 
+@dataclass(frozen=True)
+class Heard:
+    """A file to transcribe. `words`: what of its bytes is readable text, so that a test says what is heard."""
+
+    name: str
+    data: bytes
+    key: str
+    model: str
+
+    @cached_property
+    def words(self) -> str:
+        """The printable text in the file, without the head of an Ogg file."""
+        return self.data.removeprefix(b"OggS").decode("utf-8", "ignore").strip("\x00 \n")
+
+
+def transcript(answers: Answers, heard: Heard) -> str:
+    """What is heard. Raises NoAnswerError or AnswersError."""
+    for rule in answers.transcriptions:
+        when = rule.when
+        wanted = ((when.name, heard.name), (when.words, heard.words), (when.key, heard.key), (when.model, heard.model))
+        if all(pattern is None or pattern.search(text) for pattern, text in wanted):
+            try:
+                values = {"words": heard.words, "name": heard.name, "size": len(heard.data), "model": heard.model}
+                return _TEMPLATES.from_string(rule.text).render(values).strip()
+            except TemplateError as error:
+                raise AnswersError(f"a transcription's template failed: {error}") from error
+    raise NoAnswerError("no rule of `transcriptions` fits this file")
+
+
 def _fits(when: When, question: Question) -> bool:
     if when.numbers is not None and when.numbers != bool(question.numbers):
+        return False
+    if when.images is not None and when.images != bool(question.images):
         return False
     wanted = (
         (when.last_user, question.last_user),

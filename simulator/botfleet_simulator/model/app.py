@@ -41,10 +41,11 @@ class NewAnswers(Body):
 
 
 class SettingsChange(Body):
-    """What can be changed: seconds before each answer; keys that are accepted (null: any)."""
+    """What can be changed: seconds before each answer; keys that are accepted, models that take images (null: any)."""
 
     latency: float | None = Field(default=None, ge=0)
     keys: list[str] | None = None
+    vision: list[str] | None = None
 
 
 class AdminRoutes:
@@ -64,7 +65,7 @@ class AdminRoutes:
         app.router.add_put("/answers", self._answers)
         app.router.add_get("/settings", self._settings)
         app.router.add_patch("/settings", self._change_settings)
-        FaultRoutes(self._server.faults, lasting=LASTING, matchers=frozenset({"key", "model"})).add_to(app)
+        FaultRoutes(self._server.faults, lasting=LASTING, matchers=frozenset({"key", "model", "api"})).add_to(app)
         return app
 
     async def _healthz(self, _: web.Request) -> web.Response:
@@ -110,7 +111,8 @@ class AdminRoutes:
         return web.json_response({})
 
     async def _settings(self, _: web.Request) -> web.Response:
-        return web.json_response({"latency": self._server.latency, "keys": self._server.keys})
+        server = self._server
+        return web.json_response({"latency": server.latency, "keys": server.keys, "vision": server.vision})
 
     async def _change_settings(self, request: web.Request) -> web.Response:
         change = await read(request, SettingsChange)
@@ -118,6 +120,8 @@ class AdminRoutes:
             self._server.latency = change.latency
         if "keys" in change.model_fields_set:
             self._server.keys = change.keys
+        if "vision" in change.model_fields_set:
+            self._server.vision = change.vision
         return await self._settings(request)
 
 

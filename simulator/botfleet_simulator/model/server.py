@@ -6,6 +6,7 @@ It must never write a key in full to its log, nor any text.
 import asyncio
 import json
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from aiohttp import web
 from botfleet_simulator import log
 from botfleet_simulator.faults import FaultBook, Rule
 from botfleet_simulator.model import answers as answering
-from botfleet_simulator.model import wire
+from botfleet_simulator.model import audio, wire
 from botfleet_simulator.recorder import Recorder
 
 EFFECTS: dict[str, frozenset[str]] = {
@@ -29,6 +30,7 @@ EFFECTS: dict[str, frozenset[str]] = {
     "refuse": frozenset(),
 }
 LASTING: frozenset[str] = frozenset()
+LARGEST_BODY = 64 * 2**20
 REQUESTS_A_MINUTE, TOKENS_A_MINUTE = 10_000, 2_000_000
 _STATUS = {
     400: ("invalid_request_error", None, "The request was refused by a fault of the simulator."),
@@ -54,6 +56,8 @@ class Seen:
     stream: bool
     messages: list[dict[str, Any]]
     params: dict[str, Any] = field(default_factory=dict)
+    images: list[dict[str, Any]] = field(default_factory=list)
+    audio: dict[str, Any] | None = None
     outcome: str = "running"
     answer: str | None = None
 
@@ -65,14 +69,16 @@ class ModelServer:
         self.answers = answers
         self.keys = keys if keys is not None else answers.keys
         self.latency = 0.0
+        self.vision: list[str] | None = None
         self.faults = FaultBook(EFFECTS)
         self.seen: Recorder[Seen] = Recorder(20_000)
 
     def make_app(self) -> web.Application:
         """The application that OpenAI clients talk to."""
-        app = web.Application(client_max_size=16 * 1024 * 1024)
+        app = web.Application(client_max_size=LARGEST_BODY)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/responses", self._responses)
+        app.router.add_post("/v1/audio/transcriptions", self._transcriptions)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/v1/models/{model}", self._model)
         app.router.add_get("/healthz", self._healthz)
@@ -110,31 +116,75 @@ class ModelServer:
         except wire.BadRequestError as error:
             return _error(400, str(error), "invalid_request_error", param=error.param)
         seen = self._record(key, asked)
+        return await self._watched(seen, self._respond(request, key, asked, seen))
+
+    async def _transcriptions(self, request: web.Request) -> web.StreamResponse:
+        key = _key_of(request)
         try:
-            response = await self._respond(request, key, asked, seen)
+            asked = await audio.read(request)
+        except wire.BadRequestError as error:
+            return _error(400, str(error), "invalid_request_error", param=error.param)
+        seen = Seen(self.seen.next_seq(), time.time(), "transcriptions", key, asked.model, False, [], asked.params)
+        seen.audio = {"name": asked.name, "type": asked.kind, "size": len(asked.data)}
+        self.seen.add(seen)
+        return await self._watched(seen, self._transcribe(request, key, asked, seen))
+
+    async def _transcribe(self, request: web.Request, key: str, asked: audio.Asked, seen: Seen) -> web.StreamResponse:
+        rule, early = await self._early(request, key, asked.model, seen)
+        if early is not None:
+            return early
+        try:
+            text = answering.transcript(self.answers, answering.Heard(asked.name, asked.data, key, asked.model))
+        except (answering.NoAnswerError, answering.AnswersError) as error:
+            self._outcome(seen, "500")
+            return _error(500, str(error), "server_error")
+        seen.answer = text = "" if rule is not None and rule.effect == "empty" else text
+        data = audio.body(asked, text)
+        response = await self._written(request, data, asked.content_type, {}, None if rule is None else rule.effect)
+        self._outcome(seen, "ok" if rule is None or rule.effect in {"latency", "hold"} else rule.effect)
+        return response
+
+    async def _watched(self, seen: Seen, answering_it: Awaitable[web.StreamResponse]) -> web.StreamResponse:
+        """Its answer; a client that goes away meanwhile is written down."""
+        try:
+            response = await answering_it
         except asyncio.CancelledError:
             self._outcome(seen, "client gone")
             raise
         except ConnectionError:
             self._outcome(seen, "client gone")
             raise
-        _log.debug("request", seq=seen.seq, api=api, model=asked.model, outcome=seen.outcome)
+        _log.debug("request", seq=seen.seq, api=seen.api, model=seen.model, outcome=seen.outcome)
         return response
 
-    async def _respond(self, request: web.Request, key: str, asked: wire.Asked, seen: Seen) -> web.StreamResponse:
+    async def _early(
+        self, request: web.Request, key: str, model: str, seen: Seen
+    ) -> tuple[Rule | None, web.StreamResponse | None]:
+        """The fault that meets this request, and a response if it ends there already."""
         if (refused := self._refused(key)) is not None:
             self._outcome(seen, "401")
-            return refused
-        rule = self.faults.take(*EFFECTS, key=key.casefold(), model=asked.model.casefold())
+            return None, refused
+        rule = self.faults.take(*EFFECTS, key=key.casefold(), model=model.casefold(), api=seen.api)
         if rule is not None and (early := await self._before(request, rule, seen)) is not None:
-            return early
-        if self.answers.models is not None and asked.model not in self.answers.models:
+            return rule, early
+        if self.answers.models is not None and model not in self.answers.models:
             self._outcome(seen, "404")
-            return _unknown_model(asked.model)
+            return rule, _unknown_model(model)
+        if seen.images and self.vision is not None and model not in self.vision:
+            self._outcome(seen, "400")
+            message = "Invalid content type. image_url is only supported by certain models."
+            return rule, _error(400, message, "invalid_request_error", param="messages")
         if self.latency:
             await asyncio.sleep(self.latency)
+        return rule, None
+
+    async def _respond(self, request: web.Request, key: str, asked: wire.Asked, seen: Seen) -> web.StreamResponse:
+        rule, early = await self._early(request, key, asked.model, seen)
+        if early is not None:
+            return early
         try:
-            text = answering.answer(self.answers, answering.Question(asked.messages, key, asked.model))
+            question = answering.Question(asked.messages, key, asked.model, len(asked.images))
+            text = answering.answer(self.answers, question)
         except (answering.NoAnswerError, answering.AnswersError) as error:
             self._outcome(seen, "500")
             return _error(500, str(error), "server_error")
@@ -171,23 +221,30 @@ class ModelServer:
         if asked.stream:
             return await _stream(request, asked, reply, effect, headers)
         body = wire.chat_body(reply) if asked.api == "chat" else wire.responses_body(reply)
-        data = json.dumps(body, ensure_ascii=False).encode()
+        return await self._written(
+            request, json.dumps(body, ensure_ascii=False).encode(), "application/json", headers, effect
+        )
+
+    async def _written(
+        self, request: web.Request, data: bytes, content_type: str, headers: dict[str, str], effect: str | None
+    ) -> web.StreamResponse:
         if effect == "broken_json":
             data = data[: len(data) // 2] + b"]"
         if effect == "cut":
-            response = web.StreamResponse(headers={**headers, "Content-Type": "application/json"})
+            response = web.StreamResponse(headers={**headers, "Content-Type": content_type})
             response.content_length = len(data)
             await response.prepare(request)
             await response.write(data[: len(data) // 2])
             _cut(request)
             return response
-        return web.Response(body=data, content_type="application/json", headers=headers)
+        return web.Response(body=data, content_type=content_type, headers=headers)
 
     def _record(self, key: str, asked: wire.Asked) -> Seen:
         messages = [{"role": role, "content": text} for role, text in asked.messages]
         seen = Seen(
             self.seen.next_seq(), time.time(), asked.api, key, asked.model, asked.stream, messages, dict(asked.params)
         )
+        seen.images = list(asked.images)
         self.seen.add(seen)
         return seen
 
@@ -214,7 +271,7 @@ def _reply(asked: wire.Asked, seen: Seen, text: str, effect: str | None) -> wire
     return wire.Reply(
         text=text,
         finish="length" if finish == "length" else "stop",
-        prompt_tokens=wire.prompt_tokens(asked.messages),
+        prompt_tokens=wire.prompt_tokens(asked.messages, len(asked.images)),
         completion_tokens=wire.count_tokens(text),
         seq=seen.seq,
         created=int(seen.time),

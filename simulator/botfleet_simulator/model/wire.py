@@ -3,14 +3,17 @@
 See https://platform.openai.com/docs/api-reference. Pure; it must never decide what is answered.
 """
 
+import base64
+import binascii
 import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Api = Literal["chat", "responses"]
+Api = Literal["chat", "responses", "transcriptions"]
 TOKENS_A_MESSAGE = 4
+TOKENS_AN_IMAGE = 85
 CHUNK_CHARACTERS = 12
 
 
@@ -33,6 +36,7 @@ class Asked:
     include_usage: bool
     max_tokens: int | None
     params: dict[str, Any] = field(default_factory=dict)
+    images: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ class Reply:
 def read_chat(data: Any) -> Asked:
     """Understand a body of POST /v1/chat/completions. Raises BadRequestError."""
     _require(data, "messages")
-    messages = [_message(item, f"messages[{i}]") for i, item in enumerate(_list(data["messages"], "messages"))]
+    images: list[dict[str, Any]] = []
+    messages = [_message(item, f"messages[{i}]", images) for i, item in enumerate(_list(data["messages"], "messages"))]
     if not messages:
         raise BadRequestError("messages: at least one is needed", "messages")
     _check_temperature(data)
@@ -69,6 +74,7 @@ def read_chat(data: Any) -> Asked:
         include_usage=bool(options.get("include_usage")),
         max_tokens=data.get("max_completion_tokens") or data.get("max_tokens"),
         params={name: value for name, value in data.items() if name not in {"messages", "model"}},
+        images=images,
     )
 
 
@@ -79,10 +85,11 @@ def read_responses(data: Any) -> Asked:
     if data.get("instructions"):
         messages.append(("system", str(data["instructions"])))
     given = data["input"]
+    images: list[dict[str, Any]] = []
     if isinstance(given, str):
         messages.append(("user", given))
     else:
-        messages += [_message(item, f"input[{i}]") for i, item in enumerate(_list(given, "input"))]
+        messages += [_message(item, f"input[{i}]", images) for i, item in enumerate(_list(given, "input"))]
     _check_temperature(data)
     return Asked(
         api="responses",
@@ -92,6 +99,7 @@ def read_responses(data: Any) -> Asked:
         include_usage=True,
         max_tokens=data.get("max_output_tokens"),
         params={name: value for name, value in data.items() if name not in {"input", "instructions", "model"}},
+        images=images,
     )
 
 
@@ -100,9 +108,9 @@ def count_tokens(text: str) -> int:
     return max(1, (len(text.encode()) + 3) // 4) if text else 0
 
 
-def prompt_tokens(messages: list[tuple[str, str]]) -> int:
+def prompt_tokens(messages: list[tuple[str, str]], images: int = 0) -> int:
     """The prompt's tokens."""
-    return sum(count_tokens(text) + TOKENS_A_MESSAGE for _, text in messages) + 3
+    return sum(count_tokens(text) + TOKENS_A_MESSAGE for _, text in messages) + 3 + TOKENS_AN_IMAGE * images
 
 
 def cut_to_tokens(text: str, limit: int) -> str:
@@ -274,7 +282,7 @@ def _list(value: Any, name: str) -> list[Any]:
     return value
 
 
-def _message(item: Any, place: str) -> tuple[str, str]:
+def _message(item: Any, place: str, images: list[dict[str, Any]]) -> tuple[str, str]:
     if not isinstance(item, dict) or "role" not in item:
         raise BadRequestError(f"Missing required parameter: '{place}.role'.", f"{place}.role")
     role, content = item["role"], item.get("content")
@@ -284,8 +292,28 @@ def _message(item: Any, place: str) -> tuple[str, str]:
         return role, ""
     if isinstance(content, str):
         return role, content
-    parts = [str(part.get("text", "")) for part in _list(content, f"{place}.content") if isinstance(part, dict)]
-    return role, "\n".join(parts)
+    parts = [part for part in _list(content, f"{place}.content") if isinstance(part, dict)]
+    for number, part in enumerate(parts):
+        if part.get("type") in {"image_url", "input_image"}:
+            images.append(read_image(part.get("image_url"), f"{place}.content[{number}].image_url"))
+    return role, "\n".join(str(part["text"]) for part in parts if part.get("text"))
+
+
+def read_image(given: Any, place: str) -> dict[str, Any]:
+    """Type and size of an image part: of Chat Completions an object with `url`, of Responses the URL. Raises BadRequestError."""
+    url = given.get("url") if isinstance(given, dict) else given
+    if not isinstance(url, str):
+        raise BadRequestError(f"Missing required parameter: '{place}'.", place)
+    if url.startswith(("https://", "http://")):
+        return {"type": "url", "size": 0}
+    head, _, body = url.partition(",")
+    if not head.startswith("data:image/") or not head.endswith(";base64"):
+        raise BadRequestError(f"Invalid '{place}': expected a URL or a base64-encoded data URL of an image.", place)
+    try:
+        size = len(base64.b64decode(body, validate=True))
+    except binascii.Error:
+        raise BadRequestError(f"Invalid '{place}': the base64 cannot be decoded.", place) from None
+    return {"type": head.removeprefix("data:").removesuffix(";base64"), "size": size}
 
 
 def _check_temperature(data: dict[str, Any]) -> None:

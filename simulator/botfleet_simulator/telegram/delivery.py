@@ -93,6 +93,8 @@ class Delivery:
         wanted = self._server.settings.short_updates
         if not wanted or post.action is not None or post.markup is not None or post.forward is not None:
             return False
+        if post.file_id:
+            return False
         if wanted == "always":
             return True
         if reader.is_bot and post.target < 0:

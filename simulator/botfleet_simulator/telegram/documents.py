@@ -58,7 +58,7 @@ def load_chat(data: dict[str, Any]) -> Chat:
 def dump_post(post: Post) -> str:
     """What a post says, without its copies, as JSON text. Empty fields are left out: posts are many."""
     data: dict[str, Any] = {"text": post.text, "date": post.date}
-    for name in ("random_id", "reply_to", "top", "author", "edit_date"):
+    for name in ("random_id", "reply_to", "top", "author", "edit_date", "file_id", "grouped_id"):
         if value := getattr(post, name):
             data[name] = value
     for name in ("silent", "as_channel"):

@@ -133,6 +133,8 @@ class Post:
     edit_date: int = 0
     silent: bool = False
     as_channel: bool = False
+    file_id: int = 0
+    grouped_id: int = 0
     mentions: set[int] = field(default_factory=set)
     copies: dict[int, int] = field(default_factory=dict)
 

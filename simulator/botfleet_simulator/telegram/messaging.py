@@ -37,6 +37,8 @@ class Draft:
     markup: Any = None
     silent: bool = False
     forward: Any = None
+    file_id: int = 0
+    grouped_id: int = 0
 
 
 @dataclass(slots=True)
@@ -68,9 +70,10 @@ class Messaging:
             self.check_private(sender, self.world.account(target))
         else:
             self.check_chat(sender, chat)
-        kept, entities = texts.clean(draft.text, draft.entities)
+        kept, entities = texts.clean(draft.text, draft.entities, caption=bool(draft.file_id))
         post = Post(self.world.next_uid(), sender.id, target, now(), kept, draft.random_id, entities)
         post.markup, post.silent, post.forward = draft.markup, draft.silent, draft.forward
+        post.file_id, post.grouped_id = draft.file_id, draft.grouped_id
         post.as_channel = chat is not None and chat.kind == "channel"
         post.mentions = self._mentioned(kept, entities)
         self._place(post, chat, draft)
@@ -146,7 +149,10 @@ class Messaging:
         may = post.sender_id == editor.id or (post.as_channel and chat is not None and chat.is_admin(editor.id))
         if not may or post.action is not None or post.forward is not None:
             raise RpcError("MESSAGE_AUTHOR_REQUIRED")
-        kept, found = (post.text, post.entities) if text is None else texts.clean(text, entities)
+        if text is None:
+            kept, found = post.text, post.entities
+        else:
+            kept, found = texts.clean(text, entities, caption=bool(post.file_id))
         same = kept == post.text and _bytes_of(found) == _bytes_of(post.entities)
         if same and _bytes_of([markup]) == _bytes_of([post.markup]):
             raise RpcError("MESSAGE_NOT_MODIFIED")

@@ -10,6 +10,7 @@ from telethon.tl import types
 
 from botfleet_simulator.telegram.access import access_hash, to_peer
 from botfleet_simulator.telegram.domain import Account, Box, Chat, LogEntry, Member, Post, bare_id, is_channel
+from botfleet_simulator.telegram.media import shown
 from botfleet_simulator.telegram.threads import header
 from botfleet_simulator.telegram.world import World, now
 
@@ -99,7 +100,13 @@ class View:
             mentioned=self._mentions_me(post) or None,
             silent=post.silent or None,
             post=post.as_channel or None,
+            media=self._media(post),
+            grouped_id=post.grouped_id or None,
         )
+
+    def _media(self, post: Post) -> Any:
+        file = self.world.files.get(post.file_id) if post.file_id else None
+        return None if file is None else shown(file)
 
     def reply_header(self, post: Post, box: Box) -> Any:
         """What a post says it answers and where it stands, under ids that this box knows; None: nothing, or unknown here."""

@@ -46,6 +46,7 @@ class Server:
         state.mkdir(parents=True, exist_ok=True)
         self.storage = Storage(state / "state.sqlite3")
         self.world = World(self.storage)
+        self.files = self.world.files
         self.server_key = server_key
         self.public_host = public_host
         self.port = 0

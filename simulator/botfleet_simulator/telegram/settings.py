@@ -62,6 +62,7 @@ EFFECTS: dict[str, frozenset[str]] = {
     "hang_handshake": frozenset(),
     "forget_key": frozenset(),
     "bad_salt": frozenset(),
+    "expire_references": frozenset(),
 }
 ON_CALLS = ("error", "delay", "hold", "drop_answer", "cut")
 LASTING = frozenset({"silence", "random_id_duplicate", "auth_key_duplicated", "refuse", "hang_handshake"})

@@ -1,7 +1,7 @@
 """The simulated Telegram on disk: SQLite, written in one transaction before the answers that tell of it leave.
 
 What an RPC has answered survives kill -9 of the process. A power failure may take the last moments (synchronous is off):
-an fsync a message would make the simulator the slowest part of every benchmark. It must never be read outside start-up.
+an fsync a message would make the simulator the slowest part of every benchmark. Only bytes of files are read outside start-up.
 """
 
 import json
@@ -24,6 +24,8 @@ create table if not exists boxes (
 create table if not exists dialogs (
   owner integer not null, peer integer not null, read_in integer not null, read_out integer not null,
   primary key (owner, peer)) without rowid;
+create table if not exists files (id integer primary key, data text not null);
+create table if not exists bytes (id integer primary key, data blob not null);
 create table if not exists log (
   owner integer not null, pts integer not null, count integer not null, kind text not null, data text not null,
   primary key (owner, pts)) without rowid;
@@ -40,6 +42,8 @@ UPSERTS = {
     " pts = excluded.pts, last_id = excluded.last_id, floor = excluded.floor",
     "dialogs": "insert into dialogs values (?, ?, ?, ?) on conflict (owner, peer) do update set"
     " read_in = excluded.read_in, read_out = excluded.read_out",
+    "files": "insert into files values (?, ?) on conflict (id) do update set data = excluded.data",
+    "bytes": "insert into bytes values (?, ?) on conflict (id) do nothing",
     "log": "insert or replace into log values (?, ?, ?, ?, ?)",
 }
 DELETES = {
@@ -90,6 +94,13 @@ class Storage:
     def rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         """Read at start-up."""
         yield from self._db.execute(query)
+
+    def blob(self, query: str, *values: Any) -> bytes:
+        """One value that is too large to be held in memory; what is not written yet is written first."""
+        if any(self._keyed.values()):
+            self._write_rows()
+        row = self._db.execute(query, values).fetchone()
+        return b"" if row is None else bytes(row[0])
 
     def documents(self, table: str) -> Iterator[dict[str, Any]]:
         """The JSON documents of a table, in the order of their keys."""

@@ -12,6 +12,7 @@ from telethon.tl import types
 from botfleet_simulator.telegram.errors import RpcError
 
 MESSAGE_LIMIT = 4096
+CAPTION_LIMIT = 1024
 ENTITY_LIMIT = 100
 _FOUND = re.compile(
     r"(?P<url>https?://[^\s<>\"]+[^\s<>\".,;:!?)])"
@@ -34,18 +35,21 @@ def utf16_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
 
 
-def clean(text: str | None, entities: Iterable[Any] | None) -> tuple[str, list[Any]]:
-    """The text and entities that are kept. Raises MESSAGE_EMPTY, MESSAGE_TOO_LONG or ENTITY_BOUNDS_INVALID."""
+def clean(text: str | None, entities: Iterable[Any] | None, *, caption: bool = False) -> tuple[str, list[Any]]:
+    """The text and entities that are kept; a caption may be empty.
+
+    Raises MESSAGE_EMPTY, MESSAGE_TOO_LONG, MEDIA_CAPTION_TOO_LONG or ENTITY_BOUNDS_INVALID.
+    """
     given = list(entities or ())
     length = utf16_length(text or "")
     for entity in given:
         if entity.offset < 0 or entity.length <= 0 or entity.offset + entity.length > length:
             raise RpcError("ENTITY_BOUNDS_INVALID")
     kept = (text or "").rstrip()
-    if not kept.strip():
+    if not kept.strip() and not caption:
         raise RpcError("MESSAGE_EMPTY")
-    if length > MESSAGE_LIMIT:
-        raise RpcError("MESSAGE_TOO_LONG")
+    if length > (CAPTION_LIMIT if caption else MESSAGE_LIMIT):
+        raise RpcError("MEDIA_CAPTION_TOO_LONG" if caption else "MESSAGE_TOO_LONG")
     end = length if kept == text else utf16_length(kept)
     given = [_clipped(entity, end) for entity in given[:ENTITY_LIMIT] if entity.offset < end]
     given.extend(_found(kept, given))

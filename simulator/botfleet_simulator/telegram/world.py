@@ -31,6 +31,7 @@ from botfleet_simulator.telegram.domain import (
     is_channel,
     mark_chat,
 )
+from botfleet_simulator.telegram.files import Files
 from botfleet_simulator.telegram.storage import Storage
 
 FIRST_ID = {"person": 1_000_001, "bot": 5_000_000_001, "basic": 4_001, "supergroup": 2_000_000_001}
@@ -54,6 +55,7 @@ class World:
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
+        self.files = Files(storage)
         self.accounts: dict[int, Account] = {}
         self.chats: dict[int, Chat] = {}
         self.boxes: dict[int, Box] = {}

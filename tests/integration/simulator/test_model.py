@@ -235,3 +235,72 @@ async def _read(answer) -> None:
 async def text_of(client: openai.AsyncOpenAI, messages: list) -> str:
     answer = await client.chat.completions.create(model="small", messages=messages)
     return answer.choices[0].message.content
+
+
+async def test_pictures_are_taken_and_their_type_and_size_can_be_read(model: ModelServer, ai: openai.AsyncOpenAI):
+    content = [
+        {"type": "text", "text": "what is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAECAw=="}},
+    ]
+    seen = await model.admin.last_request()
+    answer = await ai.chat.completions.create(model="gpt-5-mini", messages=[{"role": "user", "content": content}])
+    assert "what is this?" in answer.choices[0].message.content
+    assert answer.usage.prompt_tokens > 85
+    parts = [
+        {"type": "input_text", "text": "and this?"},
+        {"type": "input_image", "image_url": content[1]["image_url"]["url"]},
+    ]
+    await ai.responses.create(model="gpt-5-mini", input=[{"role": "user", "content": parts}])
+    with_pictures = [request for request in await model.admin.requests(after=seen) if request.images]
+    assert [request.images for request in with_pictures] == [[{"type": "image/png", "size": 4}]] * 2
+    assert [request.api for request in with_pictures] == ["chat", "responses"]
+    assert with_pictures[0].messages == [{"role": "user", "content": "what is this?"}], "no bytes in what can be read"
+
+
+@pytest.mark.parametrize("url", ["data:image/png;base64,%%%", "data:text/plain;base64,AAAA", "ftp://x"])
+async def test_what_is_no_picture_is_refused(ai: openai.AsyncOpenAI, url: str):
+    content = [{"type": "image_url", "image_url": {"url": url}}]
+    with pytest.raises(openai.BadRequestError):
+        await ai.chat.completions.create(model="gpt-5-mini", messages=[{"role": "user", "content": content}])
+
+
+async def test_a_model_that_takes_no_pictures_refuses_them_and_answers_words(
+    model: ModelServer, ai: openai.AsyncOpenAI
+):
+    await model.admin.update_settings(vision=["gpt-5"])
+    content = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+    try:
+        with pytest.raises(openai.BadRequestError, match="image_url is only supported by certain models"):
+            await ai.chat.completions.create(model="gpt-5-mini", messages=[{"role": "user", "content": content}])
+        await ai.chat.completions.create(model="gpt-5", messages=[{"role": "user", "content": content}])
+        assert (await ask(ai)).choices
+    finally:
+        await model.admin.update_settings(vision=None)
+
+
+async def test_what_is_said_in_a_file_is_written_down_and_counted(model: ModelServer, ai: openai.AsyncOpenAI):
+    seen = await model.admin.last_request()
+    file = ("note.ogg", b"OggS two beds please", "audio/ogg")
+    heard = await ai.audio.transcriptions.create(model="gpt-4o-mini-transcribe", file=file)
+    assert heard.text == "two beds please"
+    assert heard.usage.type == "tokens"
+    assert heard.usage.total_tokens == heard.usage.input_tokens + heard.usage.output_tokens > 0
+    timed = await ai.audio.transcriptions.create(model="whisper-1", file=file)
+    assert (timed.usage.type, timed.usage.seconds) == ("duration", 1)
+    request = (await model.admin.requests(after=seen))[0]
+    assert (request.api, request.answer) == ("transcriptions", "two beds please")
+    assert request.audio == {"name": "note.ogg", "type": "audio/ogg", "size": 20}
+
+
+async def test_transcriptions_come_from_the_answers_file_and_have_faults_of_their_own():
+    rules = {"rules": [{"reply": "yes"}], "transcriptions": [{"when": {"name": "[.]ogg$"}, "text": "heard {{ size }}"}]}
+    async with model_server() as server, openai.AsyncOpenAI(base_url=server.base_url, api_key="k", max_retries=0) as ai:
+        await server.admin.set_answers(rules)
+        heard = await ai.audio.transcriptions.create(model="whisper-1", file=("a.ogg", b"1234"))
+        assert heard.text == "heard 4"
+        await server.admin.add_fault("status", api="transcriptions", code=503)
+        assert (await ask(ai)).choices[0].message.content == "yes", "another endpoint's fault"
+        with pytest.raises(openai.InternalServerError):
+            await ai.audio.transcriptions.create(model="whisper-1", file=("a.ogg", b"1234"))
+        with pytest.raises(openai.InternalServerError, match="no rule"):
+            await ai.audio.transcriptions.create(model="whisper-1", file=("a.mp3", b"1234"))

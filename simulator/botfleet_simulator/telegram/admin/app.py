@@ -16,6 +16,8 @@ from botfleet_simulator.telegram.settings import LASTING
 from botfleet_simulator.telegram.world import AbsentError, TakenError
 from botfleet_simulator.web import FaultRoutes, error_middleware
 
+LARGEST_BODY = 64 * 2**20
+
 
 def make_app(server: Server) -> web.Application:
     """The admin application of a server."""
@@ -27,7 +29,7 @@ def make_app(server: Server) -> web.Application:
         return response
 
     errors = error_middleware({AbsentError: 404, TakenError: 409, RpcError: 400})
-    app = web.Application(middlewares=[errors, commit])
+    app = web.Application(middlewares=[errors, commit], client_max_size=LARGEST_BODY)
 
     def resolve(name: str, value: str) -> str:
         return str(peer_of(server.world, value)) if name == "account" and value != "*" else value

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from botfleet_simulator.telegram.admin import views
 from botfleet_simulator.telegram.admin.accounts import Pts
+from botfleet_simulator.telegram.admin.media import NewMedia, kept
 from botfleet_simulator.telegram.domain import Account, Box, Chat, ChatKind, Post, is_channel
 from botfleet_simulator.telegram.messaging import Draft
 from botfleet_simulator.telegram.refs import account_of, chat_of, peer_of
@@ -49,14 +50,15 @@ class WhichAccount(Body):
 
 
 class NewMessage(Body):
-    """A message to send as somebody."""
+    """A message to send as somebody; `media` together are an album, and the text is the caption of the first."""
 
     sender: int | str
     to: int | str
-    text: str
+    text: str = ""
     reply_to: int | None = None
     topic: int | None = None
     random_id: int | None = None
+    media: list[NewMedia] = Field(default_factory=list, max_length=10)
 
 
 class Edit(Body):
@@ -177,12 +179,23 @@ class Routes:
     async def _send(self, request: web.Request) -> web.Response:
         new = await read(request, NewMessage)
         sender, target = account_of(self._world, new.sender), peer_of(self._world, new.to)
-        draft = Draft(
-            new.text, new.random_id or random_id(), reply_to=new.reply_to or new.topic or 0, top=new.topic or 0
-        )
-        sent = self._server.messaging.send(sender, target, draft)
-        self._server.delivery.sent(sent)
-        return web.json_response(self._view(sender, sent.post), status=201)
+        together = abs(random_id()) if len(new.media) > 1 else 0
+        files = [kept(self._server.files, one).id for one in new.media] or [0]
+        posts = []
+        for place, file_id in enumerate(files):
+            text, number = (new.text, new.random_id) if place == 0 else ("", None)
+            draft = Draft(
+                text,
+                number or random_id(),
+                reply_to=new.reply_to or new.topic or 0,
+                top=new.topic or 0,
+                file_id=file_id,
+                grouped_id=together,
+            )
+            sent = self._server.messaging.send(sender, target, draft)
+            self._server.delivery.sent(sent)
+            posts.append(sent.post)
+        return web.json_response(self._view(sender, posts[0]), status=201)
 
     async def _edit(self, request: web.Request) -> web.Response:
         edit = await read(request, Edit)

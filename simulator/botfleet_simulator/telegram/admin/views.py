@@ -8,6 +8,7 @@ from typing import Any
 
 from botfleet_simulator.telegram.connection import Connection
 from botfleet_simulator.telegram.domain import Account, Box, Chat, Post, bare_id
+from botfleet_simulator.telegram.media import kind_of
 from botfleet_simulator.telegram.rpc import Call
 from botfleet_simulator.telegram.server import Server
 from botfleet_simulator.telegram.session import KeyRecord
@@ -69,6 +70,8 @@ def message(server: Server, owner: int, box: Box, post: Post, *, pts: int | None
         "random_id": post.random_id,
         "edit_date": post.edit_date or None,
         "pts": pts,
+        "media": _media(server, post),
+        "grouped_id": post.grouped_id or None,
         "service": None if post.action is None else type(post.action).__name__.removeprefix("MessageAction"),
     }
 
@@ -104,6 +107,11 @@ def connection(connection: Connection) -> dict[str, Any]:
 def call(call: Call) -> dict[str, Any]:
     """A request that came."""
     return asdict(call)
+
+
+def _media(server: Server, post: Post) -> dict[str, Any] | None:
+    file = server.files.get(post.file_id) if post.file_id else None
+    return None if file is None else {"kind": kind_of(file), "mime": file.mime, "size": file.size}
 
 
 def _entity(entity: Any) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from botfleet_simulator.telegram.methods import (
     channels,
     groups,
     history,
+    media,
     messages,
     people,
     qrlogin,
     service,
     topics,
     updates,
+    upload,
 )
 
 __all__ = [
@@ -25,10 +27,12 @@ __all__ = [
     "channels",
     "groups",
     "history",
+    "media",
     "messages",
     "people",
     "qrlogin",
     "service",
     "topics",
     "updates",
+    "upload",
 ]

@@ -22,13 +22,11 @@ def send_message(context: Context, request: Any) -> Any:
         raise RpcError("SCHEDULE_DATE_INVALID")
     server = context.server
     target = server.access.peer(context.me, request.peer)
-    answers = request.reply_to if isinstance(request.reply_to, types.InputReplyToMessage) else None
     draft = Draft(
         request.message,
         request.random_id,
-        _known_mentions(context, request.entities),
-        0 if answers is None else answers.reply_to_msg_id,
-        0 if answers is None else answers.top_msg_id or 0,
+        known_mentions(context, request.entities),
+        *replied_to(request),
         request.reply_markup,
         silent=bool(request.silent),
     )
@@ -51,7 +49,7 @@ def start_bot(context: Context, request: Any) -> Any:
     if sent.repeated:
         return repeated(context, sent.post)
     context.server.delivery.sent(sent, context.connection)
-    return _full_answer(context, sent.post, own_change(context, sent))
+    return full_answer(context, sent.post, own_change(context, sent))
 
 
 @method(F.ForwardMessagesRequest)
@@ -68,7 +66,8 @@ def forward_messages(context: Context, request: Any) -> Any:
             raise RpcError("MESSAGE_ID_INVALID")
         header = types.MessageFwdHeader(date=post.date, from_id=types.PeerUser(post.sender_id))
         view.note(post.sender_id)
-        sent = server.messaging.send(me, target, Draft(post.text, random_id, list(post.entities), forward=header))
+        draft = Draft(post.text, random_id, list(post.entities), forward=header, file_id=post.file_id)
+        sent = server.messaging.send(me, target, draft)
         server.delivery.sent(sent, context.connection)
         change = own_change(context, sent)
         updates += [types.UpdateMessageID(sent.post.copies[change.box.owner], random_id), view.update(*change)]
@@ -80,7 +79,7 @@ def edit_message(context: Context, request: Any) -> Any:
     """Change a text or its keyboard."""
     server = context.server
     peer = server.access.peer(context.me, request.peer)
-    entities = _known_mentions(context, request.entities)
+    entities = known_mentions(context, request.entities)
     sent = server.messaging.edit(
         context.me, peer, request.id, text=request.message, entities=entities, markup=request.reply_markup
     )
@@ -177,7 +176,7 @@ def _answer(context: Context, sent: Sent) -> Any:
     post, change = sent.post, own_change(context, sent)
     short = context.server.settings.short_updates and post.target > 0 and post.target != context.me.id
     if not short or post.markup is not None:
-        return _full_answer(context, post, change)
+        return full_answer(context, post, change)
     return types.UpdateShortSentMessage(
         id=post.copies[change.box.owner],
         pts=change.entry.pts,
@@ -188,14 +187,22 @@ def _answer(context: Context, sent: Sent) -> Any:
     )
 
 
-def _full_answer(context: Context, post: Post, change: Change) -> Any:
+def full_answer(context: Context, post: Post, change: Change) -> Any:
+    """The caller's own update, with the message in whole."""
     view = context.view()
     view.note(context.me.id, post.target)
     update = view.update(*change)
     return view.updates([types.UpdateMessageID(post.copies[change.box.owner], post.random_id), update])
 
 
-def _known_mentions(context: Context, entities: list[Any] | None) -> list[Any]:
+def replied_to(request: Any) -> tuple[int, int]:
+    """The message that a request answers, and the topic or thread in which it does; 0: none."""
+    given = request.reply_to
+    return (given.reply_to_msg_id, given.top_msg_id or 0) if isinstance(given, types.InputReplyToMessage) else (0, 0)
+
+
+def known_mentions(context: Context, entities: list[Any] | None) -> list[Any]:
+    """Entities as they are stored: whom a client mentions by input is named by id."""
     known = []
     for entity in entities or ():
         if isinstance(entity, types.InputMessageEntityMentionName):
