@@ -14,6 +14,7 @@ from botfleet.digest import spec_digest
 from botfleet.effective import EffectiveSpec, effective
 from botfleet.manifest import SecretDocuments, SecretFolder, SecretLayers, SecretNotFoundError, SecretSource, load
 from botfleet.spec import AccountSpec, TelegramBot
+from botfleet.spec.account import SecretKeyRef
 from botrunner.config import ConfigError, Settings, default_data_dir
 from botrunner.telegram.connection import Account
 from botrunner.telegram.types import ApiCredentials, BotToken, Credential, Server, UserSession
@@ -42,11 +43,15 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a connection to Telegram and those to the models need. `fallback_keys`: in the order of the fallbacks."""
+    """What a connection to Telegram and those to the models need. `fallback_keys`: in the order of the fallbacks.
+
+    `transcription_key` None: voice messages are not written down.
+    """
 
     account: Account
     model_key: str = field(repr=False)
     fallback_keys: tuple[str, ...] = field(default=(), repr=False)
+    transcription_key: str | None = field(default=None, repr=False)
 
 
 class CredentialsError(Exception):
@@ -109,8 +114,10 @@ def read_credentials(prepared: Prepared) -> Credentials:
     with _told():
         api, server = read_application(prepared)
         model_key, *fallback_keys = read_model_keys(prepared)
+        voices = prepared.spec.model.transcription
+        voice_key = _key(prepared, voices.api_key_secret_ref) if voices else None
         account = _account(prepared.spec.account, prepared.secrets.read)
-    return Credentials(Account(api, account, server), model_key, tuple(fallback_keys))
+    return Credentials(Account(api, account, server), model_key, tuple(fallback_keys), voice_key)
 
 
 def read_application(prepared: Prepared) -> tuple[ApiCredentials, Server | None]:
@@ -138,9 +145,12 @@ def read_model_keys(prepared: Prepared) -> list[str]:
     Raises:
         CredentialsError: one is missing or cannot be used.
     """
-    references = [model.api_key_secret_ref for model in prepared.spec.model.chain]
     with _told():
-        return [prepared.secrets.read(reference.name, reference.key).strip() for reference in references]
+        return [_key(prepared, model.api_key_secret_ref) for model in prepared.spec.model.chain]
+
+
+def _key(prepared: Prepared, reference: SecretKeyRef) -> str:
+    return prepared.secrets.read(reference.name, reference.key).strip()
 
 
 @contextlib.contextmanager

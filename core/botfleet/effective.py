@@ -19,9 +19,10 @@ from botfleet.spec.workload import WorkloadSpec
 
 T = TypeVar("T")
 
+VISION: dict[str, Any] = {"vision": False, "maxImageBytes": 2_000_000}
 BUILT_IN: dict[str, Any] = {
     "persona": {"disclosure": "FirstReply"},
-    "model": {"baseUrl": "https://api.openai.com/v1", "maxOutputTokens": 400, "timeoutSeconds": 30},
+    "model": {"baseUrl": "https://api.openai.com/v1", "maxOutputTokens": 400, "timeoutSeconds": 30, **VISION},
     "conversation": {
         "debounceSeconds": 2.0,
         "historyMessages": 20,

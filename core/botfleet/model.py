@@ -7,9 +7,11 @@ from typing import Any
 
 from botfleet.spec.account import SecretKeyRef
 from botfleet.spec.limits import BudgetSpec
-from botfleet.spec.model import FallbackSpec, ModelSpec, PriceSpec
+from botfleet.spec.model import FallbackSpec, ModelSpec, PriceSpec, TranscriptionSpec
 
 MICROS = 1_000_000
+TRANSCRIPTION_SECONDS = 60
+TRANSCRIBED_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,14 @@ class Model:
     price: Price | None = None
     requests_per_minute: int | None = None
     fallbacks: tuple["Model", ...] = ()
+    vision: bool = False
+    max_image_bytes: int = 0
+    transcription: "Transcription | None" = None
+
+    @property
+    def sees(self) -> bool:
+        """Whether any of them is shown pictures."""
+        return any(model.vision for model in self.chain)
 
     @property
     def chain(self) -> tuple["Model", ...]:
@@ -47,11 +57,47 @@ class Model:
     @property
     def longest_call_seconds(self) -> int:
         """How long one call may take, whichever model is asked."""
-        return max(model.timeout_seconds for model in self.chain)
+        voices = self.transcription.timeout_seconds if self.transcription else 0
+        return max(voices, *(model.timeout_seconds for model in self.chain))
 
     def to_wire(self) -> dict[str, Any]:
         """As a ModelSpec in which everything is said."""
-        return {**_wire(self), "fallbacks": [_wire(model) for model in self.fallbacks] or None}
+        return {
+            **_wire(self),
+            "max_image_bytes": self.max_image_bytes,
+            "fallbacks": [_wire(model) for model in self.fallbacks] or None,
+            "transcription": self.transcription.to_wire() if self.transcription else None,
+        }
+
+
+@dataclass(frozen=True)
+class Transcription:
+    """The model that writes voice messages down. `price_per_minute` in the owner's currency."""
+
+    name: str
+    base_url: str
+    api_key_secret_ref: SecretKeyRef
+    timeout_seconds: int
+    max_seconds: int
+    price_per_minute: float | None = None
+    price: Price | None = None
+
+    def micros(self, seconds: float, input_tokens: int, output_tokens: int) -> int:
+        """What one cost, in millionths of the currency; never less than it was. An endpoint counts one or the other."""
+        by_time = math.ceil(round(seconds / 60 * (self.price_per_minute or 0) * MICROS, 6))
+        return by_time + (self.price.micros(input_tokens, output_tokens) if self.price else 0)
+
+    def to_wire(self) -> dict[str, Any]:
+        """As a TranscriptionSpec in which everything is said."""
+        return {
+            "name": self.name,
+            "base_url": self.base_url,
+            "api_key_secret_ref": self.api_key_secret_ref,
+            "timeout_seconds": self.timeout_seconds,
+            "max_seconds": self.max_seconds,
+            "price_per_minute": self.price_per_minute,
+            "price_per_million_tokens": vars(self.price) if self.price else None,
+        }
 
 
 @dataclass(frozen=True)
@@ -89,8 +135,14 @@ def model_of(spec: ModelSpec) -> Model:
         spec.timeout_seconds,
         _price_of(spec.price_per_million_tokens),
         spec.requests_per_minute,
+        vision=bool(spec.vision),
+        max_image_bytes=spec.max_image_bytes or 0,
     )
-    return replace(main, fallbacks=tuple(_fallback(one, main) for one in spec.fallbacks or ()))
+    return replace(
+        main,
+        fallbacks=tuple(_fallback(one, main) for one in spec.fallbacks or ()),
+        transcription=_transcription(spec.transcription, main) if spec.transcription else None,
+    )
 
 
 def budget_of(spec: BudgetSpec) -> Budget:
@@ -102,6 +154,9 @@ def budget_of(spec: BudgetSpec) -> Budget:
 def without_price(model: Model) -> Iterator[str]:
     """The fields that a budget in money needs and that are not said."""
     yield from (f"{path}.pricePerMillionTokens" for path, one in fields(model) if one.price is None)
+    voices = model.transcription
+    if voices and voices.price is None and voices.price_per_minute is None:
+        yield "spec.model.transcription.pricePerMinute"
 
 
 def fields(model: Model) -> Iterator[tuple[str, Model]]:
@@ -121,6 +176,20 @@ def _fallback(spec: FallbackSpec, main: Model) -> Model:
         spec.timeout_seconds or main.timeout_seconds,
         _price_of(spec.price_per_million_tokens),
         spec.requests_per_minute,
+        vision=bool(spec.vision),
+        max_image_bytes=main.max_image_bytes,
+    )
+
+
+def _transcription(spec: TranscriptionSpec, main: Model) -> Transcription:
+    return Transcription(
+        spec.name,
+        spec.base_url or main.base_url,
+        spec.api_key_secret_ref or main.api_key_secret_ref,
+        spec.timeout_seconds or TRANSCRIPTION_SECONDS,
+        spec.max_seconds or TRANSCRIBED_SECONDS,
+        spec.price_per_minute,
+        _price_of(spec.price_per_million_tokens),
     )
 
 
@@ -136,6 +205,7 @@ def _wire(model: Model) -> dict[str, Any]:
         "temperature": model.temperature,
         "max_output_tokens": model.max_output_tokens,
         "timeout_seconds": model.timeout_seconds,
+        "vision": model.vision,
         "price_per_million_tokens": vars(model.price) if model.price else None,
         "requests_per_minute": model.requests_per_minute,
     }

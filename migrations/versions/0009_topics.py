@@ -1,13 +1,13 @@
 """Why: what is said in one topic of a group is no part of what is said in another.
 
-Old rows say nothing of their topic: they count as said outside of any. Released once, never changed. Revision 0009, after 0006.
+Old rows say nothing of their topic: they count as said outside of any. Released once, never changed. Revision 0009, after 0008.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
-down_revision = "0006"
+down_revision = "0008"
 
 # The oldest revision whose programs can use the schema that this one leaves.
 compatible_from = "0001"

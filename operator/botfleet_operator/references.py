@@ -22,6 +22,7 @@ class Use(StrEnum):
     PUBLIC_KEY = "public key of the data center"
     MODEL_KEY = "model API key"
     FALLBACK_KEY = "API key of a fallback model"
+    TRANSCRIPTION_KEY = "API key of the transcription model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +49,5 @@ def needs(spec: EffectiveSpec) -> Iterator[Need]:
     yield Need(spec.model.api_key_secret_ref.name, spec.model.api_key_secret_ref.key, Use.MODEL_KEY)
     for fallback in spec.model.fallbacks:
         yield Need(fallback.api_key_secret_ref.name, fallback.api_key_secret_ref.key, Use.FALLBACK_KEY)
+    if voices := spec.model.transcription:
+        yield Need(voices.api_key_secret_ref.name, voices.api_key_secret_ref.key, Use.TRANSCRIPTION_KEY)

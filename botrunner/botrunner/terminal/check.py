@@ -87,6 +87,9 @@ def _check_bot(settings: Settings, bot: TelegramBot, beside: SecretDocuments, re
     if prepared:
         for place, model in fields(prepared.spec.model):
             _check_address(f"{place}.baseUrl", model.base_url, tell, report)
+        voices = prepared.spec.model.transcription
+        if voices and voices.base_url != prepared.spec.model.base_url:
+            _check_address("spec.model.transcription.baseUrl", voices.base_url, tell, report)
         if len(report.mistakes) == before:
             report.good.append(prepared)
 
@@ -114,6 +117,9 @@ def _wanted(bot: TelegramBot, spec: EffectiveSpec | None) -> Iterator[_Wanted]:
     if spec:
         for path, model in fields(spec.model):
             yield _at(f"{path}.apiKeySecretRef", model.api_key_secret_ref, plausible.model_key)
+        if voices := spec.model.transcription:
+            path = "spec.model.transcription.apiKeySecretRef"
+            yield _at(path, voices.api_key_secret_ref, plausible.model_key)
     elif bot.spec.model and bot.spec.model.api_key_secret_ref:
         yield _at("spec.model.apiKeySecretRef", bot.spec.model.api_key_secret_ref, plausible.model_key)
 

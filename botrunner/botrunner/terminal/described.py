@@ -41,6 +41,12 @@ def rows(prepared: Prepared) -> Rows:
         ("says it is an AI", _DISCLOSED[spec.persona.disclosure]),
         ("model", model(spec)),
         *((f"else {one.name}", one.base_url) for one in spec.model.fallbacks),
+        *(
+            (("pictures", "shown to " + ", ".join(m.name for m in spec.model.chain if m.vision)),)
+            if spec.model.sees
+            else ()
+        ),
+        *((("voice messages", f"{voices.name} at {voices.base_url}"),) if (voices := spec.model.transcription) else ()),
         ("answers", f"at most {spec.model.max_output_tokens} tokens, within {spec.model.timeout_seconds} s"),
         ("sees", f"the last {talk.history_messages} messages; quick ones within {talk.debounce_seconds:g} s together"),
         ("data, when alone", at_home(prepared.data_dir)),

@@ -8,6 +8,7 @@ from botfleet.spec.account import SecretKeyRef
 from botfleet.spec.rules import Rule, Wire
 
 MOST_FALLBACKS = 3
+MOST_IMAGE_BYTES = 8_000_000
 
 TEMPERATURE = Rule(
     "self >= 0.0 && self <= 2.0",
@@ -56,6 +57,41 @@ class FallbackSpec(Wire):
     requests_per_minute: Annotated[
         int | None, Field(ge=1, le=1_000_000, description="As for the main model, whose bound is not taken over.")
     ] = None
+    vision: Annotated[
+        bool | None,
+        Field(
+            description="As for the main model, and by itself: without it this one gets the words only. Default false."
+        ),
+    ] = None
+
+
+class TranscriptionSpec(Wire):
+    """The model that writes down what people say in voice messages: an endpoint with OpenAI's audio transcriptions."""
+
+    rules = (
+        Rule(
+            "!has(self.baseUrl) || has(self.apiKeySecretRef)",
+            "transcription with a baseUrl has a key of its own: give apiKeySecretRef: {name, key}, so that the main model's"
+            " key goes to no other endpoint",
+            lambda t: t.base_url is None or t.api_key_secret_ref is not None,
+        ),
+    )
+    name: Annotated[str, Field(min_length=1, max_length=256, description="As the endpoint calls it.")]
+    base_url: Annotated[BaseUrl | None, Field(description="Default: the main model's.")] = None
+    api_key_secret_ref: Annotated[
+        SecretKeyRef | None, Field(description="Default: the main model's; needed beside a baseUrl.")
+    ] = None
+    timeout_seconds: Annotated[int | None, Field(ge=1, le=600, description="For one voice message. Default 60.")] = None
+    max_seconds: Annotated[
+        int | None,
+        Field(ge=1, le=1800, description="A longer voice message gets conversation.mediaText. Default 300."),
+    ] = None
+    price_per_minute: Annotated[
+        Price | None, Field(description="Of sound, in the owner's currency, for an endpoint that counts seconds.")
+    ] = None
+    price_per_million_tokens: Annotated[PriceSpec | None, Field(description="For an endpoint that counts tokens.")] = (
+        None
+    )
 
 
 class ModelSpec(Wire):
@@ -88,4 +124,24 @@ class ModelSpec(Wire):
             description="Asked in this order when the model before does not answer, or not with a usable text. One that"
             " failed three times in a row is left alone for 15 seconds, then longer, up to five minutes.",
         ),
+    ] = None
+    vision: Annotated[
+        bool | None,
+        Field(
+            description="Pictures that people send are shown to this model, with their captions. Only for a model that takes"
+            " them. Default false: captions are read, and a picture without one gets conversation.mediaText."
+        ),
+    ] = None
+    max_image_bytes: Annotated[
+        int | None,
+        Field(
+            ge=10_000,
+            le=MOST_IMAGE_BYTES,
+            description="A larger picture is shown to no model. Of a photo Telegram keeps several sizes: the largest that"
+            " fits, up to 1280 pixels wide or high, is taken. Default 2000000.",
+        ),
+    ] = None
+    transcription: Annotated[
+        TranscriptionSpec | None,
+        Field(description="Voice messages are written down by this model and read as text. Unsaid: they are not."),
     ] = None

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from botfleet.store import statement_answer
 from botfleet.store.fence import Fenced, is_one_of, now, of_account
-from botfleet.store.folding import clean
+from botfleet.store.folding import all_words, clean
 from botfleet.store.history import Said, note, until_placed
 from botfleet.store.proof import UNKEPT
 from botfleet.store.rows import Draft, InboxRow, NewerPending, Spending, Stored
@@ -136,10 +136,11 @@ class AnswerRepository(Fenced):
                 inbox.c.date,
                 inbox.c.sender_name,
                 inbox.c.topic_id,
+                inbox.c.words,
             )
         )
         rows = sorted((await connection.execute(statement)).all(), key=lambda row: int(row.message_id))
-        return [Said(Role.USER, *row) for row in rows]
+        return [Said(Role.USER, all_words(row.text, row.words), *row[1:-1]) for row in rows]
 
     async def _unknown(self, connection: AsyncConnection, drafts: Sequence[Draft]) -> list[Draft]:
         if not drafts:

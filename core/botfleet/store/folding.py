@@ -43,6 +43,7 @@ class Folded:
                 "sender_kind": row.sender_kind,
                 "mentioned": row.mentioned,
                 "topic_id": row.topic_id,
+                "media": None if row.media is None else row.media.to_row(),
                 "trace_id": row.trace_id,
                 "state": (InboxState.SKIPPED if gone.has(row.peer_id, row.message_id) else InboxState.PENDING).value,
                 "reason": DELETED if gone.has(row.peer_id, row.message_id) else None,
@@ -64,6 +65,11 @@ class _Gone:
 def clean(text: str) -> str:
     """Text that every database takes: PostgreSQL knows no NUL, and UTF-8 no lone surrogates."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def all_words(text: str, words: str | None) -> str:
+    """What a message says in whole: its text, and below it what its media says."""
+    return "\n".join(part for part in (text, words) if part)
 
 
 def fold(intake: Intake) -> Folded:

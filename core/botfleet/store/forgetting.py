@@ -3,11 +3,15 @@
 Ids and states stay, so that nothing is taken in, answered or sent twice; so do an opt-out, a block and a takeover.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from botfleet.store.fence import Fenced, now
 from botfleet.store.proof import FORGOTTEN, OPEN
 from botfleet.store.tables import InboxState, OutboxState, chats, facts, inbox, messages, outbox, summaries
+
+_NO_MEDIA: dict[str, Any] = {"words": None, "media": sa.null()}
 
 
 class ForgettingRepository(Fenced):
@@ -32,10 +36,10 @@ class ForgettingRepository(Fenced):
             sa.delete(facts).where(self.mine(facts, peer_id=peer_id)),
             sa.update(inbox)
             .where(inboxes, inbox.c.state != InboxState.PENDING.value)
-            .values(text="", sender_name=None),
+            .values(text="", sender_name=None, **_NO_MEDIA),
             sa.update(inbox)
             .where(inboxes, inbox.c.message_id == message_id, inbox.c.state == InboxState.PENDING.value)
-            .values(text="/forget", sender_name=None),
+            .values(text="/forget", sender_name=None, **_NO_MEDIA),
             sa.update(outbox)
             .where(outboxes, outbox.c.state == OutboxState.PENDING.value, sa.not_(outbox.c.cause.like("command:%")))
             .values(state=OutboxState.CANCELLED.value, reason=FORGOTTEN, closed_at=now()),
@@ -61,5 +65,5 @@ class ForgettingRepository(Fenced):
             sa.update(inbox)
             .where(theirs(inbox), pending)
             .values(state=InboxState.SKIPPED.value, reason=FORGOTTEN, closed_at=now()),
-            sa.update(inbox).where(theirs(inbox)).values(text="", sender_name=None),
+            sa.update(inbox).where(theirs(inbox)).values(text="", sender_name=None, **_NO_MEDIA),
         ]

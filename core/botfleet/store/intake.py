@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from botfleet.store import statement_intake
 from botfleet.store.events import EventType, new_event_id
 from botfleet.store.fence import now, of_account
-from botfleet.store.folding import DELETED, Folded, fold
+from botfleet.store.folding import DELETED, Folded, all_words, fold
 from botfleet.store.history import until_placed
 from botfleet.store.proof import record_sent
 from botfleet.store.rows import ACCOUNT_STATE, CHANNELS_BELOW, Deletion, Edit, Intake, PeerRow, UpdateState
@@ -153,9 +153,9 @@ class IntakeRepository(TakeoverRepository):
             sa.update(inbox).where(row, older, pending).values(text=edit.text, edit_date=edit.edit_date)
         )
         closed = sa.update(inbox).where(row, older, sa.not_(pending)).values(edit_date=edit.edit_date)
-        if (await connection.execute(closed.returning(inbox.c.message_id))).first() is not None:
+        if (found := (await connection.execute(closed.returning(inbox.c.words))).first()) is not None:
             said = self.mine(messages, peer_id=edit.peer_id, message_id=edit.message_id, role=Role.USER.value)
-            await connection.execute(sa.update(messages).where(said).values(text=edit.text))
+            await connection.execute(sa.update(messages).where(said).values(text=all_words(edit.text, found.words)))
 
     async def _apply_deletions(self, connection: AsyncConnection, deletions: Sequence[Deletion]) -> None:
         for deletion in deletions:

@@ -7,6 +7,7 @@ from botfleet.store.facts import FactRepository
 from botfleet.store.fence import now
 from botfleet.store.forgetting import ForgettingRepository
 from botfleet.store.glances import GlanceRepository
+from botfleet.store.media import MediaRepository
 from botfleet.store.memory import MemoryRepository
 from botfleet.store.outgoing import OutgoingRepository
 from botfleet.store.people import PeopleRepository
@@ -31,6 +32,7 @@ class MessagePath(
     GlanceRepository,
     SteeringRepository,
     ForgettingRepository,
+    MediaRepository,
 ):
     """Update, inbox, answer, outbox, proof. Every write is fenced: a stale token writes nothing and raises LeaseLost."""
 

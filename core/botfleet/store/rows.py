@@ -41,6 +41,23 @@ class PeerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Media:
+    """What a message carries: enough to know whether it is to be read. The message itself tells how to fetch it.
+
+    `kind`: photo, voice, audio, video, sticker, document or other. `size` in bytes; `seconds` of what has a length; None: not told.
+    """
+
+    kind: str
+    type: str | None = None
+    size: int | None = None
+    seconds: int | None = None
+
+    def to_row(self) -> dict[str, Any]:
+        """As it is stored."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
     """A message that somebody wrote. `access_hash` None: not known yet."""
 
@@ -62,6 +79,7 @@ class Incoming:
     """The topic of a forum, or the post under which it is a comment: by its first message."""
     thread_id: int | None = None
     """Of a group in which a channel is discussed: the first message of its thread, which may be a post. Not stored."""
+    media: Media | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +177,9 @@ class InboxRow:
     sender_kind: str | None = None
     mentioned: bool = False
     topic_id: int | None = None
+    media: dict[str, Any] | None = None
+    words: str | None = None
+    """What its media says; empty: it cannot be read; None: nobody has looked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ _INBOX = (
     inbox.c.sender_kind,
     inbox.c.mentioned,
     inbox.c.topic_id,
+    inbox.c.media,
+    inbox.c.words,
 )
 _PENDING = (
     sa.select(*_INBOX)

@@ -11,7 +11,7 @@ from botfleet.store.fence import Fenced
 from botfleet.store.folding import clean
 from botfleet.store.proof import UNKEPT
 from botfleet.store.rows import Draft, InboxRow, NewerPending, Spending, Stored
-from botfleet.store.statements import rowset, run, statement
+from botfleet.store.statements import all_words, rowset, run, statement
 from botfleet.store.tables import InboxState, Role
 from botfleet.store.usage import counting, spent_rows
 
@@ -38,7 +38,7 @@ _PARTS = [
   from go l
   where {_chat("i")} and i.state = '{InboxState.PENDING}'
     and i.message_id in (select value::bigint from jsonb_array_elements_text(%(answered)s::jsonb))
-  returning i.message_id, i.sender_id, i.sender_name, i.text, i.date, i.topic_id
+  returning i.message_id, i.sender_id, i.sender_name, {all_words("i.text", "i.words")} as text, i.date, i.topic_id
 )""",
     "heard as (select count(*) as number from closed)",
     # Messages that are closed already make nothing happen: a replay, or all of them were deleted meanwhile.

@@ -16,7 +16,7 @@ from botfleet.store.fence import Fenced
 from botfleet.store.folding import DELETED, Folded
 from botfleet.store.rows import CHANNELS_BELOW
 from botfleet.store.statement_sent import closing
-from botfleet.store.statements import rowset, run, statement
+from botfleet.store.statements import all_words, rowset, run, statement
 from botfleet.store.tables import InboxState, Role
 
 _MESSAGES = [
@@ -24,17 +24,19 @@ _MESSAGES = [
   select * from jsonb_to_recordset(%(messages)s::jsonb) as given (
     peer_id bigint, message_id bigint, sender_id bigint, access_hash bigint, text text, date timestamptz,
     edit_date timestamptz, grouped_id bigint, reply_to_message_id bigint, trace_id text, state text, reason text,
-    closed_at timestamptz, event_id text, sender_name text, sender_kind text, mentioned boolean, topic_id bigint
+    closed_at timestamptz, event_id text, sender_name text, sender_kind text, mentioned boolean, topic_id bigint,
+    media jsonb
   )
 )""",
     f"""arrived as (
   insert into {SCHEMA}.inbox (
     bot_id, account_id, peer_id, message_id, sender_id, access_hash, text, date, edit_date, grouped_id,
-    reply_to_message_id, trace_id, received_at, state, reason, closed_at, sender_name, sender_kind, mentioned, topic_id
+    reply_to_message_id, trace_id, received_at, state, reason, closed_at, sender_name, sender_kind, mentioned, topic_id,
+    media
   )
   select l.bot_id, %(account_id)s, m.peer_id, m.message_id, m.sender_id, m.access_hash, m.text, m.date, m.edit_date,
     m.grouped_id, m.reply_to_message_id, m.trace_id, %(at)s, m.state, m.reason, m.closed_at, m.sender_name,
-    m.sender_kind, m.mentioned, m.topic_id
+    m.sender_kind, m.mentioned, m.topic_id, m.media
   from l, m
   on conflict do nothing
   returning peer_id, message_id, state
@@ -59,7 +61,7 @@ _EDITS = [
   from l, e
   where i.bot_id = l.bot_id and i.account_id = %(account_id)s and i.peer_id = e.peer_id
     and i.message_id = e.message_id and (i.edit_date is null or i.edit_date < e.edit_date)
-  returning i.bot_id, i.peer_id, i.message_id, i.state, e.text
+  returning i.bot_id, i.peer_id, i.message_id, i.state, {all_words("e.text", "i.words")} as text
 )""",
     f"""rewritten as (
   update {SCHEMA}.messages h set text = edited.text

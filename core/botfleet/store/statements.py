@@ -23,6 +23,11 @@ def statement(parts: Iterable[str], result: str) -> str:
     return f"with {', '.join([FENCE, *parts])} select (select count(*) from l), {result}"  # noqa: S608 - constants
 
 
+def all_words(text: str, words: str) -> str:
+    """What a message says in whole: its text and what its media says, as `folding.all_words` has it."""
+    return f"concat_ws(E'\\n', nullif({text}, ''), nullif({words}, ''))"
+
+
 async def run(repository: Fenced, text: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
     """The statement's one row, without the fence's column.
 

@@ -232,6 +232,8 @@ inbox = sa.Table(
     sa.Column("sender_kind", sa.String(8), comment="bot, channel; null: a person, or not known"),
     sa.Column("mentioned", sa.Boolean, nullable=False, server_default=sa.false(), comment="Telegram says it is for us"),
     sa.Column("topic_id", Id, comment="of a forum; null: none"),
+    sa.Column("media", Json, comment="kind, type, size, seconds; null: none"),
+    sa.Column("words", sa.Text, comment="what its media says; empty: it cannot be read; null: not looked at"),
     sa.Index(
         "ix_inbox_pending",
         "bot_id",

@@ -14,10 +14,12 @@ import pytest
 
 from botfleet.crd import PRINTER_COLUMNS, crd
 from botfleet.effective import EffectiveSpec, effective
-from botfleet.model import Model
+from botfleet.model import Model, Transcription
 from botfleet.spec import TelegramBotSpec
 from botfleet_operator.builders import Blueprint, deployment
+from botrunner.model.messages import ChatMessage, Picture
 from botrunner.model.provider import ModelProvider
+from botrunner.model.transcription import Transcriber
 from botrunner.prepare import Prepared, read_credentials
 from tests.unit.operator.samples import PLATFORM
 
@@ -59,6 +61,18 @@ SPEC = {
     "model.fallbacks[].pricePerMillionTokens.output",
     "model.requestsPerMinute",
     "model.fallbacks[].requestsPerMinute",
+    "model.fallbacks[].vision",
+    "model.vision",
+    "model.maxImageBytes",
+    "model.transcription.name",
+    "model.transcription.baseUrl",
+    "model.transcription.apiKeySecretRef.name",
+    "model.transcription.apiKeySecretRef.key",
+    "model.transcription.timeoutSeconds",
+    "model.transcription.maxSeconds",
+    "model.transcription.pricePerMinute",
+    "model.transcription.pricePerMillionTokens.input",
+    "model.transcription.pricePerMillionTokens.output",
     "conversation.debounceSeconds",
     "conversation.historyMessages",
     "conversation.historyTokens",
@@ -138,6 +152,12 @@ BOT: dict[str, Any] = {
         "baseUrl": "http://one.invalid/v1",
         "apiKeySecretRef": {"name": "openai", "key": "api-key"},
         "pricePerMillionTokens": {"input": 1, "output": 1},
+        "transcription": {
+            "name": "t",
+            "baseUrl": "http://three.invalid/v1",
+            "apiKeySecretRef": {"name": "third", "key": "api-key"},
+            "pricePerMillionTokens": {"input": 1, "output": 1},
+        },
         "fallbacks": [
             {
                 "name": "f",
@@ -186,6 +206,16 @@ CHANGES: dict[str, Any] = {
     "model.fallbacks[].timeoutSeconds": 77,
     "model.fallbacks[].pricePerMillionTokens.input": 2,
     "model.fallbacks[].pricePerMillionTokens.output": 2,
+    "model.vision": True,
+    "model.fallbacks[].vision": True,
+    "model.transcription.name": "other",
+    "model.transcription.baseUrl": "http://other.invalid/v1",
+    "model.transcription.apiKeySecretRef.name": "other",
+    "model.transcription.apiKeySecretRef.key": "other",
+    "model.transcription.timeoutSeconds": 77,
+    "model.transcription.pricePerMinute": 0.006,
+    "model.transcription.pricePerMillionTokens.input": 2,
+    "model.transcription.pricePerMillionTokens.output": 2,
     "suspend": True,
     "workload.image": "registry.example/other:1",
     "workload.resources.requests": {"cpu": "1"},
@@ -219,6 +249,8 @@ SHOWN_BY = {
     "limits.budget.tokensPerDay": "test_when_the_days_budget_is_spent_each_chat_is_told_once_and_nobody_is_asked",
     "limits.budget.moneyPerDay": "test_money_is_a_budget_too_and_needs_every_price",
     "limits.budget.exhaustedText": "test_an_owner_who_wants_no_word_about_the_budget_gets_none",
+    "model.maxImageBytes": "test_what_is_too_large_or_too_long_is_left_alone",
+    "model.transcription.maxSeconds": "test_what_is_too_large_or_too_long_is_left_alone",
     "conversation.mediaText": "test_what_comes_without_words_is_asked_for_in_words_once",
     "access.users.allow": "test_only_those_who_are_allowed_are_answered",
     "access.users.deny": "test_who_is_denied_is_never_answered",
@@ -283,8 +315,14 @@ async def outcome(spec: dict[str, Any]) -> dict[str, Any]:
     account = credentials.account
     login = (account.api.api_id, account.api.api_hash, vars(account.credential), account.server)
     keys = (credentials.model_key, *credentials.fallback_keys)
-    asked = [await request(model, key) for model, key in zip(whole.model.chain, keys, strict=True)]
-    costs = [model.price and (model.price.micros(10, 0), model.price.micros(0, 10)) for model in whole.model.chain]
+    asked: list[Any] = [await request(model, key) for model, key in zip(whole.model.chain, keys, strict=True)]
+    costs: list[Any] = [
+        model.price and (model.price.micros(10, 0), model.price.micros(0, 10)) for model in whole.model.chain
+    ]
+    voices = whole.model.transcription
+    if voices is not None and credentials.transcription_key is not None:
+        asked.append(await heard(voices, credentials.transcription_key))
+        costs.append((voices.micros(60, 0, 0), voices.micros(0, 10, 0), voices.micros(0, 0, 10)))
     return {"pod": pod(whole), "login": login, "requests": asked, "costs": costs}
 
 
@@ -308,8 +346,23 @@ async def request(model: Model, key: str) -> tuple[str, str, Any]:
         return httpx.Response(500)
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        await ModelProvider(model, key, http_client=client).answer([{"role": "user", "content": "hi"}])
+        shown: ChatMessage = {"role": "user", "content": "hi", "picture": Picture("image/png", b"x")}
+        await ModelProvider(model, key, http_client=client).answer([shown])
     return str(seen[0].url), seen[0].headers["authorization"], json.loads(seen[0].content)
+
+
+async def heard(model: Transcription, key: str) -> tuple[str, str, str]:
+    seen: list[httpx.Request] = []
+
+    async def answer(asked: httpx.Request) -> httpx.Response:
+        await asked.aread()
+        seen.append(asked)
+        return httpx.Response(500)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        await Transcriber(model, key, http_client=client).hear(b"x", "audio/ogg")
+    boundary = seen[0].headers["content-type"].partition("boundary=")[2]
+    return str(seen[0].url), seen[0].headers["authorization"], seen[0].content.decode().replace(boundary, "")
 
 
 def changed(spec: dict[str, Any], path: str, value: Any) -> dict[str, Any]:

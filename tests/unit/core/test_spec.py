@@ -84,6 +84,8 @@ def test_the_minimal_object_is_accepted_and_comes_back_as_it_was_written() -> No
         ({"spec__model__fallbacks": [{"temperature": 0.1}]}, "spec.model.fallbacks.0.name"),
         ({"spec__model__fallbacks": [{"name": "f", "fallbacks": []}]}, "fallbacks: unknown field"),
         ({"spec__model__fallbacks": [{"name": "f", "baseUrl": "http://b.invalid/v1"}]}, "has a key of its own"),
+        ({"spec__model__transcription": {"name": "t", "baseUrl": "http://b.invalid/v1"}}, "has a key of its own"),
+        ({"spec__model__maxImageBytes": 100}, "spec.model.maxImageBytes"),
         ({"spec__model__pricePerMillionTokens": {"input": 1}}, "spec.model.pricePerMillionTokens.output"),
         ({"spec__model__pricePerMillionTokens": {"input": -1, "output": 1}}, "greater than or equal to 0"),
         ({"spec__limits": {"budget": {"tokensPerDay": -1}}}, "spec.limits.budget.tokensPerDay"),
@@ -156,6 +158,25 @@ def test_a_call_of_any_model_has_its_time_before_the_runner_ends() -> None:
     assert effective(spec).model.longest_call_seconds == 77
 
 
+def test_a_transcription_takes_endpoint_and_key_from_the_main_model_and_a_picture_is_shown_to_whom_it_is_said() -> None:
+    main = effective(parse_bot(MINIMAL, "here").spec).model
+    assert (main.sees, main.transcription, main.max_image_bytes) == (False, None, 2_000_000)
+    said = bot(spec__model__transcription={"name": "whisper-1"}, spec__model__fallbacks=[{"name": "f", "vision": True}])
+    model = effective(parse_bot(said, "here").spec).model
+    assert ([one.vision for one in model.chain], model.sees) == ([False, True], True)
+    voices = model.transcription
+    assert voices is not None
+    assert (voices.base_url, voices.api_key_secret_ref) == (model.base_url, model.api_key_secret_ref)
+    assert (voices.timeout_seconds, voices.max_seconds, model.longest_call_seconds) == (60, 300, 60)
+
+
+def test_a_minute_and_a_token_of_sound_cost_what_the_owner_says_and_never_less() -> None:
+    said = {"name": "t", "pricePerMinute": 0.006, "pricePerMillionTokens": {"input": 1.25, "output": 5}}
+    voices = effective(parse_bot(bot(spec__model__transcription=said), "here").spec).model.transcription
+    assert voices is not None
+    assert [voices.micros(*used) for used in ((60, 0, 0), (0.1, 0, 0), (0, 2, 1), (0, 0, 0))] == [6000, 10, 8, 0]
+
+
 def test_a_budget_has_no_limit_where_none_is_said_and_keeps_its_numbers() -> None:
     assert effective(parse_bot(MINIMAL, "here").spec).limits.budget.limited is False
     price = {"input": 1, "output": 2}
@@ -170,12 +191,14 @@ def test_a_budget_in_money_needs_the_price_of_every_model() -> None:
     said = bot(
         spec__limits={"budget": {"moneyPerDay": 1}},
         spec__model__fallbacks=[{"name": "f", "pricePerMillionTokens": {"input": 1, "output": 2}}, {"name": "g"}],
+        spec__model__transcription={"name": "t"},
     )
     with pytest.raises(IncompleteError) as missing:
         effective(parse_bot(said, "here").spec)
     assert missing.value.fields == [
         "spec.model.pricePerMillionTokens",
         "spec.model.fallbacks[1].pricePerMillionTokens",
+        "spec.model.transcription.pricePerMinute",
     ]
 
 
@@ -199,8 +222,10 @@ def test_an_effective_spec_is_a_spec_whose_effective_spec_is_itself() -> None:
     rich = bot(
         spec__model__fallbacks=[
             {"name": "f", "pricePerMillionTokens": price},
-            {"name": "g", "pricePerMillionTokens": price},
+            {"name": "g", "pricePerMillionTokens": price, "vision": True},
         ],
+        spec__model__transcription={"name": "t", "pricePerMinute": 0.006, "pricePerMillionTokens": price},
+        spec__model__vision=True,
         spec__model__pricePerMillionTokens=price,
         spec__limits={"budget": {"moneyPerDay": 1.23, "tokensPerDay": 5}},
         spec__conversation={"unavailableText": "One moment."},

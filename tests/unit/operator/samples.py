@@ -86,6 +86,7 @@ def secrets() -> dict[str, SecretRecord]:
         secret("telegram", api_id="123", api_hash="abc", session="1planted-session"),
         secret("model", key="planted-model-key"),
         secret("second", key="planted-fallback-key"),
+        secret("voices", key="planted-voices-key"),
     ]
     server = secret("server", pem="planted")
     return {s.name: s for s in [*made, replace(server, keys={"public.pem": server.keys["pem"]})]}

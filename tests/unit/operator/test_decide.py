@@ -207,6 +207,14 @@ def test_another_key_of_a_fallback_is_another_digest() -> None:
     assert changed.credential_digest == before.credential_digest
 
 
+def test_the_key_of_the_transcription_is_checked_and_another_one_is_another_digest() -> None:
+    plan = decide(observed(bot("maximal"), secrets={**secrets(), "voices": Absence.MISSING}))
+    assert plan.verdicts[0].values["used_by"] == "API key of the transcription model"
+    changed = accept(bot("maximal"), {}, {**secrets(), "voices": secret("voices", key="another")})
+    assert isinstance(changed, Accepted)
+    assert changed.credentials_digest != accepted(bot("maximal")).credentials_digest
+
+
 def test_a_budget_in_money_without_a_price_is_told_with_the_field() -> None:
     plan = decide(observed(bot(limits={"budget": {"moneyPerDay": 1}})))
     assert verdict(plan, ConditionType.ACCEPTED) == ("False", Reason.INCOMPLETE)
