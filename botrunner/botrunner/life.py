@@ -30,6 +30,7 @@ from botrunner.conversation.steering import Board, Steering
 from botrunner.gauges import watch_budget, watch_queues
 from botrunner.metrics import Metrics
 from botrunner.model.chain import ModelChain
+from botrunner.model.transcription import Transcriber
 from botrunner.opening import OpenStore
 from botrunner.ownership.binding import Bindings
 from botrunner.ownership.keeper import Tenure
@@ -37,6 +38,7 @@ from botrunner.prepare import Credentials, Prepared
 from botrunner.reporter import Reporter
 from botrunner.retention import keep_small
 from botrunner.telegram.connection import End, Ended, Status, Telegram
+from botrunner.telegram.files import Files
 from botrunner.telegram.standing import Standing
 from botrunner.telegram.types import OwnerTyping
 
@@ -63,6 +65,8 @@ class Life:
         self._reporter, self._metrics = reporter, metrics
         keys = (credentials.model_key, *credentials.fallback_keys)
         self._model = ModelChain.of(prepared.spec.model, keys, metrics, reporter.model)
+        voices, key = prepared.spec.model.transcription, credentials.transcription_key
+        self._transcriber = Transcriber(voices, key) if voices is not None and key is not None else None
         self._in = asyncio.Event()
         self._board = Board()
         self._menu = asyncio.Event()
@@ -114,6 +118,8 @@ class Life:
             await self._tenure.lost.wait()
         finally:
             await self._model.close()
+            if self._transcriber is not None:
+                await self._transcriber.close()
         return ended
 
     def _pending(self, peer_ids: set[int]) -> None:
@@ -187,7 +193,18 @@ class Life:
             on_account_wait=self._reporter.waits,
             on_peer_flood=self._reporter.peer_flood,
         )
-        conversations = Conversations(path, spec, self._model, me, outgoing.poke, self._metrics, sender, steering)
+        conversations = Conversations(
+            path,
+            spec,
+            self._model,
+            me,
+            outgoing.poke,
+            self._metrics,
+            sender,
+            steering,
+            files=Files(sender),
+            hears=self._transcriber,
+        )
         conversations.purse.on_look = self._reporter.spent
         self._outgoing, self._conversations = outgoing, conversations
         steering.resumed = self._look_again

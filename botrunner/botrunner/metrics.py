@@ -36,6 +36,12 @@ class Metrics:
         self.model_failures = Counter(
             name + "model_failures_total", "Model calls without an answer", ["reason"], registry=r
         )
+        self.media = Counter(
+            name + "media_total",
+            "Pictures and voice messages: read, or why not (docs/media.md)",
+            ["kind", "outcome"],
+            registry=r,
+        )
         self.tokens = Counter(
             name + "model_tokens_total", "Tokens as the endpoint counts them", ["direction"], registry=r
         )

@@ -23,6 +23,7 @@ from botrunner.metrics import Metrics as RunnerMetrics
 from botrunner.model.chain import PLACES
 from botrunner.model.provider import Failure
 from botrunner.telegram.errors import SendReason
+from botrunner.telegram.files import Unread
 from botrunner.telegram.receiving import Remedy
 
 _GENERATED = "<!-- Generated from the code: make generate -->"
@@ -61,6 +62,16 @@ _RUNNER_WORDS: dict[str, Iterable[str]] = {
     "botfleet_runner_model_answers_total": (f"{', '.join(PLACES)}; whole", "cut_off"),
     "botfleet_runner_model_circuit_open": PLACES,
     "botfleet_runner_model_failures_total": Failure,
+    "botfleet_runner_media_total": (
+        "picture",
+        "voice; read",
+        "empty",
+        *Unread,
+        "no_picture",
+        "not_fetched",
+        "model_refused",
+        "or as of model_failures",
+    ),
     "botfleet_runner_model_tokens_total": ("input", "output"),
     "botfleet_runner_budget_used_ratio": ("tokens", "money"),
     "botfleet_runner_receiving_remedies_total": Remedy,

@@ -31,6 +31,7 @@ from botrunner.conversation.patience import STORE_SECONDS, set_within, surely
 from botrunner.conversation.policy import AskForWords, AskModel, RunCommand, SkipMessages
 from botrunner.conversation.presence import Presence, Shows
 from botrunner.conversation.prompt import assemble
+from botrunner.conversation.reading import Fetches, Hears, Pictures, Reading
 from botrunner.conversation.settling import Settling
 from botrunner.conversation.skips import Skip
 from botrunner.conversation.spending import Purse
@@ -41,6 +42,7 @@ from botrunner.conversation.trouble import Trouble
 from botrunner.conversation.workers import LOOK_SECONDS, Workers
 from botrunner.metrics import Metrics
 from botrunner.model.ladder import Rung
+from botrunner.model.messages import has_pictures
 from botrunner.model.provider import Answer, ChatMessage, Failure, NoAnswer
 from botrunner.telegram.markdown import render
 from botrunner.telegram.types import Me
@@ -76,6 +78,8 @@ class Conversations:
         steering: Steering,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        files: Fetches | None = None,
+        hears: Hears | None = None,
     ) -> None:
         self._path, self._spec, self._model, self._me = path, spec, model, me
         self._stored, self._metrics, self._now = stored, metrics, now
@@ -83,7 +87,8 @@ class Conversations:
         self._presence = Presence(shows, typing=spec.conversation.typing)
         self._steering = steering
         self._lines = Lines(path, me.id, stored)
-        self._looking = Looking(path, spec, me.username, now)
+        self._reading = Reading(path, spec.model, metrics, files, hears)
+        self._looking = Looking(path, spec, me.username, now, self._reading.use)
         self._settling = Settling(path, steering, self._lines, metrics, now)
         self._slots = asyncio.Semaphore(spec.limits.concurrent_replies)
         self._holding = Holding(spec, now)
@@ -219,10 +224,10 @@ class Conversations:
                 reached = await self.purse.look()
                 if reached is not Rung.EXHAUSTED:
                     asked_at = self._now()
-                    answer, due = await self._ask(peer_id, said, turn[-1], cheaper=reached is Rung.CHEAPER)
-                    if isinstance(answer, NoAnswer):
-                        given_up = await self._without_answer(peer_id, turn, answer, trouble)
-                        return _Left.MAYBE_MORE if given_up else _Left.WAITED
+                    answer, due = await self._ask(peer_id, said, turn, cheaper=reached is Rung.CHEAPER)
+                    if not isinstance(answer, Answer):
+                        anew = answer is None or await self._without_answer(peer_id, turn, answer, trouble)
+                        return _Left.MAYBE_MORE if anew else _Left.WAITED
                     given = _Given(step, said, turn, answer, answer.spent, due, asked_at, self._now())
                 elif given is None:
                     await self._close_unasked(peer_id, turn)
@@ -246,21 +251,43 @@ class Conversations:
         return seen
 
     async def _ask(
-        self, peer_id: int, said: list[str], newest: InboxRow, *, cheaper: bool
+        self, peer_id: int, said: list[str], turn: Sequence[InboxRow], *, cheaper: bool
+    ) -> tuple[Answer | NoAnswer | None, bool]:
+        """What the model says to this, and whether it is time to sum up what has left its sight.
+
+        None: more is known now of what the turn's messages carry, so the next step is decided anew.
+        """
+        with (
+            bound_contextvars(trace_id=turn[-1].trace_id),
+            self._presence.answering(turn[-1], lambda: self._looking.is_wanted(peer_id)),
+        ):
+            async with self._reading.of(turn) as pictures:
+                if pictures is None or isinstance(pictures, NoAnswer):
+                    return pictures, False
+                answer, due = await self._ask_with(peer_id, said, pictures, cheaper=cheaper)
+        if isinstance(answer, NoAnswer) and answer.pictures_refused:
+            await surely(lambda: self._path.note_spent(answer.spent))
+            await self._reading.refused(turn)
+            return None, False
+        return answer, due
+
+    async def _ask_with(
+        self, peer_id: int, said: list[str], pictures: Pictures, *, cheaper: bool
     ) -> tuple[Answer | NoAnswer, bool]:
-        """What the model says to this, and whether it is time to sum up what has left its sight."""
         conversation = self._spec.conversation
         remembered = await self._path.remembered(peer_id, conversation.history_messages, newest.topic_id)
         past = recall(remembered, conversation, self._estimate)
         facts = await self._path.facts(peer_id) if conversation.learn_facts and peer_id > 0 else {}
         prompt = assemble(
-            self._spec.persona.prompt, past.messages, said, summary=past.summary, facts=facts, group=peer_id < 0
+            self._spec.persona.prompt,
+            past.messages,
+            said,
+            summary=past.summary,
+            facts=facts,
+            group=peer_id < 0,
+            pictures=pictures,
         )
-        with (
-            bound_contextvars(trace_id=newest.trace_id),
-            self._presence.answering(newest, lambda: self._looking.is_wanted(peer_id)),
-        ):
-            return await self._call(prompt, cheaper=cheaper), past.sum_up_to is not None
+        return await self._call(prompt, cheaper=cheaper), past.sum_up_to is not None
 
     async def _ask_aside(self, prompt: list[ChatMessage]) -> Answer | NoAnswer:
         """A question of the bot's own (a summary, facts): under the same budget, and counted by itself."""
@@ -273,7 +300,7 @@ class Conversations:
 
     async def _call(self, prompt: list[ChatMessage], *, cheaper: bool) -> Answer | NoAnswer:
         answer = await (self._model.answer_cheaply if cheaper else self._model.answer)(prompt)
-        if isinstance(answer, Answer):
+        if isinstance(answer, Answer) and not has_pictures(prompt):
             self._estimate.learn((message["content"] for message in prompt), answer.input_tokens)
         return answer
 

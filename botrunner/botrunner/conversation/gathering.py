@@ -1,20 +1,29 @@
 """Why: gathers from the store what the policy decides from, and what the model is shown of a turn. It decides nothing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from botfleet.store.messages import MessagePath
 from botfleet.store.rows import InboxRow, Situation
 from botrunner.conversation.access import names
 from botrunner.conversation.commands import command_of
+from botrunner.conversation.media import Use, together, words_of
 from botrunner.conversation.policy import ChatFacts, Pending
 from botrunner.conversation.skips import Skip
 from botrunner.conversation.speakers import spoken
 
 
 async def gather(
-    path: MessagePath, peer_id: int, situation: Situation, username: str | None, admins: Collection[int]
+    path: MessagePath,
+    peer_id: int,
+    situation: Situation,
+    username: str | None,
+    admins: Collection[int],
+    use: Callable[[InboxRow], Use | None] = lambda _: None,
 ) -> tuple[list[Pending], ChatFacts]:
-    """The pending messages of a chat and the chat, as the policy knows them; of a group there is more to be asked."""
+    """The pending messages of a chat and the chat, as the policy knows them; of a group there is more to be asked.
+
+    `use`: what is to be done with what a message carries.
+    """
     rows = situation.pending
     opted_out = frozenset({peer_id} if situation.opted_out else ())
     blocked = frozenset({peer_id} if situation.blocked else ())
@@ -33,6 +42,8 @@ async def gather(
             row.sender_kind,
             row.message_id in addressed,
             row.topic_id,
+            spoken=bool(row.words) or use(row) is Use.HEAR,
+            seen=use(row) is Use.SEE,
         )
         for row in rows
     ]
@@ -53,7 +64,7 @@ async def shown(path: MessagePath, peer_id: int, turn: Sequence[InboxRow]) -> li
     known = await path.quoted(peer_id, replied, overheard=Skip.NOT_MENTIONED)
     return [
         spoken(
-            row.text,
+            words_of(row),
             group=peer_id < 0,
             sender_id=row.sender_id,
             sender_name=row.sender_name,
@@ -76,4 +87,4 @@ async def _addressed(path: MessagePath, peer_id: int, rows: Sequence[InboxRow], 
         if row.reply_to_message_id is not None and row.message_id not in told
     }
     ours = await path.ours(peer_id, frozenset(replies.values()))
-    return frozenset(told | {message_id for message_id, replied in replies.items() if replied in ours})
+    return together(rows, frozenset(told | {message_id for message_id, replied in replies.items() if replied in ours}))

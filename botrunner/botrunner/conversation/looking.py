@@ -9,6 +9,7 @@ from botfleet.store.messages import MessagePath
 from botfleet.store.rows import InboxRow
 from botrunner.conversation.commands import ADMINS
 from botrunner.conversation.gathering import gather
+from botrunner.conversation.media import Use
 from botrunner.conversation.policy import AskModel, RunCommand, SkipMessages, Step, next_step
 from botrunner.conversation.skips import Skip
 
@@ -29,10 +30,15 @@ class Looking:
     """Reads and decides; it does nothing."""
 
     def __init__(
-        self, path: MessagePath, spec: EffectiveSpec, username: str | None, now: Callable[[], datetime]
+        self,
+        path: MessagePath,
+        spec: EffectiveSpec,
+        username: str | None,
+        now: Callable[[], datetime],
+        use: Callable[[InboxRow], Use | None] = lambda _: None,
     ) -> None:
-        """`username`: the bot's, by which it is named."""
-        self._path, self._spec, self._username, self._now = path, spec, username, now
+        """`username`: the bot's, by which it is named; `use`: what is to be done with what a message carries."""
+        self._path, self._spec, self._username, self._now, self._use = path, spec, username, now, use
 
     async def look(self, peer_id: int) -> Seen | None:
         """What waits in the chat and what is to be done first; None: nothing waits."""
@@ -40,7 +46,7 @@ class Looking:
         situation = await self._path.situation(peer_id, answers=most)
         if situation is None:
             return None
-        pending, chat = await gather(self._path, peer_id, situation, self._username, self._spec.admins)
+        pending, chat = await gather(self._path, peer_id, situation, self._username, self._spec.admins, self._use)
         step = next_step(pending, chat, self._spec, self._username, self._now())
         return None if step is None else Seen(situation.pending, step, situation.answered_at)
 

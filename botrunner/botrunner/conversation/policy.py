@@ -20,7 +20,10 @@ TURN_LIMIT = 50  # messages of one turn; what is older in a backlog is skipped
 
 @dataclass(frozen=True)
 class Pending:
-    """What the policy needs to know of a message. `sender_kind`: a `tables.Sender`; `addressed`: it is meant for the bot."""
+    """What the policy needs to know of a message. `sender_kind`: a `tables.Sender`; `addressed`: it is meant for the bot.
+
+    `spoken`: there are words in its sound, or will be; `seen`: it has a picture that a model is shown.
+    """
 
     message_id: int
     text: str
@@ -29,6 +32,8 @@ class Pending:
     sender_kind: str | None = None
     addressed: bool = False
     topic_id: int | None = None
+    spoken: bool = False
+    seen: bool = False
 
 
 @dataclass(frozen=True)
@@ -191,9 +196,9 @@ def _answer(
 ) -> Step:
     turn = [m for m in _until_command(theirs, chat, username) if m.topic_id == theirs[0].topic_id]
     disclose = _must_disclose(chat, spec.persona, now)
-    wordless = [m for m in turn if not m.text.strip()]
+    # Groups: All makes no bot comment on each picture that people show each other.
+    wordless = [m for m in turn if not (m.text.strip() or m.spoken or (m.seen and (chat.private or m.addressed)))]
     if wordless:
-        # Groups: All makes no bot comment on each picture that people show each other.
         told = bool(spec.conversation.media_text) and (chat.private or any(m.addressed for m in wordless))
         if told and len(wordless) == len(turn):
             return AskForWords(tuple(m.message_id for m in turn), disclose)

@@ -21,6 +21,7 @@ from botrunner.metrics import Metrics
 from botrunner.model.availability import LONG_SECONDS, Availability
 from botrunner.model.breaker import Breaker, Entry
 from botrunner.model.ladder import order
+from botrunner.model.messages import has_pictures, is_all_pictures, without_pictures
 from botrunner.model.pace import Allowance, Pace
 from botrunner.model.provider import Answer, ChatMessage, Failure, ModelProvider, NoAnswer
 
@@ -93,7 +94,8 @@ class ModelChain:
     async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
         """The first usable answer, with what all calls of this question cost; or why there is none.
 
-        A request that is refused for what is in it ends the question: the next endpoint would be given the same.
+        A request that is refused for what is in it ends the question: the next endpoint would be given the same. One with
+        pictures is asked again without them; where there is nothing else to answer, those that see are asked, each in its turn.
         """
         return await self._ask(messages, order(self._models, cheaper=False))
 
@@ -119,8 +121,14 @@ class ModelChain:
     async def _first_answer(self, messages: Sequence[ChatMessage], places: Sequence[int]) -> Answer | NoAnswer:
         spent: list[Spending] = []
         useless: Failure | None = None  # the first that was paid for
-        for place, entry in self._in_turn(places):
+        blind, refused = not is_all_pictures(messages), False
+        for place, entry in self._in_turn([place for place in places if blind or self._models[place].vision]):
             outcome = await self._call(place, entry, messages)
+            if outcome is not None and self._refuses_pictures(place, outcome, messages):
+                self._metrics.media.labels("picture", "model_refused").inc()
+                if blind and not self._stop.is_set():
+                    outcome = await self._call(place, entry, without_pictures(messages))
+                refused = refused or not blind
             if outcome is None:
                 break
             if (cost := self._spending(place, outcome)) is not None:
@@ -130,9 +138,17 @@ class ModelChain:
                 return replace(outcome, spent=tuple(spent))
             if not outcome.failure.passes:
                 useless = useless or outcome.failure
-            if outcome.failure is Failure.REFUSED_REQUEST or self._stop.is_set():
+            if (outcome.failure is Failure.REFUSED_REQUEST and blind) or self._stop.is_set():
                 break
-        return NoAnswer(useless or self._last[0], self._wait(), tuple(spent))
+        refused = refused and useless is Failure.REFUSED_REQUEST
+        return NoAnswer(useless or self._last[0], self._wait(), tuple(spent), pictures_refused=refused)
+
+    def _refuses_pictures(self, place: int, outcome: Answer | NoAnswer, messages: Sequence[ChatMessage]) -> bool:
+        """Whether they may be why: some endpoints say so with 404, as of a model that they do not know."""
+        if isinstance(outcome, Answer) or not self._models[place].vision or not has_pictures(messages):
+            return False
+        words = not is_all_pictures(messages)
+        return outcome.failure is Failure.REFUSED_REQUEST or (words and outcome.failure is Failure.UNKNOWN_MODEL)
 
     def _in_turn(self, places: Sequence[int]) -> Iterator[tuple[int, Entry]]:
         """Those whose turn is soon, then those whose turn is not."""

@@ -7,18 +7,33 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING
 
 from botfleet.model import Model
 from botfleet.store.folding import clean
 from botfleet.store.rows import Spending
 from botrunner.model.bounded import IDENTITY, bound
+from botrunner.model.messages import ChatMessage, on_the_wire
 from botrunner.model.pace import Allowance, allowance_of
 
 if TYPE_CHECKING:
     import httpx2 as httpx
     from openai import OpenAIError
     from openai.types.chat import ChatCompletion
+
+__all__ = [
+    "CLOSE_SECONDS",
+    "CONNECT_SECONDS",
+    "LONGEST_ANSWER",
+    "MOST_TOKENS",
+    "Answer",
+    "ChatMessage",
+    "Failure",
+    "ModelProvider",
+    "NoAnswer",
+    "answer_of",
+    "failure_of",
+]
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
@@ -27,13 +42,6 @@ LONGEST_ANSWER = 40_000
 
 MOST_TOKENS = 10**8
 """Of one call, as far as it is believed: an endpoint's numbers are added up in the store."""
-
-
-class ChatMessage(TypedDict):
-    """One message of a prompt, as chat completions name it."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 class Failure(StrEnum):
@@ -72,13 +80,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """A failure. `retry_after` in seconds when the endpoint named a time. What was thrown away may have cost tokens."""
+    """A failure. `retry_after` in seconds when the endpoint named a time. What was thrown away may have cost tokens.
+
+    `pictures_refused`: there was nothing but pictures to answer, and no model took them.
+    """
 
     failure: Failure
     retry_after: float | None = None
     spent: tuple[Spending, ...] = ()
     input_tokens: int = 0
     output_tokens: int = 0
+    pictures_refused: bool = False
 
 
 class ModelProvider:
@@ -121,7 +133,7 @@ class ModelProvider:
 
         body: dict[str, object] = {
             "model": self._model.name,
-            "messages": list(messages),
+            "messages": on_the_wire(messages, vision=self._model.vision),
             "max_completion_tokens": self._model.max_output_tokens,
         }
         if self._model.temperature is not None:

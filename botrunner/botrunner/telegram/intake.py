@@ -16,6 +16,7 @@ from telethon.tl import types
 from botfleet.store.rows import Deletion, Edit, Incoming, Intake, OwnMessage, UpdateState
 from botfleet.store.tables import Sender
 from botrunner.telegram.addressing import is_post, mentions, reply_to, thread_of, topic_of
+from botrunner.telegram.attachments import media_of
 from botrunner.telegram.entities import Entities, channel_peer_id
 from botrunner.telegram.types import OwnerTyping
 
@@ -121,6 +122,7 @@ class Collector:
             edit_date=message.edit_date if not message.edit_hide else None,
             grouped_id=message.grouped_id,
             sender_kind=Sender.CHANNEL if is_post(message) else self._kind(message, sender_id),
+            media=media_of(message),
             **self._common(message, peer_id, sender_id),
         )
 

@@ -98,6 +98,11 @@ class Sender:
         self._client, self._me = client, me
         self._attached.set()
 
+    @property
+    def client(self) -> InboxClient | None:
+        """What is connected now."""
+        return self._client
+
     def detach(self) -> None:
         """There is no client for now."""
         self._client = None

@@ -220,3 +220,28 @@ def test_what_was_written_before_the_end_of_a_takeover_stays_the_persons_to_answ
     late = [Pending(1, "during", NOW - timedelta(seconds=11)), Pending(2, "after", NOW - timedelta(seconds=10))]
     assert next_step(late, over, FIRST, "bot", NOW) == SkipMessages((1,), Skip.TAKEN_OVER)
     assert next_step(late[1:], over, FIRST, "bot", NOW) == AskModel((2,), disclose=False)
+
+
+def carrying(**what: Any) -> Pending:
+    return Pending(1, " ", NOW, sender_id=7, **what)
+
+
+@pytest.mark.parametrize("what", [{"spoken": True}, {"seen": True}])
+def test_a_picture_that_is_seen_and_a_voice_that_is_heard_are_answered_like_words(what: dict[str, bool]) -> None:
+    assert next_step([carrying(**what)], chat(), SILENT, "bot", NOW) == AskModel((1,), disclose=False)
+
+
+def test_what_is_neither_seen_nor_heard_is_left_out_of_a_turn_that_has_more() -> None:
+    both = [carrying(seen=True), Pending(2, " ", NOW, sender_id=7)]
+    assert next_step(both, chat(), FIRST, "bot", NOW) == SkipMessages((2,), Skip.NO_TEXT)
+
+
+def test_in_a_group_a_picture_without_words_is_looked_at_only_when_it_is_for_the_bot() -> None:
+    everything, group = spec(access={"groups": "All"}), chat(peer_id=-100)
+    assert next_step([carrying(seen=True)], group, everything, "bot", NOW) == SkipMessages((1,), Skip.NO_TEXT)
+    for mine in ({"seen": True, "addressed": True}, {"spoken": True}):
+        assert next_step([carrying(**mine)], group, everything, "bot", NOW) == AskModel((1,), disclose=False)
+
+
+def test_what_is_said_in_a_voice_message_is_never_a_command() -> None:
+    assert next_step([carrying(spoken=True)], chat(), FIRST, "bot", NOW) == AskModel((1,), disclose=False)

@@ -26,6 +26,7 @@ class FakeModel:
     says: Callable[[list[str]], str] = lambda turn: "re: " + " ".join(turn)
     turns: list[list[str]] = field(default_factory=list)
     prompts: list[list[str]] = field(default_factory=list)
+    asked_with: list[Sequence[ChatMessage]] = field(default_factory=list)
     cheaply: list[list[str]] = field(default_factory=list)
     spent: tuple[Spending, ...] = ()
     busy: int = 0
@@ -45,6 +46,7 @@ class FakeModel:
     async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
         turn = turn_of(messages)
         self.prompts.append([message["content"] for message in messages])  # type: ignore[misc]
+        self.asked_with.append(messages)
         self.busy += 1
         self.most_busy = max(self.most_busy, self.busy)
         try:

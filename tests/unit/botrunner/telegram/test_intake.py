@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from telethon.tl import types
 
-from botfleet.store.rows import Deletion, Edit, Intake, OwnMessage, PeerRow, UpdateState
+from botfleet.store.rows import Deletion, Edit, Intake, Media, OwnMessage, PeerRow, UpdateState
 from botrunner.telegram.entities import Entities
 from botrunner.telegram.intake import Collector, Raw, is_empty, moved_states
 from botrunner.telegram.types import OwnerTyping
@@ -290,3 +290,11 @@ def test_what_no_owner_types_is_not_told():
 def test_an_intake_of_the_owners_words_alone_is_not_empty():
     assert not is_empty(Intake(own=(OwnMessage(5, 16, "a", DATE, DATE),)))
     assert is_empty(Intake())
+
+
+def test_a_message_is_taken_in_with_what_it_carries():
+    attribute = types.DocumentAttributeAudio(7, voice=True)
+    file = types.Document(3, 4, b"ref", DATE, "audio/ogg", 5000, 2, [attribute])
+    intake = collect(types.UpdateNewMessage(message(17, "", media=types.MessageMediaDocument(document=file)), 2, 1))
+    assert intake.messages[0].media == Media("voice", "audio/ogg", 5000, 7)
+    assert collect(types.UpdateNewMessage(message(18), 3, 1)).messages[0].media is None
