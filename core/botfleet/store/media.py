@@ -14,19 +14,19 @@ from botfleet.store.fence import Fenced
 from botfleet.store.folding import clean
 from botfleet.store.rows import Spending
 from botfleet.store.statements import run, statement
-from botfleet.store.tables import inbox
+from botfleet.store.tables import InboxState, inbox
 from botfleet.store.usage import count_in, counting, spent_rows
 
+_MESSAGE = "i.bot_id = l.bot_id and i.account_id = %(account_id)s and i.peer_id = %(peer_id)s and i.message_id = %(message_id)s"
 _NOTE = statement(
     [
         f"""noted as (
   update {SCHEMA}.inbox i set words = %(words)s from l
-  where i.bot_id = l.bot_id and i.account_id = %(account_id)s and i.peer_id = %(peer_id)s
-    and i.message_id = %(message_id)s and i.words is null
+  where {_MESSAGE} and i.words is null and i.state = '{InboxState.PENDING}'
   returning i.message_id
 )""",
         # Said again because its answer was lost, it was counted the first time.
-        *counting("exists (select from noted)"),
+        *counting(f"not exists (select from {SCHEMA}.inbox i where {_MESSAGE} and i.words is not null)"),
     ],
     "(select count(*) from noted)",
 )
@@ -36,7 +36,11 @@ class MediaRepository(Fenced):
     """What messages carry besides their text."""
 
     async def note_words(self, peer_id: int, message_id: int, words: str, spent: Sequence[Spending] = ()) -> bool:
-        """What the message's media says; empty: it cannot be read. False: it stood already, and nothing was written.
+        """What the message's media says; empty: it cannot be read. A message that is closed keeps nothing of it: it may have been
+        closed because the person wants it forgotten. What it cost is counted all the same, once.
+
+        Returns:
+            False: it stood already, or the message does not wait any more.
 
         Raises:
             LeaseLost: nothing was written.
@@ -46,13 +50,12 @@ class MediaRepository(Fenced):
             values = {"peer_id": peer_id, "message_id": message_id, "words": text, "spent": spent_rows(spent)}
             (noted,) = await run(self, _NOTE, values)
             return bool(noted)
-        unread = sa.and_(self.mine(inbox, peer_id=peer_id, message_id=message_id), inbox.c.words.is_(None))
+        message = self.mine(inbox, peer_id=peer_id, message_id=message_id)
+        unread = sa.and_(message, inbox.c.words.is_(None), inbox.c.state == InboxState.PENDING.value)
         async with self.store.begin() as connection:
             await self.fence(connection)
-            noted = await connection.execute(
-                sa.update(inbox).where(unread).values(words=text).returning(inbox.c.message_id)
-            )
-            if noted.first() is None:
-                return False
-            await count_in(self, connection, spent)
-        return True
+            known = sa.select(inbox.c.message_id).where(message, inbox.c.words.is_not(None))
+            if (await connection.execute(known)).first() is None:
+                await count_in(self, connection, spent)
+            noted = sa.update(inbox).where(unread).values(words=text).returning(inbox.c.message_id)
+            return (await connection.execute(noted)).first() is not None

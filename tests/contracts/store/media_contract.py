@@ -2,9 +2,10 @@
 
 from datetime import date
 
+from botfleet.store.engine import Store
 from botfleet.store.messages import MessagePath
 from botfleet.store.rows import Intake, Media, Spending, Stored
-from tests.contracts.store.samples import PERSON, draft, edit, incoming, texts
+from tests.contracts.store.samples import PERSON, draft, edit, incoming, snapshot, texts
 
 VOICE = Media("voice", "audio/ogg", 5000, 7)
 DAY = date(2026, 11, 1)
@@ -31,8 +32,6 @@ async def test_what_a_voice_message_says_is_stored_and_counted_once(path: Messag
     (row,) = await path.pending(PERSON)
     assert row.words == "two beds"
     assert (await path.spent_on(DAY)).micros == 600
-    assert not await path.note_words(PERSON, 99, "", [COST]), "no such message"
-    assert (await path.spent_on(DAY)).micros == 600
 
 
 async def test_the_history_has_a_messages_text_and_what_its_media_says(path: MessagePath) -> None:
@@ -54,3 +53,24 @@ async def test_an_edited_caption_does_not_take_what_was_said(path: MessagePath) 
     await path.store_answer(PERSON, [row], [draft(1, "yes")], replies_are_final=True)
     await path.take_in(Intake(edits=(edit(1, "third caption", seconds=9),)))
     assert (await texts(path))[0] == ("user", "third caption\ntwo beds")
+
+
+async def test_what_is_heard_in_a_message_that_was_forgotten_meanwhile_is_counted_and_not_kept(
+    store: Store, path: MessagePath
+) -> None:
+    await voice(path)
+    await path.close_inbox(PERSON, [1], "skipped", "Forgotten")
+    assert not await path.note_words(PERSON, 1, "planted words", [COST])
+    assert (await path.spent_on(DAY)).micros == 600
+    assert "planted" not in repr(await snapshot(store))
+
+
+async def test_forgetting_erases_what_was_heard_and_what_was_carried(store: Store, path: MessagePath) -> None:
+    await path.take_in(Intake(messages=(incoming(1, "a", media=VOICE), incoming(2, "/forget", media=VOICE))))
+    for message_id in (1, 2):
+        await path.note_words(PERSON, message_id, "planted words")
+    await path.close_inbox(PERSON, [1], "skipped", "Forgotten")
+    await path.forget(PERSON, 2)
+    after = repr(await snapshot(store))
+    assert "planted" not in after
+    assert "voice" not in after

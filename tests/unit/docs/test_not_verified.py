@@ -17,6 +17,7 @@ NEVER_RUN = {
     "a dump that is restored": r"pg_dump",
     "a pooler before an external PostgreSQL": r"pooler",
     "TLS to an external Redis": r"tls: true",
+    "a file in another data center": r"another of Telegram's data centers",
 }
 
 

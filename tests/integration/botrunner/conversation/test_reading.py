@@ -10,6 +10,7 @@ import pytest
 from botfleet.spec.behaviour import MEDIA_TEXT
 from botfleet.store.rows import InboxRow, Intake, Media, Spending
 from botrunner.conversation.media import WORDLESS
+from botrunner.conversation.tokens import Estimate
 from botrunner.model.messages import has_pictures
 from botrunner.model.provider import Failure, NoAnswer
 from botrunner.model.transcription import Heard
@@ -138,9 +139,22 @@ async def test_pictures_are_shown_with_their_words_one_album_is_one_turn(world: 
     async with living(world, debounce=0.05) as bot:
         await sends(world, bot, ("which one?", PHOTO), ("", PHOTO), ("", PHOTO), grouped_id=70)
         assert await world.wait_delivered(5, 1) == [f"re: which one? {WORDLESS} {WORDLESS}"]
+    assert bot.conversations._estimate.of("x" * 4000) == Estimate().of("x" * 4000), (
+        "what a picture costs says nothing about words"
+    )
     (prompt,) = world.model.asked_with
     assert [message["picture"].alone for message in prompt if "picture" in message] == [False, True, True]
     assert await world.inbox() == [("answered", None)] * 3
+
+
+async def test_in_a_group_an_album_is_for_the_bot_when_its_caption_is(world: World) -> None:
+    async with living(world, debounce=0.05) as bot:
+        group = {"peer_id": -100, "sender_id": 5, "grouped_id": 70}
+        await sends(world, bot, ("@concierge_bot which?", PHOTO), ("", PHOTO), **group)
+        await sends(world, bot, ("", PHOTO), first=3, peer_id=-100, sender_id=5)
+        await world.wait_delivered(-100, 1)
+    assert sum("picture" in message for message in world.model.asked_with[0]) == 2
+    assert await world.inbox() == [("answered", None)] * 2 + [("skipped", "NotMentioned")]
 
 
 @pytest.mark.parametrize("why", [Unread.GONE, Unread.TOO_LARGE, Unread.REFUSED, Fetched(b"<html>")])
