@@ -91,6 +91,20 @@ def test_credentials_are_read_from_the_mounted_folder(tmp_path: Path) -> None:
     assert "planted" not in repr(credentials)
 
 
+def test_a_transcription_has_the_main_models_key_unless_it_has_its_own(tmp_path: Path) -> None:
+    path = manifest(tmp_path)
+    document = yaml.safe_load(path.read_text())
+    folder = secrets(tmp_path / "s", **{"voices/k": "planted-v"})
+    settings = from_environment(path, {}, secrets_dir=folder)
+    assert read_credentials(prepare(settings)).transcription_key is None
+    for voices, key in (({}, "sk"), ({"apiKeySecretRef": {"name": "voices", "key": "k"}}, "planted-v")):
+        document["spec"]["model"]["transcription"] = {"name": "whisper-1", **voices}
+        path.write_text(yaml.safe_dump(document))
+        credentials = read_credentials(prepare(settings))
+        assert credentials.transcription_key == key
+        assert "planted" not in repr(credentials)
+
+
 def test_each_fallback_has_its_key_in_the_order_of_the_chain(tmp_path: Path) -> None:
     path = manifest(tmp_path)
     document = yaml.safe_load(path.read_text())

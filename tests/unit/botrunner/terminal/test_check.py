@@ -160,6 +160,30 @@ def test_fallbacks_are_checked_and_shown_like_the_main_model(desk: Desk) -> None
     assert [line for line in desk.told() if line.startswith("concierge: spec.model.pricePerMillionTokens: is not said")]
 
 
+def test_the_transcription_is_checked_like_the_main_model_and_who_sees_and_hears_is_shown(desk: Desk) -> None:
+    voices = {
+        "name": "whisper-1",
+        "baseUrl": "http://voices.example/v1?x=1",
+        "apiKeySecretRef": {"name": "voices", "key": "k"},
+    }
+    desk.write(bot(spec__model__transcription=voices))
+    desk.put(**{"voices/k": "sk 2"})
+    told = desk.told()
+    for wanted in (
+        "concierge: spec.model.transcription.apiKeySecretRef: Secret voices, key k: has spaces",
+        "concierge: spec.model.transcription.baseUrl: must hold neither ? nor #",
+    ):
+        assert [line for line in told if line.startswith(wanted)], (wanted, told)
+    desk.put(**{"voices/k": "sk-2"})
+    desk.write(
+        bot(spec__model__transcription={**voices, "baseUrl": "https://voices.example/v1"}, spec__model__vision=True)
+    )
+    result = desk.check()
+    assert result.exit_code == 0, result.output
+    assert "whisper-1 at https://voices.example/v1" in result.output
+    assert "shown to gpt-5-mini" in result.output
+
+
 def test_what_is_missing_in_the_file_itself_is_told_with_both_ways_to_give_it(desk: Desk) -> None:
     told = desk.told(secrets=False)
     assert len(told) == 4
