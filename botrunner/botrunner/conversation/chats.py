@@ -264,7 +264,7 @@ class Conversations:
             async with self._reading.of(turn) as pictures:
                 if pictures is None or isinstance(pictures, NoAnswer):
                     return pictures, False
-                answer, due = await self._ask_with(peer_id, said, pictures, cheaper=cheaper)
+                answer, due = await self._ask_with(peer_id, said, turn, pictures, cheaper=cheaper)
         if isinstance(answer, NoAnswer) and answer.pictures_refused:
             await surely(lambda: self._path.note_spent(answer.spent))
             await self._reading.refused(turn)
@@ -272,10 +272,10 @@ class Conversations:
         return answer, due
 
     async def _ask_with(
-        self, peer_id: int, said: list[str], pictures: Pictures, *, cheaper: bool
+        self, peer_id: int, said: list[str], turn: Sequence[InboxRow], pictures: Pictures, *, cheaper: bool
     ) -> tuple[Answer | NoAnswer, bool]:
         conversation = self._spec.conversation
-        remembered = await self._path.remembered(peer_id, conversation.history_messages, newest.topic_id)
+        remembered = await self._path.remembered(peer_id, conversation.history_messages, turn[-1].topic_id)
         past = recall(remembered, conversation, self._estimate)
         facts = await self._path.facts(peer_id) if conversation.learn_facts and peer_id > 0 else {}
         prompt = assemble(
