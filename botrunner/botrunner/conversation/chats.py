@@ -210,9 +210,8 @@ class Conversations:
                 await self._ask_for_words(seen.step, seen.pending)
                 return _Left.MAYBE_MORE
             if seen is None or not isinstance(seen.step, AskModel):
-                return (
-                    _Left.MAYBE_MORE
-                )  # what was asked is gone (deleted, or stopped): the next step deals with what is there
+                # What was asked is gone (deleted, or stopped): the next step deals with what is there.
+                return _Left.MAYBE_MORE
             step, rows, seen = seen.step, seen.pending, None
             turn = [row for row in rows if row.message_id in step.message_ids]
             said = await shown(self._path, peer_id, turn)
