@@ -26,6 +26,7 @@ from botrunner.conversation.commands import is_release
 from botrunner.conversation.menu import keep_shown
 from botrunner.conversation.outgoing import Outgoing
 from botrunner.conversation.skips import Skip
+from botrunner.conversation.starters import Starters, give_way, unless_it_is_late
 from botrunner.conversation.steering import Board, Steering
 from botrunner.gauges import watch_budget, watch_queues
 from botrunner.metrics import Metrics
@@ -72,8 +73,10 @@ class Life:
         self._menu = asyncio.Event()
         self._connected = False
         self._hides = False
+        self._receives = False
         self._conversations: Conversations | None = None
         self._outgoing: Outgoing | None = None
+        self._starters: Starters | None = None
         self._relayer: Relay | None = None
         self._telegram = Telegram(
             credentials.account,
@@ -168,6 +171,7 @@ class Life:
         else:
             self._board.connected_since = None
         self._connected = status.connected
+        self._receives = status.connected and status.receiving is True
 
     def _replied(self) -> None:
         self._reporter.replied()
@@ -190,6 +194,7 @@ class Life:
             self._metrics,
             self._replied,
             holds=steering.holds,
+            unsaid=unless_it_is_late(path, spec, self._metrics),
             on_account_wait=self._reporter.waits,
             on_peer_flood=self._reporter.peer_flood,
         )
@@ -202,11 +207,22 @@ class Life:
             self._metrics,
             sender,
             steering,
+            before=give_way(path, self._metrics) if spec.proactive.enabled else None,
             files=Files(sender),
             hears=self._transcriber,
         )
         conversations.purse.on_look = self._reporter.spent
-        self._outgoing, self._conversations = outgoing, conversations
+        starters = Starters(
+            path,
+            spec,
+            me.id,
+            conversations,
+            outgoing.poke,
+            self._metrics,
+            paused=lambda: steering.paused,
+            receives=lambda: self._receives,
+        )
+        self._outgoing, self._conversations, self._starters = outgoing, conversations, starters
         steering.resumed = self._look_again
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(outgoing.run(), name="outgoing")
@@ -214,6 +230,7 @@ class Life:
             tasks.create_task(watch_queues(path, self._metrics, self._reporter), name="queues")
             if spec.limits.budget.limited:
                 tasks.create_task(watch_budget(conversations.purse), name="budget")
+            tasks.create_task(starters.run(), name="starters")
             if me.bot:
                 tasks.create_task(keep_shown(path, sender, self._menu), name="menu")
 
@@ -246,6 +263,8 @@ class Life:
         grace = self._prepared.spec.model.longest_call_seconds
         log.info("stopping", grace=grace)
         self._model.stop()
+        if self._starters is not None:
+            self._starters.close()
         if self._conversations is not None and self._outgoing is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(grace + MODEL_GRACE_SECONDS):

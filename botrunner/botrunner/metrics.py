@@ -26,6 +26,15 @@ class Metrics:
             registry=r,
         )
         self.sent = Counter(name + "replies_sent_total", "Messages that Telegram took from us", registry=r)
+        self.proactive_sent = Counter(
+            name + "proactive_sent_total", "Messages that the bot wrote first and Telegram took", registry=r
+        )
+        self.proactive_skipped = Counter(
+            name + "proactive_skipped_total",
+            "People whom it was time to write to first, and who were not",
+            ["reason"],
+            registry=r,
+        )
         self.send_failures = Counter(name + "send_failures_total", "Sends that did not succeed", ["reason"], registry=r)
         self.model_answers = Counter(
             name + "model_answers_total",

@@ -3,7 +3,7 @@
 The values below are the built-in defaults; docs and CRD descriptions name the same ones (a test compares them).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from botfleet.spec.account import AccountSpec
 from botfleet.spec.behaviour import MEDIA_TEXT, Disclosure
 from botfleet.spec.bot import DeletionPolicy
 from botfleet.spec.limits import LimitsSpec
+from botfleet.spec.proactive import ProactiveSpec
 from botfleet.spec.schedule import MESSAGE, OutsideHours, ScheduleSpec, WorkingHours
 from botfleet.spec.workload import WorkloadSpec
 
@@ -41,6 +42,13 @@ BUILT_IN: dict[str, Any] = {
             "moneyPerDay": 0.0,
             "exhaustedText": "That is all that I may say today. Please write to me again tomorrow.",
         },
+    },
+    "proactive": {
+        "enabled": False,
+        "afterSilenceHours": 72,
+        "windowDays": 30,
+        "messagesPerDay": 10,
+        "maxUnanswered": 1,
     },
     "admins": [],
     "suspend": False,
@@ -102,6 +110,18 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Proactive:
+    """Whether and when the bot writes first. `prompt`: said when `enabled`, as a schedule is."""
+
+    enabled: bool
+    prompt: str | None
+    after_silence_hours: int
+    window_days: int
+    messages_per_day: int
+    max_unanswered: int
+
+
+@dataclass(frozen=True)
 class Limits:
     """How much the bot does; what is beyond the first two waits."""
 
@@ -120,6 +140,7 @@ class EffectiveSpec:
     conversation: Conversation
     access: Access
     schedule: Schedule | None
+    proactive: Proactive
     limits: Limits
     admins: tuple[int, ...]
     suspend: bool
@@ -148,6 +169,7 @@ class EffectiveSpec:
                 },
                 "access": self.access.to_spec(),
                 "schedule": None if self.schedule is None else self.schedule.to_spec(),
+                "proactive": vars(self.proactive),
                 "limits": {
                     "messages_per_minute_per_chat": self.limits.messages_per_minute_per_chat,
                     "concurrent_replies": self.limits.concurrent_replies,
@@ -194,7 +216,17 @@ def effective(spec: TelegramBotSpec, *defaults: dict[str, Any]) -> EffectiveSpec
     out = _effective_of(TelegramBotSpec.model_validate(merged))
     if out.limits.budget.micros and (missing := list(without_price(out.model))):
         raise IncompleteError(missing)
+    if out.proactive.enabled and (missing := list(_missing_to_write_first(out))):
+        raise IncompleteError(missing)
     return out
+
+
+def _missing_to_write_first(spec: EffectiveSpec) -> Iterator[str]:
+    """Nobody but the owner knows what to write about, and at which hours people may be written to."""
+    if spec.proactive.prompt is None:
+        yield "spec.proactive.prompt"
+    if spec.schedule is None:
+        yield "spec.schedule"
 
 
 def check_defaults(layer: dict[str, Any]) -> None:
@@ -240,6 +272,7 @@ def _effective_of(whole: TelegramBotSpec) -> EffectiveSpec:
         ),
         access=_access(_said(whole.access)),
         schedule=None if whole.schedule is None else _schedule(whole.schedule),
+        proactive=_proactive(_said(whole.proactive)),
         limits=_limits(_said(whole.limits)),
         admins=tuple(_said(whole.admins)),
         suspend=_said(whole.suspend),
@@ -259,6 +292,17 @@ def _schedule(schedule: ScheduleSpec) -> Schedule:
         tuple(schedule.working_hours),
         schedule.outside_hours or OutsideHours.QUEUE,
         schedule.message or MESSAGE,
+    )
+
+
+def _proactive(proactive: ProactiveSpec) -> Proactive:
+    return Proactive(
+        _said(proactive.enabled),
+        proactive.prompt,
+        _said(proactive.after_silence_hours),
+        _said(proactive.window_days),
+        _said(proactive.messages_per_day),
+        _said(proactive.max_unanswered),
     )
 
 

@@ -18,6 +18,7 @@ from botfleet_operator import settings as operator_settings
 from botfleet_operator.metrics import Metrics as OperatorMetrics
 from botrunner import config as runner_config
 from botrunner.conversation.skips import Skip
+from botrunner.conversation.starting import Unsaid
 from botrunner.conversation.trouble import Failed
 from botrunner.metrics import Metrics as RunnerMetrics
 from botrunner.model.chain import PLACES
@@ -57,6 +58,7 @@ In the Prometheus format, without authentication. Labels are enumerated words: n
 # What each label of a metric can say.
 _RUNNER_WORDS: dict[str, Iterable[str]] = {
     "botfleet_runner_messages_skipped_total": Skip,
+    "botfleet_runner_proactive_skipped_total": Unsaid,
     "botfleet_runner_messages_failed_total": Failed,
     "botfleet_runner_send_failures_total": ["wait", "unknown", "account_lost", *SendReason],
     "botfleet_runner_model_answers_total": (f"{', '.join(PLACES)}; whole", "cut_off"),

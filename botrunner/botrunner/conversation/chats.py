@@ -5,7 +5,7 @@ side; within one chat everything is in order. A message never lives only here: t
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -77,10 +77,13 @@ class Conversations:
         shows: Shows,
         steering: Steering,
         *,
+        before: Callable[[int], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         files: Fetches | None = None,
         hears: Hears | None = None,
     ) -> None:
+        """`before`: what is done in a chat that has pending messages before anything is decided about them."""
+        self._before = before
         self._path, self._spec, self._model, self._me = path, spec, model, me
         self._stored, self._metrics, self._now = stored, metrics, now
         self.purse = Purse(path, spec.limits.budget, metrics, now)
@@ -94,8 +97,8 @@ class Conversations:
         self._holding = Holding(spec, now)
         self._stop = asyncio.Event()
         self._workers = Workers("chat", self._chat, self._pending_chats)
-        self._estimate = Estimate()
-        self._summaries = Summaries(path, spec.conversation, self._estimate, self._ask_aside)
+        self.estimate = Estimate()
+        self._summaries = Summaries(path, spec.conversation, self.estimate, self.ask_aside)
 
     def poke(self, peer_ids: Iterable[int]) -> None:
         """These chats have pending messages."""
@@ -142,6 +145,8 @@ class Conversations:
     async def _one_step(self, peer_id: int, poked: asyncio.Event, trouble: Trouble) -> "_Left":
         """Does the next thing in this chat."""
         poked.clear()
+        if self._before is not None:
+            await self._before(peer_id)
         seen = await self._looking.look(peer_id)
         if seen is None:
             return _Left.NOTHING
@@ -275,7 +280,7 @@ class Conversations:
     ) -> tuple[Answer | NoAnswer, bool]:
         conversation = self._spec.conversation
         remembered = await self._path.remembered(peer_id, conversation.history_messages, turn[-1].topic_id)
-        past = recall(remembered, conversation, self._estimate)
+        past = recall(remembered, conversation, self.estimate)
         facts = await self._path.facts(peer_id) if conversation.learn_facts and peer_id > 0 else {}
         prompt = assemble(
             self._spec.persona.prompt,
@@ -288,7 +293,7 @@ class Conversations:
         )
         return await self._call(prompt, cheaper=cheaper), past.sum_up_to is not None
 
-    async def _ask_aside(self, prompt: list[ChatMessage]) -> Answer | NoAnswer:
+    async def ask_aside(self, prompt: list[ChatMessage]) -> Answer | NoAnswer:
         """A question of the bot's own (a summary, facts): under the same budget, and counted by itself."""
         reached = await self.purse.look()
         if reached is Rung.EXHAUSTED:
@@ -300,7 +305,7 @@ class Conversations:
     async def _call(self, prompt: list[ChatMessage], *, cheaper: bool) -> Answer | NoAnswer:
         answer = await (self._model.answer_cheaply if cheaper else self._model.answer)(prompt)
         if isinstance(answer, Answer) and not has_pictures(prompt):
-            self._estimate.learn((message["content"] for message in prompt), answer.input_tokens)
+            self.estimate.learn((message["content"] for message in prompt), answer.input_tokens)
         return answer
 
     async def _store(self, peer_id: int, given: "_Given", final: bool) -> bool:

@@ -5,7 +5,7 @@ about what is said.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from botrunner.backoff import backoff
 from botrunner.conversation.migrated import Migrated
 from botrunner.conversation.patience import STORE_SECONDS, surely
 from botrunner.conversation.skips import Skip
+from botrunner.conversation.starting import STARTER
 from botrunner.conversation.workers import Workers
 from botrunner.metrics import Metrics
 from botrunner.telegram.errors import SendReason
@@ -65,9 +66,12 @@ class Outgoing:
         holds: Callable[[int], bool] = lambda _: False,
         on_account_wait: Callable[[datetime], None] = lambda _: None,
         on_peer_flood: Callable[[], None] = lambda: None,
+        unsaid: Callable[[OutboxRow], Awaitable[bool]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`holds`: whether what goes to a chat waits for the end of a pause; `look_again` then says that it is over."""
+        """`holds`: whether what goes to a chat waits for the end of a pause; `look_again` then says that it is over. `unsaid`:
+        cancels what the bot was to write first, and says whether it did."""
+        self._unsaid = unsaid
         self._path, self._sender, self._metrics, self._now, self._holds = path, sender, metrics, now, holds
         self._on_sent, self._on_account_wait, self._on_peer_flood = on_sent, on_account_wait, on_peer_flood
         self._account_wait: datetime | None = None  # None: the store has not been asked yet
@@ -124,6 +128,9 @@ class Outgoing:
             return await self._migrated.resolve(row, self._sender.send)
         await self._until_allowed(row)
         if self._holds(row.peer_id):
+            return None
+        first = row.state == OutboxState.PENDING and row.cause.startswith(STARTER)
+        if first and self._unsaid is not None and await self._unsaid(row):
             return None
         # A /stop, a block and a takeover take effect on rows that waited for their time or for a connection: they are looked
         # for with the last write.
@@ -191,6 +198,8 @@ class Outgoing:
                 self._metrics.sent.inc()
                 waited = (self._now() - row.created_at).total_seconds()
                 self._metrics.stage_seconds.labels("sending").observe(max(0.0, waited))
+                if row.cause.startswith(STARTER):
+                    self._metrics.proactive_sent.inc()
                 self._on_sent()
                 log.info("reply_sent", trace_id=row.trace_id, part=row.part)
             case Wait(seconds=seconds, whole_account=whole_account):

@@ -195,7 +195,7 @@ def _answer(
     theirs: Sequence[Pending], chat: ChatFacts, spec: EffectiveSpec, username: str | None, now: datetime
 ) -> Step:
     turn = [m for m in _until_command(theirs, chat, username) if m.topic_id == theirs[0].topic_id]
-    disclose = _must_disclose(chat, spec.persona, now)
+    disclose = must_disclose(chat, spec.persona, now)
     # Groups: All makes no bot comment on each picture that people show each other.
     wordless = [m for m in turn if not (m.text.strip() or m.spoken or (m.seen and (chat.private or m.addressed)))]
     if wordless:
@@ -219,7 +219,8 @@ def _until_command(pending: Sequence[Pending], chat: ChatFacts, username: str | 
     return pending
 
 
-def _must_disclose(chat: ChatFacts, persona: Persona, now: datetime) -> bool:
+def must_disclose(chat: ChatFacts, persona: Persona, now: datetime) -> bool:
+    """Whether what is said next says first that an AI writes."""
     if persona.disclosure == Disclosure.ON_REQUEST:
         return False
     if chat.disclosed_at is None:

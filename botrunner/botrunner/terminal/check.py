@@ -31,6 +31,9 @@ _EXAMPLES = {
     "spec.persona.prompt": 'write who the bot is, for example "You are the concierge of a small hotel."',
     "spec.model.name": "write the model's name as its endpoint calls it, for example gpt-5-mini",
     "spec.model.pricePerMillionTokens": "a budget in money needs it: {input: 0.25, output: 2}, for a million tokens each",
+    "spec.proactive.prompt": 'write what the bot is to write first about, for example "Ask how the stay was."',
+    "spec.schedule": "a bot that writes first does so in its working hours: {timeZone: Europe/Berlin, workingHours: [{days: [Mon, Tue,"
+    ' Wed, Thu, Fri], from: "09:00", to: "18:00"}]}',
     "spec.model.apiKeySecretRef": "write which Secret holds the endpoint's key: {name: openai, key: api-key}",
 }
 

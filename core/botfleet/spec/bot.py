@@ -12,6 +12,7 @@ from botfleet.spec.account import AccountSpec
 from botfleet.spec.behaviour import ConversationSpec, PersonaSpec
 from botfleet.spec.limits import LimitsSpec
 from botfleet.spec.model import ModelSpec
+from botfleet.spec.proactive import ProactiveSpec
 from botfleet.spec.rules import Rule, Wire
 from botfleet.spec.schedule import ScheduleSpec
 from botfleet.spec.workload import WorkloadSpec
@@ -40,6 +41,7 @@ class TelegramBotSpec(Wire):
     conversation: ConversationSpec | None = None
     access: AccessSpec | None = None
     schedule: ScheduleSpec | None = None
+    proactive: ProactiveSpec | None = None
     limits: LimitsSpec | None = None
     admins: Annotated[
         list[Annotated[int, Field(ge=1, le=MAX_ID, json_schema_extra={"format": "int64"})]] | None,

@@ -15,6 +15,7 @@ from botfleet.store.proof import OPEN
 from botfleet.store.rows import Counts
 from botfleet.store.settling import SettlingRepository
 from botfleet.store.situation import SituationRepository
+from botfleet.store.starters import StarterRepository
 from botfleet.store.steering import SteeringRepository
 from botfleet.store.tables import InboxState, inbox, outbox, takeovers
 from botfleet.store.usage import UsageRepository
@@ -25,6 +26,7 @@ class MessagePath(
     SituationRepository,
     MemoryRepository,
     FactRepository,
+    StarterRepository,
     AnswerRepository,
     OutgoingRepository,
     PeopleRepository,

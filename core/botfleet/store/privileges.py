@@ -60,6 +60,7 @@ RUNNER: dict[str, Grant] = {
     "blocks": Grant(select=True, insert=True, delete=True),
     "takeovers": _KEEP,
     "controls": _KEEP,
+    "starters": _KEEP,
     "events": Grant(select=True, insert=True, update=("relayed_at",), delete=True),
     "usage": _KEEP,
 }

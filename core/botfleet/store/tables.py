@@ -245,6 +245,9 @@ inbox = sa.Table(
     ),
 )
 
+# Of the cause of a message that the bot writes first: as the index has it, so that the plan may use that.
+IS_STARTER = "substr(cause, 1, 8) = 'starter:'"
+
 outbox = sa.Table(
     "outbox",
     metadata,
@@ -288,6 +291,14 @@ outbox = sa.Table(
         "position",
         postgresql_where=sa.text("state in ('pending', 'attempted')"),
         sqlite_where=sa.text("state in ('pending', 'attempted')"),
+    ),
+    sa.Index(
+        "ix_outbox_starters",
+        "bot_id",
+        "account_id",
+        "created_at",
+        postgresql_where=sa.text(IS_STARTER),
+        sqlite_where=sa.text(IS_STARTER),
     ),
 )
 
@@ -373,6 +384,20 @@ takeovers = sa.Table(
     sa.Column("until", UtcDateTime, nullable=False, comment="what was written before it is the person's who took over"),
     sa.Column("by", Id, nullable=False, comment="an admin, or the account itself: its owner typed"),
     sa.Column("ended_at", UtcDateTime, comment="null: its end has not been told yet"),
+)
+
+starters = sa.Table(
+    "starters",
+    metadata,
+    _bot_id(),
+    _account_id(),
+    sa.Column("peer_id", Id, primary_key=True, autoincrement=False),
+    sa.Column("next_at", UtcDateTime, nullable=False, comment="when to look whether to write first to this person"),
+    sa.Column("started_at", UtcDateTime, comment="when the bot last wrote first"),
+    sa.Column(
+        "unanswered", sa.Integer, nullable=False, server_default="0", comment="so often in a row, without an answer"
+    ),
+    sa.Index("ix_starters_next", "bot_id", "account_id", "next_at"),
 )
 
 controls = sa.Table(

@@ -25,6 +25,7 @@ from botfleet.store.rows import (
     Spending,
     UpdateState,
 )
+from botfleet.store.starters import Acquaintance
 from botfleet.store.tables import InboxState
 from tests.contracts.store.samples import (
     ACCOUNT,
@@ -104,6 +105,10 @@ WRITES: dict[str, Callable[[Stale], Awaitable[Any]]] = {
     "set_commands_digest": lambda s: s.path.set_commands_digest("d"),
     "block": lambda s: s.path.block(OTHER, 42),
     "unblock": lambda s: s.path.unblock(PERSON),
+    "enlist": lambda s: s.path.enlist(0, _SOON),
+    "look_later": lambda s: s.path.look_later({PERSON: _SOON}),
+    "store_starter": lambda s: s.path.store_starter(Acquaintance(PERSON), draft(20), 1, _SOON),
+    "cancel_starter": lambda s: s.path.cancel_starter(s.outgoing, "Wrote"),
     "save_session": lambda s: s.account.save_session(b"other", "digest"),
     "mark_authorized": lambda s: s.account.mark_authorized("name"),
     "note_token_login": lambda s: s.account.note_token_login(),
@@ -173,6 +178,9 @@ def test_every_write_is_tried_with_a_stale_token() -> None:
         "silence",
         "paused_at",
         "commands_digest",
+        "due_to_start",
+        "acquaintance",
+        "started_since",
         "on_handed_over",
         "load",
         "unrelayed",

@@ -41,6 +41,7 @@ async def fill(store: Store, bot: Bot) -> MessagePath:
     await path.block(PERSON, 42)
     await path.begin_takeover(PERSON, datetime.now(UTC) + timedelta(hours=1), 42)
     await path.pause(42)
+    await path.enlist(0, datetime.now(UTC))
     await AccountRepository(store, lease, ACCOUNT).save_session(b"sealed", "digest")
     return path
 

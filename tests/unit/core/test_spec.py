@@ -63,6 +63,8 @@ def test_the_minimal_object_is_accepted_and_comes_back_as_it_was_written() -> No
         ({"spec__persona__prompt": ""}, "write who the bot is"),
         ({"spec__persona__prompt": " \n"}, "write who the bot is"),
         ({"spec__schedule": {"timeZone": "Asia/Bishkek"}}, "spec.schedule.workingHours: "),
+        ({"spec__proactive": {"prompt": " "}}, 'for example "Ask how the stay was."'),
+        ({"spec__proactive": {"afterSilenceHours": 0}}, "spec.proactive.afterSilenceHours"),
         (
             {"spec__schedule__timeZone": "Europe/Atlantis", "spec__schedule__workingHours": HOURS},
             "such as Asia/Bishkek",
@@ -209,6 +211,13 @@ def test_what_no_layer_says_is_named() -> None:
     assert missing.value.fields == ["spec.persona.prompt", "spec.model.name"]
 
 
+def test_a_bot_that_writes_first_needs_to_know_what_about_and_at_which_hours() -> None:
+    with pytest.raises(IncompleteError) as missing:
+        effective(parse_bot(bot(spec__proactive={"enabled": True}), "here").spec)
+    assert missing.value.fields == ["spec.proactive.prompt", "spec.schedule"]
+    assert not effective(parse_bot(bot(spec__proactive={"prompt": "The spa."}), "here").spec).proactive.enabled
+
+
 SCHEDULE: dict[str, Any] = {
     "timeZone": "Asia/Bishkek",
     "workingHours": [{"days": ["Mon", "Fri"], "from": "09:00", "to": "18:00"}],
@@ -230,6 +239,7 @@ def test_an_effective_spec_is_a_spec_whose_effective_spec_is_itself() -> None:
         spec__limits={"budget": {"moneyPerDay": 1.23, "tokensPerDay": 5}},
         spec__conversation={"unavailableText": "One moment."},
         spec__schedule=SCHEDULE,
+        spec__proactive={"enabled": True, "prompt": "The spa.", "maxUnanswered": 2},
         spec__access__users={"deny": [7, 5]},
     )
     for document in (MINIMAL, rich):
@@ -267,7 +277,7 @@ def test_a_time_of_the_day_needs_no_quotes_in_a_file() -> None:
 def test_the_built_in_defaults_are_the_ones_that_the_fields_describe() -> None:
     described = yaml.safe_dump(structural_schema(), width=10_000)
     spec = structural_schema()["properties"]["spec"]
-    for part in ("persona", "model", "conversation", "access", "limits"):
+    for part in ("persona", "model", "conversation", "access", "limits", "proactive"):
         tells_defaults(part, BUILT_IN[part], spec["properties"][part])
     assert "Retain (default)" in described
     assert "Queue (default)" in described

@@ -23,6 +23,7 @@ from botfleet.store.tables import inbox, messages, outbox
 from botrunner.conversation import chats, outgoing, patience, trouble, workers
 from botrunner.conversation.chats import Conversations
 from botrunner.conversation.outgoing import Outgoing
+from botrunner.conversation.starters import give_way, unless_it_is_late
 from botrunner.conversation.steering import Steering
 from botrunner.metrics import Metrics
 from botrunner.telegram.types import Me
@@ -96,11 +97,20 @@ class Bot:
             self.sender or self.telegram,
             self.metrics,
             holds=self.steering.holds,
+            unsaid=unless_it_is_late(self.path, self.spec, self.metrics),
             on_account_wait=self.waits.append,
             on_peer_flood=lambda: self.peer_floods.append(True),
         )
         self.conversations = Conversations(
-            self.path, self.spec, self.model, ME, self.outgoing.poke, self.metrics, self.telegram, self.steering
+            self.path,
+            self.spec,
+            self.model,
+            ME,
+            self.outgoing.poke,
+            self.metrics,
+            self.telegram,
+            self.steering,
+            before=give_way(self.path, self.metrics) if self.spec.proactive.enabled else None,
         )
         self.steering.resumed = self.look_again
 

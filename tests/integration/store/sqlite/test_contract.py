@@ -10,6 +10,7 @@ from tests.contracts.store.media_contract import *  # noqa: F403
 from tests.contracts.store.memory_contract import *  # noqa: F403
 from tests.contracts.store.retention_contract import *  # noqa: F403
 from tests.contracts.store.settling_contract import *  # noqa: F403
+from tests.contracts.store.starters_contract import *  # noqa: F403
 from tests.contracts.store.steering_contract import *  # noqa: F403
 from tests.contracts.store.topics_contract import *  # noqa: F403
 from tests.contracts.store.usage_contract import *  # noqa: F403
