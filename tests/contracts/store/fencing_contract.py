@@ -114,6 +114,7 @@ WRITES: dict[str, Callable[[Stale], Awaitable[Any]]] = {
     "note_token_login": lambda s: s.account.note_token_login(),
     "discard": lambda s: s.account.discard(),
     "note_spent": lambda s: s.path.note_spent([_SPENT]),
+    "note_words": lambda s: s.path.note_words(PERSON, 1, "heard", (_SPENT,)),
     "remove_finished": lambda s: s.finished.remove_finished(_SOON, _SOON),
     "mark_relayed": lambda s: s.events.mark_relayed(s.event_ids),
 }

@@ -139,7 +139,7 @@ async def test_pictures_are_shown_with_their_words_one_album_is_one_turn(world: 
     async with living(world, debounce=0.05) as bot:
         await sends(world, bot, ("which one?", PHOTO), ("", PHOTO), ("", PHOTO), grouped_id=70)
         assert await world.wait_delivered(5, 1) == [f"re: which one? {WORDLESS} {WORDLESS}"]
-    assert bot.conversations._estimate.of("x" * 4000) == Estimate().of("x" * 4000), (
+    assert bot.conversations.estimate.of("x" * 4000) == Estimate().of("x" * 4000), (
         "what a picture costs says nothing about words"
     )
     (prompt,) = world.model.asked_with
