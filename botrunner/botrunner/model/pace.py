@@ -16,7 +16,7 @@ BURST_SECONDS = 5.0
 LOW = 0.1
 """Of the limit: less than this left, and all who share it slow down."""
 LEAST = 12.0
-"""Requests a minute: however crowded a key is, nobody is shut out."""
+"""Requests a minute, or half of a limit that is lower than twice that: however crowded a key is, nobody is shut out."""
 SHARE_A_SECOND = 0.001
 """Of the limit: by so much a rate rises each second while nothing speaks against it."""
 UNKNOWN_LIMIT = 600.0
@@ -107,7 +107,8 @@ class Pace:
             return
         self._hold_until = now + HOLD_SECONDS
         self._count(now, 0)
-        self._shared = max(LEAST, min(self._shared, self._lately, self._limit) / 2)
+        least = min(LEAST, self._limit / 2)
+        self._shared = max(least, min(self._shared, self._lately, self._limit) / 2)
         self._next = max(self._next, now + MINUTE / self._shared)
 
     def _count(self, now: float, requests: int = 1) -> None:

@@ -67,6 +67,18 @@ def test_however_crowded_a_key_is_nobody_is_shut_out():
     assert pace.rate == LEAST
 
 
+def test_a_key_with_a_small_limit_is_asked_no_faster_than_it_allows():
+    clock = Clock()
+    pace = Pace(None, clock)
+    for _ in range(3):
+        pace.book()
+    pace.heard(Allowance(limit=3, remaining=0))
+    assert pace.rate == 1.5
+    clock.now += 1
+    pace.heard(Allowance(limit=3, remaining=1))
+    assert pace.rate < 3
+
+
 def test_when_the_shortage_is_over_the_rate_rises_until_it_is_free_again():
     clock = Clock()
     pace = Pace(None, clock)
