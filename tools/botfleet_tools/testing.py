@@ -8,28 +8,19 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ET
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from botfleet_tools.errors import ToolError
 from botfleet_tools.progress import Progress
+from botfleet_tools.results import UNIT_TIER_SECONDS, Result, read_report, summary
 from botfleet_tools.standing import make_ready
 
 ROOT = Path(__file__).parents[2]
-UNIT_TIER_SECONDS = 60.0
-UNIT_TEST_SECONDS = 2.0
-# What `make test` promises on two cores: where something has to be downloaded or built that a cache keeps, and later.
-# Our own images do not count: every change of the sources makes them anew.
-FIRST_MINUTES = 75
-LATER_MINUTES = 25
-# Integration tests share their servers by file, and mostly wait for them; a node is there once.
-SIDE_BY_SIDE = {
-    "unit": ("-n", "auto"),
-    "integration": ("-n", "3", "--dist", "loadfile"),
-    "e2e": (),
-}
 TYPED = (
     "core/botfleet",
     "botrunner/botrunner",
@@ -41,22 +32,31 @@ TYPED = (
 )
 
 
-@dataclass
-class Result:
-    """What a tier came to."""
+@dataclass(frozen=True)
+class Part:
+    """What one pytest runs, and how many tests at once; `prefix`: a command that runs it."""
 
-    tier: str
-    seconds: float = 0.0
-    passed: int = 0
-    failed: int = 0
-    skipped: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    fetched: list[str] = field(default_factory=list)
+    name: str
+    paths: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    measured: bool = True
+    prefix: tuple[str, ...] = ()
 
-    @property
-    def good(self) -> bool:
-        """Nothing failed and, where tests were to run, some ran."""
-        return not self.problems and not self.failed
+
+# Integration tests share their servers by file, and mostly wait for them; a node is there once.
+PARTS = {
+    "unit": Part("unit", ("tests/unit",), ("-n", "auto")),
+    "integration": Part("integration", ("tests/integration",), ("-n", "3", "--dist", "loadfile")),
+    "e2e": Part("e2e", ("tests/e2e",), measured=False),
+}
+# No test in these judges how long something took. The end-to-end tier mostly waits for pods, and leaves them a core.
+ASIDE = tuple(f"tests/integration/{name}" for name in ("bus", "chart", "crd", "house", "simulator", "store"))
+INTEGRATION_ASIDE = Part("integration, aside", ASIDE, ("-n", "2", "--dist", "loadfile"), prefix=("nice", "-n", "19"))
+INTEGRATION_REST = Part(
+    "integration",
+    PARTS["integration"].paths,
+    (*PARTS["integration"].options, *(f"--ignore={path}" for path in ASIDE)),
+)
 
 
 def lint() -> Result:
@@ -91,41 +91,39 @@ def set_up(tiers: Sequence[str]) -> Result:
     return result
 
 
-def tests(tier: str) -> Result:
-    """One tier of tests; unit and integration are measured by coverage, subprocesses included."""
-    result, started = Result(tier), time.monotonic()
+def tests(part: Part, said: IO[bytes] | None = None) -> Result:
+    """One pytest; unit and integration are measured by coverage, subprocesses included. `said`: where its output goes."""
+    result, started = Result(part.name), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "junit.xml"
-        pytest = ["-m", "pytest", f"tests/{tier}", f"--junit-xml={report}", "-q", "--durations=5", *SIDE_BY_SIDE[tier]]
-        measured = [] if tier == "e2e" else ["-m", "coverage", "run"]
-        code = _run([str(_bin("python")), *measured, *pytest])
+        pytest = ["-m", "pytest", *part.paths, f"--junit-xml={report}", "-q", "--durations=5", *part.options]
+        measured = ["-m", "coverage", "run"] if part.measured else []
+        code = _run([*part.prefix, str(_bin("python")), *measured, *pytest], said)
         result.seconds = time.monotonic() - started
         if report.exists():
-            _read(report, result)
+            read_report(report, result)
     if code not in (0, 1):
         result.problems.append(f"pytest ended with {code}")
     if result.passed == 0:
         result.problems.append("no test ran")
-    if tier == "unit" and result.seconds > UNIT_TIER_SECONDS:
+    if part.name == "unit" and result.seconds > UNIT_TIER_SECONDS:
         result.problems.append(
             f"the unit tier took {result.seconds:.0f} s; it must end within {UNIT_TIER_SECONDS:.0f} s"
         )
     return result
 
 
-def _read(report: Path, result: Result) -> None:
-    for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 -- written by our own pytest
-        name = f"{case.get('classname')}::{case.get('name')}"
-        if case.find("failure") is not None or case.find("error") is not None:
-            result.failed += 1
-        elif (skipped := case.find("skipped")) is not None:
-            result.skipped.append(f"{name}: {skipped.get('message')}")
-        else:
-            result.passed += 1
-        if result.tier == "unit" and float(case.get("time", 0)) > UNIT_TEST_SECONDS:
-            result.problems.append(
-                f"{name} took {case.get('time')} s; a unit test ends within {UNIT_TEST_SECONDS:.0f} s"
-            )
+@contextmanager
+def aside(part: Part, results: list[Result]) -> Iterator[None]:
+    """Runs it during the block. What it said and its result come after those of the block, not in between."""
+    with tempfile.TemporaryFile() as said, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(tests, part, said)
+        yield
+        _say(part.name)
+        result = running.result()
+        said.seek(0)
+        print(said.read().decode(errors="replace"), end="", flush=True)
+        results.append(result)
 
 
 def coverage() -> Result:
@@ -140,48 +138,6 @@ def coverage() -> Result:
     result.passed, result.failed = int(result.good), len(result.problems)
     result.seconds = time.monotonic() - started
     return result
-
-
-def summary(results: list[Result], seconds: float | None = None, *, venv_made: bool = False) -> int:
-    """Prints what came of everything, which took so long if it was everything; the exit code."""
-    print("\n" + "─" * 78)
-    for result in results:
-        mark = "ok    " if result.good else "FAILED"
-        print(f"{mark} {result.tier:<12} {result.seconds:7.1f} s   {result.passed} passed, {result.failed} failed")
-        for problem in result.problems:
-            print(f"         {problem}")
-    skipped = [line for result in results for line in result.skipped]
-    if skipped:
-        print("\nSkipped, with the reason that is true of this machine:")
-        for line in skipped:
-            print(f"  {line}")
-    passed, failed = sum(r.passed for r in results), sum(r.failed + (not r.good and not r.failed) for r in results)
-    print(f"\n{passed} passed, {failed} failed, {len(skipped)} skipped")
-    kept = True
-    if seconds is not None:
-        kept, line = in_time(seconds, [what for result in results for what in result.fetched], venv_made=venv_made)
-        print(line)
-    return 0 if kept and all(result.good for result in results) else 1
-
-
-def duration(seconds: float) -> str:
-    """18 min 31 s."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def in_time(seconds: float, fetched: Sequence[str], *, venv_made: bool = False) -> tuple[bool, str]:
-    """Whether everything together ended within its limit, and the line that says how long it took.
-
-    A fresh clone with a warm cache is promised the shorter time like any other, and is told when that is missed; it fails
-    beyond the longer one only, since whose machine it is for the first time says nothing about the code.
-    """
-    promised = FIRST_MINUTES if fetched else LATER_MINUTES
-    limit = FIRST_MINUTES if fetched or venv_made else LATER_MINUTES
-    why = f"without a cache of {', '.join(fetched)}" if fetched else "with a warm cache"
-    kept = seconds <= limit * 60
-    verdict = "" if seconds <= promised * 60 else ", MISSED" if kept else ", too long: FAILED"
-    return kept, f"make test: {duration(seconds)} (promise: {promised} min {why}){verdict}"
 
 
 def began() -> float:
@@ -205,21 +161,41 @@ def main(argv: list[str]) -> int:
     results, started = list[Result](), began()
     for old in ROOT.glob(".coverage.*"):
         old.unlink()
-    for tier in argv or known:
-        if tier in ("integration", "e2e") and not any(result.tier == "set-up" for result in results):
-            print(f"\n━━ set-up {'━' * 68}", flush=True)
-            results.append(set_up(argv or known))
-            if not results[-1].good:
+    if argv:
+        for tier in argv:
+            first = tier in ("integration", "e2e") and not any(result.tier == "set-up" for result in results)
+            if first and not _add(results, "set-up", lambda: set_up(argv)):
                 break
-        print(f"\n━━ {tier} " + "━" * (74 - len(tier)), flush=True)
-        results.append(lint() if tier == "lint" else tests(tier))
-        if not argv and tier == "integration":
-            results.append(coverage())
-    return summary(results, None if argv else time.time() - started, venv_made=venv_made_since(started))
+            _tier(tier, results)
+        return summary(results)
+    _tier("lint", results)
+    _tier("unit", results)
+    if _add(results, "set-up", lambda: set_up(known)):
+        _add(results, "integration", lambda: tests(INTEGRATION_REST))
+        with aside(INTEGRATION_ASIDE, results):
+            _tier("e2e", results)
+        results.append(coverage())
+    return summary(results, time.time() - started, venv_made=venv_made_since(started))
 
 
-def _run(command: list[str]) -> int:
-    return subprocess.run(command, cwd=ROOT, check=False, env=dict(os.environ)).returncode
+def _tier(tier: str, results: list[Result]) -> None:
+    _add(results, tier, lint if tier == "lint" else lambda: tests(PARTS[tier]))
+
+
+def _add(results: list[Result], title: str, part: Callable[[], Result]) -> bool:
+    _say(title)
+    results.append(part())
+    return results[-1].good
+
+
+def _say(title: str) -> None:
+    print(f"\n━━ {title} " + "━" * (74 - len(title)), flush=True)
+
+
+def _run(command: list[str], said: IO[bytes] | None = None) -> int:
+    return subprocess.run(
+        command, cwd=ROOT, check=False, env=dict(os.environ), stdout=said, stderr=said and subprocess.STDOUT
+    ).returncode
 
 
 def _bin(name: str) -> Path:

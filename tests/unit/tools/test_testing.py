@@ -5,11 +5,13 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
 import pytest
 
 from botfleet_tools import testing
-from botfleet_tools.testing import Result, duration, in_time, summary
+from botfleet_tools.results import Result, duration, in_time, summary
+from botfleet_tools.testing import PARTS, Part
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_everything_together_is_held_to_its_time_from_the_call_of_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As if make had been called 26 minutes ago, with all tiers passed at once."""
-    passed = lambda tier="lint": Result(tier, passed=1)  # noqa: E731
+    passed = lambda *_: Result("any", passed=1)  # noqa: E731
     monkeypatch.setattr(testing, "ROOT", tmp_path)
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     fetched = list[str]()
@@ -129,7 +131,9 @@ class FakeRun:
         self.codes = list(codes)
         self.commands: list[list[str]] = []
 
-    def __call__(self, command: list[str]) -> int:
+    def __call__(self, command: list[str], said: IO[bytes] | None = None) -> int:
+        if said is not None:
+            said.write(b"said aside\n")
         self.commands.append(command)
         reports = [word.partition("=")[2] for word in command if word.startswith("--junit-xml=")]
         if reports and self.cases is not None:
@@ -166,7 +170,7 @@ def test_a_tier_is_good_only_when_tests_ran_none_failed_and_each_kept_its_time(
 ) -> None:
     run = FakeRun(cases, code)
     monkeypatch.setattr(testing, "_run", run)
-    result = testing.tests(tier)
+    result = testing.tests(PARTS[tier])
     assert (result.passed, result.failed, result.skipped, result.problems) == (passed, failed, skipped, problems)
     assert f"tests/{tier}" in run.commands[0]
     assert ("coverage" in run.commands[0]) is (tier != "e2e")
@@ -184,7 +188,7 @@ def test_a_unit_tier_of_more_than_60_seconds_fails(
     moments = iter([1000.0, 1000.0 + seconds])
     monkeypatch.setattr(testing, "_run", FakeRun(PASSED, 0))
     monkeypatch.setattr(testing, "time", SimpleNamespace(monotonic=lambda: next(moments)))
-    result = testing.tests(tier)
+    result = testing.tests(PARTS[tier])
     assert result.good is good
     assert result.problems == ([] if good else ["the unit tier took 61 s; it must end within 60 s"])
 
@@ -207,7 +211,7 @@ def test_each_check_of_lint_that_fails_is_named(monkeypatch: pytest.MonkeyPatch)
     assert result.problems == ["ruff format failed", "mypy failed"]
 
 
-@pytest.mark.parametrize("bad", ["lint", "set-up", "unit", "integration", "coverage", "e2e"])
+@pytest.mark.parametrize("bad", ["lint", "set-up", "unit", "integration", "integration, aside", "coverage", "e2e"])
 def test_make_test_fails_when_any_of_its_parts_does(
     bad: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -217,13 +221,38 @@ def test_make_test_fails_when_any_of_its_parts_does(
         ran.append(name)
         return Result(name, failed=1) if name == bad else Result(name, passed=1)
 
+    def tests(part_of_it: Part, said: IO[bytes] | None = None) -> Result:
+        return Result(part_of_it.name, failed=int(part_of_it.name == bad)) if said else part(part_of_it.name)
+
     monkeypatch.setattr(testing, "ROOT", tmp_path)
     monkeypatch.setattr(testing, "lint", lambda: part("lint"))
     monkeypatch.setattr(testing, "set_up", lambda _: part("set-up"))
-    monkeypatch.setattr(testing, "tests", part)
+    monkeypatch.setattr(testing, "tests", tests)
     monkeypatch.setattr(testing, "coverage", lambda: part("coverage"))
     monkeypatch.chdir(tmp_path)
     assert testing.main([]) == 1
-    everything = ["lint", "unit", "set-up", "integration", "coverage", "e2e"]
+    everything = ["lint", "unit", "set-up", "integration", "e2e", "coverage"]
     assert ran == (everything[:3] if bad == "set-up" else everything), "what stands on nothing does not run"
     assert f"FAILED {bad} " in capsys.readouterr().out
+
+
+def test_what_runs_aside_takes_no_processor_from_others_and_is_told_after_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = FakeRun(PASSED + FAILED, 1)
+    monkeypatch.setattr(testing, "_run", run)
+    results = list[Result]()
+    with testing.aside(testing.INTEGRATION_ASIDE, results):
+        results.append(Result("e2e", passed=1))
+        print("said by e2e")
+    assert run.commands[0][:3] == ["nice", "-n", "19"]
+    assert [(result.tier, result.good) for result in results] == [("e2e", True), ("integration, aside", False)]
+    told = capsys.readouterr().out
+    assert told.index("said by e2e") < told.index("━━ integration, aside") < told.index("said aside")
+
+
+def test_each_integration_test_runs_in_one_of_the_two_halves() -> None:
+    ignored = {option.partition("=")[2] for option in testing.INTEGRATION_REST.options if "--ignore=" in option}
+    assert ignored == set(testing.INTEGRATION_ASIDE.paths)
+    assert testing.INTEGRATION_REST.paths == PARTS["integration"].paths
+    assert all((testing.ROOT / path).is_dir() for path in ignored)
