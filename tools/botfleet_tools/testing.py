@@ -50,7 +50,10 @@ PARTS = {
     "e2e": Part("e2e", ("tests/e2e",), measured=False),
 }
 # No test in these judges how long something took. The end-to-end tier mostly waits for pods, and leaves them a core.
-ASIDE = tuple(f"tests/integration/{name}" for name in ("bus", "chart", "crd", "house", "simulator", "store"))
+ASIDE = tuple(
+    f"tests/integration/{name}"
+    for name in ("bench", "botrunner/conversation", "bus", "chart", "crd", "house", "simulator", "store")
+)
 INTEGRATION_ASIDE = Part("integration, aside", ASIDE, ("-n", "2", "--dist", "loadfile"), prefix=("nice", "-n", "19"))
 INTEGRATION_REST = Part(
     "integration",

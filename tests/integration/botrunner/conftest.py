@@ -1,6 +1,7 @@
 """A real `botrunner` process alone on SQLite, a simulated Telegram and a simulated model, and people on unmodified Telethon."""
 
 import asyncio
+import contextlib
 import os
 import re
 import secrets
@@ -13,6 +14,7 @@ import pytest
 
 from botfleet_simulator.launch import ModelServer, TelegramServer, model_server, telegram_server
 from tests.support.runner import ROOT, Runner, adapted, put_secrets, simulated
+from tests.support.unmeasured import unmeasured
 
 NUMBER = re.compile(r"\b\d+\b")
 
@@ -75,10 +77,12 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     token, key = f"5000001:AA{secrets.token_hex(16)}", f"sk-{secrets.token_hex(16)}"
-    async with (
-        telegram_server(tmp_path / "telegram", log=tmp_path / "telegram.log") as telegram,
-        model_server(keys=[key]) as model,
-    ):
+    async with contextlib.AsyncExitStack() as servers:
+        with unmeasured():
+            telegram = await servers.enter_async_context(
+                telegram_server(tmp_path / "telegram", log=tmp_path / "telegram.log")
+            )
+            model = await servers.enter_async_context(model_server(keys=[key]))
         account = await telegram.admin.create_bot("concierge_bot", id=5_000_001, token=token)
         world = World(telegram, model, tmp_path, str(account.username), token, key)
         values = {

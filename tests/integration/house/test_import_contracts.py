@@ -1,7 +1,6 @@
 """Who may import whom is kept by import-linter; that it would refuse each forbidden import is shown here, on a copy of the packages."""
 
 import itertools
-import os
 import re
 import shutil
 import subprocess
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.unmeasured import environment
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
@@ -41,11 +42,10 @@ def copy(tmp_path: Path) -> Path:
 
 
 def linted(copy: Path) -> tuple[int, str]:
-    measured_by_nobody = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     run = subprocess.run(
         [str(Path(sys.executable).parent / "lint-imports"), "--no-cache", "--no-logo"],
         cwd=copy,
-        env={**measured_by_nobody, "PYTHONPATH": str(copy), "COLUMNS": "300"},
+        env={**environment(), "PYTHONPATH": str(copy), "COLUMNS": "300"},
         capture_output=True,
         text=True,
         timeout=60,

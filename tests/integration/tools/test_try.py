@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import unmeasured
+
 ROOT = Path(__file__).parents[3]
 UP_SECONDS = 60.0
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")
@@ -81,7 +83,7 @@ def test_a_bot_answers_within_a_minute_in_the_terminal_of_somebody_who_is_not_ro
 ) -> None:
     left_out = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # as from a shell, also below another make
     environment = {
-        **{key: value for key, value in os.environ.items() if key not in left_out and not key.startswith("COVERAGE_")},
+        **{key: value for key, value in unmeasured.environment().items() if key not in left_out},
         "HOME": home,
         "TMPDIR": home,
         "XDG_CACHE_HOME": home,

@@ -14,6 +14,7 @@ from botfleet_simulator.client.telegram import TelegramAdmin
 from botfleet_simulator.person import Person
 from tests.integration.botrunner.telegram.harness import World
 from tests.integration.botrunner.telegram.telethon_bot import Bot
+from tests.support.unmeasured import environment
 
 _numbers = itertools.count(1)
 _DEFAULTS = {"short_updates": True, "random_id_repeat": "original", "duplicate_keys": "allow", "difference_limit": 5000}
@@ -43,6 +44,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
+            env=environment(),
         )
     try:
         assert process.stdout is not None
