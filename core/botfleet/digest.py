@@ -7,6 +7,9 @@ from typing import Any
 from botfleet.effective import EffectiveSpec
 from botfleet.keys import fingerprint
 
+NOT_THE_RUNNERS = ("suspend", "deletionPolicy", "workload")
+"""Parts of a spec that only the operator acts on."""
+
 
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys and no spaces."""
@@ -21,7 +24,7 @@ def content_digest(value: Any) -> str:
 def spec_digest(spec: EffectiveSpec) -> str:
     """Of what a runner acts on: where it runs and whether it is suspended are not in it."""
     wire = spec.to_spec().to_wire()
-    return content_digest({part: wire[part] for part in ("account", "persona", "model", "conversation", "limits")})
+    return content_digest({part: said for part, said in wire.items() if part not in NOT_THE_RUNNERS})
 
 
 def credential_digest(credential: str) -> str:

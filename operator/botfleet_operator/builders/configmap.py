@@ -9,16 +9,16 @@ from typing import Any
 
 import yaml
 
+from botfleet.digest import NOT_THE_RUNNERS
 from botfleet.spec import API_VERSION, KIND
 from botfleet_operator.builders.common import Blueprint, metadata
 
 FILE = "bot.yaml"
-_NOT_THE_RUNNERS = ("suspend", "deletionPolicy", "workload")
 
 
 def build(blueprint: Blueprint) -> dict[str, Any]:
     """The ConfigMap with `bot.yaml`."""
-    spec = {k: v for k, v in blueprint.spec.to_spec().to_wire().items() if k not in _NOT_THE_RUNNERS}
+    spec = {k: v for k, v in blueprint.spec.to_spec().to_wire().items() if k not in NOT_THE_RUNNERS}
     document = {
         "apiVersion": API_VERSION,
         "kind": KIND,

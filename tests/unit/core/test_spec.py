@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from botfleet.crd import crd, render, structural_schema
+from botfleet.digest import spec_digest
 from botfleet.effective import BUILT_IN, IncompleteError, effective
 from botfleet.manifest import ManifestError, parse_bot
 from botfleet.model import Price
@@ -246,6 +247,32 @@ def test_an_effective_spec_is_a_spec_whose_effective_spec_is_itself() -> None:
         whole = effective(parse_bot(document, "here").spec)
         again = TelegramBotSpec.model_validate(whole.to_spec().to_wire())
         assert effective(again) == whole
+
+
+def test_whatever_a_runner_acts_on_is_in_the_digest_and_where_it_runs_is_not() -> None:
+    digest = spec_digest(effective(parse_bot(MINIMAL, "here").spec))
+    others: dict[str, Any] = {
+        "account__apiCredentialsSecretRef": {"name": "other"},
+        "persona__prompt": "Another.",
+        "model__name": "other",
+        "conversation": {"typing": False},
+        "access": {"groups": "Off"},
+        "schedule": SCHEDULE,
+        "proactive": {"prompt": "The spa."},
+        "limits": {"concurrentReplies": 9},
+        "admins": [7],
+        "suspend": True,
+        "workload": {"image": "registry.example/other:1"},
+    }
+    assert {path.partition("__")[0] for path in others} == set(TelegramBotSpec.model_json_schema()["properties"]) - {
+        "deletionPolicy"
+    }, "a new part of a spec is the runner's or not: say it here"
+    same = {
+        path
+        for path, value in others.items()
+        if spec_digest(effective(parse_bot(bot(**{f"spec__{path}": value}), "here").spec)) == digest
+    }
+    assert same == {"suspend", "workload"}
 
 
 def tells_defaults(path: str, value: Any, schema: dict[str, Any]) -> None:
