@@ -10,9 +10,18 @@ import yaml
 from pydantic import ValidationError
 
 from botfleet.conditions import Reason
+from botfleet.defaults import check_defaults
 from botfleet.digest import spec_digest
 from botfleet.effective import EffectiveSpec, effective
-from botfleet.manifest import SecretDocuments, SecretFolder, SecretLayers, SecretNotFoundError, SecretSource, load
+from botfleet.manifest import (
+    Manifest,
+    SecretDocuments,
+    SecretFolder,
+    SecretLayers,
+    SecretNotFoundError,
+    SecretSource,
+    load,
+)
 from botfleet.spec import AccountSpec, TelegramBot
 from botfleet.spec.account import SecretKeyRef
 from botrunner.config import ConfigError, Settings, default_data_dir
@@ -73,21 +82,17 @@ def prepare(settings: Settings) -> Prepared:
         ManifestError, IncompleteError, ConfigError: with what to write instead.
     """
     manifest = load(settings.manifest, *settings.beside)
-    return prepare_bot(settings, manifest.only_bot(settings.name), manifest.secrets)
+    return prepare_bot(settings, manifest.only_bot(settings.name), manifest)
 
 
-def prepare_bot(settings: Settings, bot: TelegramBot, beside: SecretDocuments) -> Prepared:
-    """One bot of a manifest. `beside`: the Secrets that stand in the manifest's file.
+def prepare_bot(settings: Settings, bot: TelegramBot, manifest: Manifest) -> Prepared:
+    """One bot of a manifest, with the defaults and the Secrets that stand there.
 
     Raises:
         IncompleteError, ConfigError: with what to write instead.
     """
-    try:
-        spec = effective(bot.spec, *_defaults(settings.defaults))
-    except ValidationError as error:  # the manifest's own part has been checked: it is the defaults'
-        fields = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors(include_input=False))
-        raise ConfigError(f"BOTFLEET_BOT_DEFAULTS does not fit a TelegramBot's spec: {fields}") from None
-    return Prepared(settings, bot, spec, spec_digest(spec), secrets_of(settings, beside))
+    spec = effective(bot.spec, manifest.defaults_of(bot), _defaults(settings.defaults))
+    return Prepared(settings, bot, spec, spec_digest(spec), secrets_of(settings, manifest.secrets))
 
 
 def secrets_of(settings: Settings, beside: SecretDocuments) -> SecretSource:
@@ -95,14 +100,18 @@ def secrets_of(settings: Settings, beside: SecretDocuments) -> SecretSource:
     return SecretLayers((SecretFolder(settings.secrets_dir), beside)) if settings.secrets_dir else beside
 
 
-def _defaults(text: str | None) -> list[dict[str, Any]]:
+def _defaults(text: str | None) -> dict[str, Any]:
     try:
-        layer = yaml.safe_load(text) if text else None
+        layer = (yaml.safe_load(text) or {}) if text else {}
     except yaml.YAMLError as error:
         raise ConfigError("BOTFLEET_BOT_DEFAULTS is not YAML") from error
-    if layer is not None and not isinstance(layer, dict):
+    if not isinstance(layer, dict):
         raise ConfigError("BOTFLEET_BOT_DEFAULTS must be a part of a spec, such as {model: {name: gpt-5-mini}}")
-    return [layer] if layer else []
+    try:
+        return check_defaults(layer)
+    except ValidationError as error:
+        fields = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors(include_input=False))
+        raise ConfigError(f"BOTFLEET_BOT_DEFAULTS does not fit a TelegramBot's spec: {fields}") from None
 
 
 def read_credentials(prepared: Prepared) -> Credentials:

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     # Accepted
     ACCEPTED = "Accepted"
     INVALID = "Invalid"
+    DEFAULTS_INVALID = "DefaultsInvalid"
     INCOMPLETE = "Incomplete"
     SECRET_MISSING = "SecretMissing"
     SECRET_KEY_MISSING = "SecretKeyMissing"
@@ -171,6 +172,11 @@ GOOD: dict[ConditionType, frozenset[Reason]] = {
 REASONS: dict[Reason, ReasonInfo] = {
     Reason.ACCEPTED: ReasonInfo((_C.ACCEPTED,), "The spec makes sense and everything that it names exists."),
     Reason.INVALID: ReasonInfo((_C.ACCEPTED,), "The spec cannot be used: {detail}. Correct it and apply it again."),
+    Reason.DEFAULTS_INVALID: ReasonInfo(
+        (_C.ACCEPTED,),
+        "TelegramBotDefaults {name} of the namespace cannot be used: {detail}. Correct it: kubectl -n {namespace} edit "
+        "telegrambotdefaults {name}",
+    ),
     Reason.INCOMPLETE: ReasonInfo((_C.ACCEPTED,), "Not said, and no default says it: {fields}. Add it to the spec."),
     Reason.SECRET_MISSING: ReasonInfo(
         (_C.ACCEPTED,),

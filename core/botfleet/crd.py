@@ -1,6 +1,6 @@
-"""Why: the CRD is generated from the TelegramBot model, so the API server, standalone files and REST refuse the same things.
+"""Why: the CRDs are generated from the models, so the API server, standalone files and REST refuse the same things.
 
-It must never hold a default: the API server would write it into every object, and "not said" would be lost.
+They must never hold a default: the API server would write it into every object, and "not said" would be lost.
 """
 
 from typing import Any
@@ -8,7 +8,17 @@ from typing import Any
 import yaml
 
 from botfleet.conditions import ConditionType
-from botfleet.spec.bot import GROUP, KIND, PLURAL, VERSION, TelegramBot
+from botfleet.spec import (
+    DEFAULTS_KIND,
+    DEFAULTS_PLURAL,
+    GROUP,
+    KIND,
+    PLURAL,
+    VERSION,
+    TelegramBot,
+    TelegramBotDefaults,
+)
+from botfleet.spec.rules import Wire
 
 _KEPT = {
     "type", "format", "description", "properties", "items", "required", "enum", "minimum", "maximum", "minLength",
@@ -36,40 +46,54 @@ PRINTER_COLUMNS = [
 ]
 
 
+DEFAULTS_COLUMNS = [
+    {"name": "Model", "type": "string", "jsonPath": ".spec.model.name"},
+    {"name": "Groups", "type": "string", "jsonPath": ".spec.access.groups"},
+    {"name": "Tokens a Day", "type": "integer", "jsonPath": ".spec.limits.budget.tokensPerDay"},
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    {"name": "Base URL", "type": "string", "jsonPath": ".spec.model.baseUrl", "priority": 1},
+    {"name": "Image", "type": "string", "jsonPath": ".spec.workload.image", "priority": 1},
+]
+
+
 def crd() -> dict[str, Any]:
-    """The CustomResourceDefinition, ready to be written as YAML."""
+    """The CustomResourceDefinition of TelegramBot, ready to be written as YAML."""
+    names = {"kind": KIND, "plural": PLURAL, "singular": "telegrambot", "shortNames": ["tgbot", "tgb"]}
+    version = {
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": PRINTER_COLUMNS,
+        "schema": {"openAPIV3Schema": structural_schema()},
+    }
+    return _definition({**names, "categories": ["all"]}, version)
+
+
+def defaults_crd() -> dict[str, Any]:
+    """That of TelegramBotDefaults. It has no status: what took part stands in each bot's."""
+    names = {"kind": DEFAULTS_KIND, "plural": DEFAULTS_PLURAL, "singular": DEFAULTS_PLURAL, "shortNames": ["tgbd"]}
+    version = {
+        "additionalPrinterColumns": DEFAULTS_COLUMNS,
+        "schema": {"openAPIV3Schema": structural_schema(TelegramBotDefaults)},
+    }
+    return _definition(names, version)
+
+
+def _definition(names: dict[str, Any], version: dict[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": f"{names['plural']}.{GROUP}"},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
-            "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": "telegrambot",
-                "shortNames": ["tgbot", "tgb"],
-                "categories": ["all"],
-            },
-            "versions": [
-                {
-                    "name": VERSION,
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}},
-                    "additionalPrinterColumns": PRINTER_COLUMNS,
-                    "schema": {"openAPIV3Schema": structural_schema()},
-                }
-            ],
+            "names": {"kind": names["kind"], "listKind": f"{names['kind']}List", **names},
+            "versions": [{"name": VERSION, "served": True, "storage": True, **version}],
         },
     }
 
 
-def structural_schema() -> dict[str, Any]:
+def structural_schema(model: type[Wire] = TelegramBot) -> dict[str, Any]:
     """The model's JSON schema in the form that Kubernetes asks for (apiextensions.k8s.io/v1, "structural schema")."""
-    document = TelegramBot.model_json_schema(by_alias=True)
+    document = model.model_json_schema(by_alias=True)
     schema = _structural(document, document["$defs"])
     # The API server owns apiVersion, kind and metadata: a schema may not restrict them beyond rules on the root.
     schema["properties"]["apiVersion"] = {"type": "string"}
@@ -110,8 +134,17 @@ def _described(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 def render() -> str:
     """The file `crds/telegrambots.yaml`."""
-    head = "# Generated from the TelegramBot model (python -m botfleet.crd). Do not edit.\n"
-    return head + yaml.dump(crd(), Dumper=_NoAliases, sort_keys=False, width=120, allow_unicode=True)
+    return _file(crd(), KIND)
+
+
+def render_defaults() -> str:
+    """The file `crds/telegrambotdefaults.yaml`."""
+    return _file(defaults_crd(), DEFAULTS_KIND)
+
+
+def _file(definition: dict[str, Any], kind: str) -> str:
+    head = f"# Generated from the {kind} model (make generate). Do not edit.\n"
+    return head + yaml.dump(definition, Dumper=_NoAliases, sort_keys=False, width=120, allow_unicode=True)
 
 
 class _NoAliases(yaml.SafeDumper):
@@ -119,9 +152,3 @@ class _NoAliases(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.stdout.write(render())

@@ -1,17 +1,15 @@
-"""Why: defaults are filled in one pure place. The CRD holds none, so that "not said" is never lost.
+"""Why: defaults are filled in one pure place. The CRD holds none, so that "not said" is never lost."""
 
-The values below are the built-in defaults; docs and CRD descriptions name the same ones (a test compares them).
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from botfleet.defaults import BUILT_IN, merge
 from botfleet.model import Budget, Model, budget_of, model_of, without_price
 from botfleet.spec import TelegramBotSpec
 from botfleet.spec.access import AccessSpec, Groups
 from botfleet.spec.account import AccountSpec
-from botfleet.spec.behaviour import MEDIA_TEXT, Disclosure
+from botfleet.spec.behaviour import Disclosure
 from botfleet.spec.bot import DeletionPolicy
 from botfleet.spec.limits import LimitsSpec
 from botfleet.spec.proactive import ProactiveSpec
@@ -19,42 +17,6 @@ from botfleet.spec.schedule import MESSAGE, OutsideHours, ScheduleSpec, WorkingH
 from botfleet.spec.workload import WorkloadSpec
 
 T = TypeVar("T")
-
-VISION: dict[str, Any] = {"vision": False, "maxImageBytes": 2_000_000}
-BUILT_IN: dict[str, Any] = {
-    "persona": {"disclosure": "FirstReply"},
-    "model": {"baseUrl": "https://api.openai.com/v1", "maxOutputTokens": 400, "timeoutSeconds": 30, **VISION},
-    "conversation": {
-        "debounceSeconds": 2.0,
-        "historyMessages": 20,
-        "historyTokens": 4000,
-        "memory": {"facts": False, "summarizeEveryMessages": 12},
-        "typing": True,
-        "mediaText": MEDIA_TEXT,
-        "takeoverMinutes": 60,
-    },
-    "access": {"groups": "Mention", "privateChats": True},
-    "limits": {
-        "messagesPerMinutePerChat": 20,
-        "concurrentReplies": 5,
-        "budget": {
-            "tokensPerDay": 0,
-            "moneyPerDay": 0.0,
-            "exhaustedText": "That is all that I may say today. Please write to me again tomorrow.",
-        },
-    },
-    "proactive": {
-        "enabled": False,
-        "afterSilenceHours": 72,
-        "windowDays": 30,
-        "messagesPerDay": 10,
-        "maxUnanswered": 1,
-    },
-    "admins": [],
-    "suspend": False,
-    "deletionPolicy": "Retain",
-    "workload": {},
-}
 
 
 @dataclass(frozen=True)
@@ -209,7 +171,7 @@ def effective(spec: TelegramBotSpec, *defaults: dict[str, Any]) -> EffectiveSpec
     Raises:
         IncompleteError: a needed field is said nowhere.
     """
-    merged = _merge([spec.to_wire(), *defaults, BUILT_IN])
+    merged = merge(spec.to_wire(), *defaults, BUILT_IN)
     missing = [f"spec.{part}.{field}" for part, field in REQUIRED if _is_unsaid(merged.get(part), field)]
     if missing:
         raise IncompleteError(missing)
@@ -227,24 +189,6 @@ def _missing_to_write_first(spec: EffectiveSpec) -> Iterator[str]:
         yield "spec.proactive.prompt"
     if spec.schedule is None:
         yield "spec.schedule"
-
-
-def check_defaults(layer: dict[str, Any]) -> None:
-    """Whether a layer of defaults is a part of a spec.
-
-    Raises:
-        pydantic.ValidationError: it has a field that no spec has, or a value that it cannot have there.
-    """
-    TelegramBotSpec.model_validate(_merge([layer, _SOME_ACCOUNT]))
-
-
-_SOME_ACCOUNT = {
-    "account": {
-        "type": "Bot",
-        "apiCredentialsSecretRef": {"name": "app"},
-        "botTokenSecretRef": {"name": "bot", "key": "token"},
-    }
-}
 
 
 def _is_unsaid(part: Any, field: str) -> bool:
@@ -316,27 +260,3 @@ def _said(value: T | None) -> T:
     if value is None:
         raise AssertionError("the built-in defaults leave a field open")
     return value
-
-
-# Parts within a part.
-NESTED = frozenset({"memory", "budget"})
-
-
-def _merge(layers: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Nearest first. The parts of a spec are merged by field; a field's value (a reference, say) is taken whole."""
-    out: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.items():
-            if key not in out:
-                out[key] = dict(value) if isinstance(value, dict) else value
-            elif isinstance(value, dict) and isinstance(out[key], dict):
-                out[key] = _merged(out[key], value)
-    return out
-
-
-def _merged(nearer: dict[str, Any], farther: dict[str, Any]) -> dict[str, Any]:
-    both = {**farther, **nearer}
-    for name in NESTED & nearer.keys() & farther.keys():
-        if isinstance(nearer[name], dict) and isinstance(farther[name], dict):
-            both[name] = {**farther[name], **nearer[name]}
-    return both

@@ -3,26 +3,34 @@
 Errors name the document and the field. It never puts a secret's value into an error.
 """
 
-import base64
-import binascii
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
+from botfleet.documents import ManifestError, read_documents, secret_values
 from botfleet.mistakes import Mistake, mistakes_of, without_unknown
-from botfleet.spec.bot import API_VERSION, GROUP, KIND, TelegramBot
+from botfleet.spec import API_VERSION, DEFAULTS_KIND, GROUP, KIND, TelegramBot, TelegramBotDefaults
 
-MAX_BYTES = 4 * 1024 * 1024
-_TWICE = "this key stands twice in its mapping; keep one of them"
+__all__ = [
+    "Found",
+    "Manifest",
+    "ManifestError",
+    "SecretDocuments",
+    "SecretFolder",
+    "SecretLayers",
+    "SecretNotFoundError",
+    "SecretSource",
+    "examine",
+    "load",
+    "parse_bot",
+    "parse_defaults",
+]
 
-
-class ManifestError(ValueError):
-    """The file cannot be used; the message says why and what to write."""
+Kind = TypeVar("Kind", TelegramBot, TelegramBotDefaults)
 
 
 class SecretNotFoundError(LookupError):
@@ -100,6 +108,12 @@ class Manifest:
 
     bots: tuple[TelegramBot, ...]
     secrets: SecretDocuments
+    defaults: tuple[TelegramBotDefaults, ...] = ()
+
+    def defaults_of(self, bot: TelegramBot) -> dict[str, Any]:
+        """What the bot's namespace says for it, as a layer of `effective`."""
+        namespace = bot.metadata.namespace
+        return next((one.spec.to_wire() for one in self.defaults if one.metadata.namespace == namespace), {})
 
     def only_bot(self, name: str | None = None) -> TelegramBot:
         """The one bot of the file, or the one with this name.
@@ -115,7 +129,7 @@ class Manifest:
 
 
 def load(*paths: Path) -> Manifest:
-    """Reads YAML files with one TelegramBot or more, and Secrets.
+    """Reads YAML files with one TelegramBot or more, their namespace's TelegramBotDefaults, and Secrets.
 
     Raises:
         ManifestError: unreadable, no YAML, an unknown kind or version, or a field that does not fit.
@@ -140,38 +154,64 @@ def examine(*paths: Path) -> Found:
     Raises:
         ManifestError: a file cannot be read at all, or is no YAML.
     """
-    bots: list[TelegramBot] = []
-    secrets: dict[str, Mapping[str, str]] = {}
+    taken = _Taken()
     mistakes: list[Mistake] = []
     for path in paths:
-        documents = _documents(path)
+        documents = read_documents(path)
         for number, document in enumerate(documents, 1):
-            mistakes += _take(document, f"{path}, document {number}", bots, secrets)
+            mistakes += _take(document, f"{path}, document {number}", taken)
         if not documents:
             mistakes.append(Mistake(str(path), "", f"holds nothing; wanted: a {KIND}"))
-    return Found(Manifest(tuple(bots), SecretDocuments(secrets)), tuple(mistakes))
+    mistakes += _of_defaults(taken)
+    defaults = tuple(one for one, _ in taken.defaults)
+    return Found(Manifest(tuple(taken.bots), SecretDocuments(taken.secrets), defaults), tuple(mistakes))
 
 
-def _take(
-    document: Any, where: str, bots: list[TelegramBot], secrets: dict[str, Mapping[str, str]]
-) -> Sequence[Mistake]:
+@dataclass
+class _Taken:
+    """What the documents said so far. `defaults`: each with where it stands."""
+
+    bots: list[TelegramBot] = field(default_factory=list)
+    defaults: list[tuple[TelegramBotDefaults, str]] = field(default_factory=list)
+    secrets: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def _take(document: Any, where: str, taken: _Taken) -> Sequence[Mistake]:
     """Puts a document where it belongs; what is wrong with it."""
     if not isinstance(document, dict):
         return [Mistake(where, "", "is not an object with apiVersion, kind, metadata and spec")]
     kind = document.get("kind")
     if kind == "Secret" and document.get("apiVersion") == "v1":
         try:
-            name, values = _secret(document, where)
+            name, values = secret_values(document, where)
         except ManifestError as error:
             return [Mistake("", "", str(error))]
-        secrets[name] = values
+        taken.secrets[name] = values
     elif kind == KIND:
-        bot, wrong = _bot(document, where)
-        bots += [bot] if bot else []
+        bot, wrong = _parsed(TelegramBot, document, where)
+        taken.bots += [bot] if bot else []
+        return wrong
+    elif kind == DEFAULTS_KIND:
+        defaults, wrong = _parsed(TelegramBotDefaults, document, where)
+        taken.defaults += [(defaults, where)] if defaults else []
         return wrong
     elif kind not in {"Namespace", "ConfigMap"}:  # harmless companions of a bot
-        return [Mistake(where, "", f"kind {kind!r} has no meaning here; wanted: {KIND} or Secret")]
+        return [Mistake(where, "", f"kind {kind!r} has no meaning here; wanted: {KIND}, {DEFAULTS_KIND} or Secret")]
     return []
+
+
+def _of_defaults(taken: _Taken) -> Iterator[Mistake]:
+    """Defaults that would silently say nothing, or of which one would."""
+    of_bots = {bot.metadata.namespace for bot in taken.bots}
+    seen: set[str] = set()
+    for one, where in taken.defaults:
+        namespace = one.metadata.namespace
+        if namespace in seen:
+            yield Mistake(where, "", f"is the second {DEFAULTS_KIND} of the namespace {namespace}; keep one of them")
+        elif of_bots and namespace not in of_bots:
+            told = f"no {KIND} of these files is in {namespace}; they are in: {', '.join(sorted(of_bots))}"
+            yield Mistake(where, "metadata.namespace", told)
+        seen.add(namespace)
 
 
 def parse_bot(document: Mapping[str, Any], where: str) -> TelegramBot:
@@ -180,14 +220,27 @@ def parse_bot(document: Mapping[str, Any], where: str) -> TelegramBot:
     Raises:
         ManifestError: each field that does not fit, with what to write.
     """
-    bot, mistakes = _bot(document, where)
-    if bot is None or mistakes:
+    return _all_right(TelegramBot, document, where)
+
+
+def parse_defaults(document: Mapping[str, Any], where: str) -> TelegramBotDefaults:
+    """A TelegramBotDefaults from its wire form.
+
+    Raises:
+        ManifestError: each field that does not fit, with what to write.
+    """
+    return _all_right(TelegramBotDefaults, document, where)
+
+
+def _all_right(model: type[Kind], document: Mapping[str, Any], where: str) -> Kind:
+    found, mistakes = _parsed(model, document, where)
+    if found is None or mistakes:
         raise ManifestError(f"{where}: " + "; ".join(str(replace(mistake, where="")) for mistake in mistakes))
-    return bot
+    return found
 
 
-def _bot(document: Mapping[str, Any], where: str) -> tuple[TelegramBot | None, list[Mistake]]:
-    """The bot as far as it can be understood: without its unknown fields, the rest can be looked at all the same."""
+def _parsed(model: type[Kind], document: Mapping[str, Any], where: str) -> tuple[Kind | None, list[Mistake]]:
+    """The object as far as it can be understood: without its unknown fields, the rest can be looked at all the same."""
     version = document.get("apiVersion")
     if version != API_VERSION:
         told = f"is not known to this program; write {API_VERSION}"
@@ -195,76 +248,12 @@ def _bot(document: Mapping[str, Any], where: str) -> tuple[TelegramBot | None, l
             told = f"{version} is of a newer Botfleet than this program, which knows {API_VERSION}; update this program"
         return None, [Mistake(where, "apiVersion", told)]
     try:
-        return TelegramBot.model_validate(document), []
+        return model.model_validate(document), []
     except ValidationError as error:
-        mistakes = mistakes_of(error, TelegramBot, where)
+        mistakes = mistakes_of(error, model, where)
         rest = without_unknown(document, error)
     try:
-        return TelegramBot.model_validate(rest), mistakes
+        return model.model_validate(rest), mistakes
     except ValidationError as error:
-        more = [mistake for mistake in mistakes_of(error, TelegramBot, where) if mistake not in mistakes]
+        more = [mistake for mistake in mistakes_of(error, model, where) if mistake not in mistakes]
         return None, mistakes + more
-
-
-def _documents(path: Path) -> list[Any]:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ManifestError(f"{path}: larger than {MAX_BYTES} bytes; is it a manifest?")
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ManifestError(f"{path}: cannot be read: it is not text in UTF-8") from None
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        # The parser's own words quote the line, and a Secret may stand in it.
-        raise ManifestError(f"{path}: is not YAML: {at}{_said(error)}") from None
-    except (yaml.YAMLError, RecursionError):
-        raise ManifestError(f"{path}: is not YAML") from None
-
-
-def _said(error: yaml.MarkedYAMLError) -> str:
-    problem = error.problem or ""
-    if problem == _TWICE:
-        return problem
-    if r"'\t'" in problem:
-        return "a tab; indent with spaces"
-    return "look for a missing colon or quote, or for a wrong indentation, here or in the line before"
-
-
-class _Loader(yaml.SafeLoader):
-    """A key that is written twice is a mistake: the last one would win, and nobody would know."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, _TWICE, key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _secret(document: Mapping[str, Any], where: str) -> tuple[str, dict[str, str]]:
-    metadata = document.get("metadata")
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-        raise ManifestError(f"{where}: the Secret has no metadata.name")
-    values: dict[str, str] = {}
-    for part in ("data", "stringData"):
-        if not isinstance(document.get(part) or {}, dict):
-            raise ManifestError(f"{where}: Secret {part} must be a mapping of keys to texts")
-    for key, value in (document.get("data") or {}).items():
-        try:
-            values[str(key)] = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, ValueError, TypeError) as error:
-            raise ManifestError(
-                f"{where}: Secret data.{key} is not base64 of text; use stringData for plain text"
-            ) from error
-    for key, value in (document.get("stringData") or {}).items():
-        if not isinstance(value, str):
-            raise ManifestError(f"{where}: Secret stringData.{key} must be text; put it in quotes")
-        values[str(key)] = value
-    return metadata["name"], values

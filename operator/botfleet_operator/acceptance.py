@@ -15,6 +15,7 @@ from botfleet.conditions import Reason
 from botfleet.digest import content_digest
 from botfleet.effective import EffectiveSpec, IncompleteError, effective
 from botfleet.spec import TelegramBotSpec
+from botfleet_operator.defaults import DefaultsRecord
 from botfleet_operator.model import BotRecord, KeyView, SecretRecord
 from botfleet_operator.plan import Absence
 from botfleet_operator.references import Need, Use, needs
@@ -49,12 +50,18 @@ class Undecided:
 
 
 def accept(
-    bot: BotRecord, defaults: Mapping[str, Any], secrets: Mapping[str, SecretRecord | Absence]
+    bot: BotRecord,
+    defaults: Mapping[str, Any],
+    secrets: Mapping[str, SecretRecord | Absence],
+    nearer: DefaultsRecord | None = None,
 ) -> Accepted | Refused | Undecided:
-    """The verdict on one bot's spec and on what it names."""
+    """The verdict on one bot's spec and on what it names. `defaults`: the cluster's; `nearer`: its namespace's."""
     suspend = bot.spec.get("suspend") is True
+    if nearer is not None and nearer.mistake is not None:
+        return Refused(Reason.DEFAULTS_INVALID, {"name": nearer.name, "detail": _short(nearer.mistake)}, suspend)
     try:
-        spec = effective(TelegramBotSpec.model_validate(bot.spec), dict(defaults))
+        own = TelegramBotSpec.model_validate(bot.spec)
+        spec = effective(own, dict(nearer.layer) if nearer else {}, dict(defaults))
     except IncompleteError as error:
         return Refused(Reason.INCOMPLETE, {"fields": ", ".join(error.fields)}, suspend)
     except ValidationError as error:
@@ -79,7 +86,10 @@ def accept(
 
 def _said(error: ValidationError) -> str:
     """Places and messages; never the values, which pydantic would quote."""
-    said = "; ".join(f"spec.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+    return _short("; ".join(f"spec.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()))
+
+
+def _short(said: str) -> str:
     return said if len(said) <= _DETAIL_MOST else said[: _DETAIL_MOST - 1] + "…"
 
 

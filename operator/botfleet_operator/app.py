@@ -18,6 +18,7 @@ import structlog
 from botfleet.store.engine import Store, create_store
 from botfleet.store.schema import wait_for_schema
 from botfleet_operator.builders import Platform
+from botfleet_operator.defaults import TELEGRAM_BOT_DEFAULTS
 from botfleet_operator.feed import HealthPoll, Reassert
 from botfleet_operator.installation import Installation, StartError, read_key, recognise
 from botfleet_operator.kubeapi import Credentials, KubeApi, KubeError
@@ -87,7 +88,7 @@ class Operator:
             statement_timeout=self.settings.store_timeout_seconds,
         )
         await wait_for_schema(self._store, self.settings.start_deadline_seconds)
-        await self._wait_for_crd()
+        await self._wait_for_crds()
         log.info("waiting_for_leadership")
         await self.leader.acquire()
         # From here on leadership is handed over before anything else ends.
@@ -268,25 +269,25 @@ class Operator:
                 said = True
             await asyncio.sleep(0.5)
 
-    async def _wait_for_crd(self) -> None:
-        """Kopf looks for the kind once, when it starts."""
+    async def _wait_for_crds(self) -> None:
+        """Kopf looks for its kind once, when it starts; an informer would be silent about a missing one for minutes."""
         deadline = time.monotonic() + self.settings.start_deadline_seconds
-        said = False
-        while True:
-            try:
-                async for _ in self.api.list_pages(
-                    TELEGRAM_BOTS, next(iter(self.settings.namespaces), None), page_size=1
-                ):
-                    return
-            except KubeError as error:
-                if time.monotonic() > deadline:
-                    raise StartError(
-                        f"The TelegramBot kind cannot be listed: {error}. Is the CRD installed?"
-                    ) from error
-                if not said:
-                    log.warning("waiting_for_crd", error=str(error))
-                said = True
-            await asyncio.sleep(0.5)
+        namespace, said = next(iter(self.settings.namespaces), None), False
+        for resource in (TELEGRAM_BOTS, TELEGRAM_BOT_DEFAULTS):
+            while True:
+                try:
+                    async for _ in self.api.list_pages(resource, namespace, page_size=1):
+                        break
+                    break
+                except KubeError as error:
+                    if time.monotonic() > deadline:
+                        raise StartError(
+                            f"The {resource.kind} kind cannot be listed: {error}. Is the CRD installed?"
+                        ) from error
+                    if not said:
+                        log.warning("waiting_for_crd", kind=resource.kind, error=str(error))
+                    said = True
+                await asyncio.sleep(0.5)
 
     def _wrong(self) -> str | None:
         return f"ended: {', '.join(self._background.dead)}" if self._background.dead else None

@@ -43,7 +43,7 @@ def decide(observed: Observed) -> Plan:
     """The next steps, and the conditions as they are before them."""
     if observed.bot.deleting:
         return judgement.plan(observed, None, (), ())
-    acceptance = accept(observed.bot, observed.defaults, observed.secrets)
+    acceptance = accept(observed.bot, observed.defaults, observed.secrets, observed.nearer)
     if isinstance(acceptance, Undecided):
         steps = (LookUpSecrets(acceptance.secrets),) if acceptance.secrets else ()
         return judgement.undecided(observed, steps, None if steps else _SOON_SECONDS)

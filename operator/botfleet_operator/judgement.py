@@ -42,6 +42,7 @@ def plan(observed: Observed, accepted: Accepted | None, steps: Sequence[Step], v
         figures=figures(accepted, health),
         wanted_account=_wanted_account(observed, accepted),
         retry_seconds=retry,
+        defaults=observed.nearer,
     )
 
 

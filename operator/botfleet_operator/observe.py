@@ -43,6 +43,7 @@ def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scra
         bot=bot,
         platform=setting.platform,
         defaults=setting.defaults,
+        nearer=world.defaults_of(bot.namespace),
         secrets={name: _secret(bot, name, world, scratch) for name in world.secret_names(bot)},
         identity=identity,
         own=ledger.own_secrets(identity) if identity else None,

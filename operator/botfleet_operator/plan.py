@@ -14,6 +14,7 @@ from typing import Any
 from botfleet.conditions import ConditionType, Phase, Reason
 from botfleet.health import Health
 from botfleet_operator.builders import Platform
+from botfleet_operator.defaults import DefaultsRecord
 from botfleet_operator.model import BotKey, BotRecord, ChildRecord, PodRecord, SecretRecord
 
 
@@ -72,8 +73,9 @@ class Observed:
 
     bot: BotRecord
     platform: Platform
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, Any]  # the cluster's
     secrets: Mapping[str, SecretRecord | Absence]
+    nearer: DefaultsRecord | None = None  # the namespace's
     identity: Identity | None = None
     own: OwnSecrets | None = None
     role_ready: bool = False
@@ -224,3 +226,4 @@ class Plan:
     figures: Figures = Figures()
     wanted_account: str | None = None  # to wait for, when it is in use
     retry_seconds: float | None = None
+    defaults: DefaultsRecord | None = None  # what took part

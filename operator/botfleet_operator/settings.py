@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from botfleet.effective import check_defaults
+from botfleet.defaults import check_defaults
 
 PREFIX = "BOTFLEET_"
 LONGEST_LEASE_SECONDS = 120.0
@@ -123,11 +123,10 @@ class Settings(BaseModel):
     def _check(cls, value: dict[str, Any]) -> dict[str, Any]:
         # Here, and not in every bot: with wrong defaults no bot could be accepted.
         try:
-            check_defaults(value)
+            return check_defaults(value)
         except ValidationError as error:
             said = (f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-            raise ValueError(f"no part of a TelegramBot's spec: {'; '.join(said)}") from None
-        return value
+            raise ValueError(f"no defaults for a TelegramBot's spec: {'; '.join(said)}") from None
 
     @property
     def identity(self) -> str:

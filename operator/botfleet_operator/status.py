@@ -31,6 +31,9 @@ def merged(bot: BotRecord, plan: Plan, now: datetime, *, figures: bool = True) -
         if plan.username:
             account["username"] = plan.username
         status["account"] = account
+    status.pop("defaults", None)
+    if plan.defaults is not None:
+        status["defaults"] = {"name": plan.defaults.name, "generation": plan.defaults.generation}
     status.update({key: value for key, value in _figures(plan.figures).items() if figures or key not in old})
     if plan.figures.no_budget:
         status.pop("budget", None)

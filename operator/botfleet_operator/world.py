@@ -5,9 +5,11 @@ Never: talk to the API itself, or keep anything of an object that is gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from botfleet.spec import DEFAULTS_NAME
+from botfleet_operator.defaults import TELEGRAM_BOT_DEFAULTS, DefaultsRecord, defaults_record
 from botfleet_operator.informers import Informer
 from botfleet_operator.kubeapi import CONFIG_MAPS, DEPLOYMENTS, PODS, SECRETS, SERVICE_ACCOUNTS, KubeApi, Resource
 from botfleet_operator.model import (
@@ -21,6 +23,7 @@ from botfleet_operator.model import (
     secret_record,
 )
 from botfleet_operator.names import CHILD_SELECTOR, CREDENTIALS_SELECTOR, own_secret_name
+from botfleet_operator.uses import Named, Uses, named_in
 
 CHILD_RESOURCES: dict[str, Resource] = {r.kind: r for r in (SERVICE_ACCOUNTS, CONFIG_MAPS, SECRETS, DEPLOYMENTS)}
 
@@ -30,21 +33,9 @@ def child_name(kind: str, bot: str) -> str:
     return own_secret_name(bot) if kind == "Secret" else bot
 
 
-def referenced_secrets(spec: Any) -> Iterator[str]:
-    """Names of all Secrets in a spec, valid or not."""
-    if isinstance(spec, Mapping):
-        for field, value in spec.items():
-            if field.endswith("SecretRef") and isinstance(value, Mapping) and isinstance(value.get("name"), str):
-                yield value["name"]
-            else:
-                yield from referenced_secrets(value)
-    elif isinstance(spec, list | tuple):
-        for entry in spec:
-            yield from referenced_secrets(entry)
-
-
 class World:
-    """Bots (fed by kopf's watch), their children, pods, and the Secrets that bots may use (fed by informers)."""
+    """Bots (fed by kopf's watch), their children, pods, the Secrets that bots may use, and the namespaces' defaults (fed by
+    informers)."""
 
     def __init__(
         self,
@@ -57,11 +48,11 @@ class World:
     ) -> None:
         """`defaults`: what specs leave out; Secrets that it names are looked for in each bot's own namespace."""
         self._enqueue = enqueue
-        self._secrets_of_defaults = frozenset(referenced_secrets(defaults))
+        self._named_by_cluster = frozenset(named_in(defaults))
         self.pods_moved: Callable[[], None] = _nothing
         self.bots: dict[BotKey, BotRecord] = {}
         self.gone: dict[str, BotKey] = {}  # UIDs that are certainly deleted and not cleaned up yet
-        self._used_by: dict[tuple[str, str], set[BotKey]] = {}
+        self._uses = Uses()
         self._waiting: dict[str, set[BotKey]] = {}
         self._pods_of: dict[BotKey, dict[str, PodRecord]] = {}
         self.children: dict[str, Informer[ChildRecord]] = {
@@ -85,6 +76,14 @@ class World:
             selector=CREDENTIALS_SELECTOR,
             metadata_only=False,
         )
+        self.defaults: Informer[DefaultsRecord] = Informer(
+            api,
+            TELEGRAM_BOT_DEFAULTS,
+            defaults_record,
+            self._defaults_changed,
+            namespaces=namespaces,
+            metadata_only=False,
+        )
         self.pods: Informer[PodRecord] = Informer(
             api,
             PODS,
@@ -97,7 +96,7 @@ class World:
 
     @property
     def informers(self) -> list[Informer[Any]]:
-        return [*self.children.values(), self.secrets, self.pods]
+        return [*self.children.values(), self.secrets, self.defaults, self.pods]
 
     # Bots
 
@@ -106,13 +105,10 @@ class World:
         old = self.bots.get(bot.key)
         if old is not None and old.uid == bot.uid and old.version >= bot.version:
             return
-        if old is not None:
-            self._unindex(old)
-            if old.uid != bot.uid:
-                self.gone[old.uid] = old.key
+        if old is not None and old.uid != bot.uid:
+            self.gone[old.uid] = old.key
         self.bots[bot.key] = bot
-        for name in self.secret_names(bot):
-            self._used_by.setdefault((bot.namespace, name), set()).add(bot.key)
+        self._uses.put(bot.key, self._named_by(bot))
         self._enqueue(bot.key)
 
     def bot_deleted(self, key: BotKey, uid: str) -> None:
@@ -120,21 +116,22 @@ class World:
         self.gone[uid] = key
         old = self.bots.get(key)
         if old is not None and old.uid == uid:
-            self._unindex(old)
+            self._uses.drop(key)
             del self.bots[key]
         self._enqueue(key)
 
-    def _unindex(self, bot: BotRecord) -> None:
-        for name in self.secret_names(bot):
-            users = self._used_by.get((bot.namespace, name))
-            if users is not None:
-                users.discard(bot.key)
-                if not users:
-                    del self._used_by[(bot.namespace, name)]
+    def defaults_of(self, namespace: str) -> DefaultsRecord | None:
+        """The object whose defaults take part in this namespace."""
+        return self.defaults.get(namespace, DEFAULTS_NAME)
 
     def secret_names(self, bot: BotRecord) -> frozenset[str]:
         """The Secrets that a bot's effective spec may name."""
-        return self._secrets_of_defaults.union(referenced_secrets(bot.spec))
+        return frozenset(named.name for named in self._named_by(bot) if named.kind == "Secret")
+
+    def _named_by(self, bot: BotRecord) -> frozenset[Named]:
+        """What the bot's own spec names, and what defaults name for it: both mean objects of its own namespace."""
+        nearer = self.defaults_of(bot.namespace)
+        return self._named_by_cluster.union(named_in(bot.spec), named_in(nearer.layer) if nearer else ())
 
     # Who waits for an account
 
@@ -168,8 +165,19 @@ class World:
         record = new or old
         if record is None or (old is not None and new is not None and (old.keys, old.ours) == (new.keys, new.ours)):
             return
-        for key in self._used_by.get((record.namespace, record.name), ()):
+        for key in self._uses.by(record.namespace, Named("Secret", record.name)):
             self._enqueue(key)
+
+    def _defaults_changed(self, old: DefaultsRecord | None, new: DefaultsRecord | None) -> None:
+        record = new or old
+        if record is None or record.name != DEFAULTS_NAME:
+            return
+        if old is not None and new is not None and (old.uid, old.generation) == (new.uid, new.generation):
+            return  # a label, say
+        for bot in list(self.bots.values()):
+            if bot.namespace == record.namespace:
+                self._uses.put(bot.key, self._named_by(bot))
+                self._enqueue(bot.key)
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         record = new or old

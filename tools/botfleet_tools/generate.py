@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[2]
 
 GENERATED: dict[str, Callable[[], str]] = {
     "crds/telegrambots.yaml": crd.render,
+    "crds/telegrambotdefaults.yaml": crd.render_defaults,
     "charts/botfleet/files/telegrambots.yaml": crd.render,
+    "charts/botfleet/files/telegrambotdefaults.yaml": crd.render_defaults,
     "docs/conditions.md": conditions_page.render,
     "docs/metrics.md": reference_pages.metrics,
     "docs/settings.md": reference_pages.settings,

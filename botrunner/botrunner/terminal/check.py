@@ -11,8 +11,8 @@ from pathlib import Path
 
 from botfleet.effective import EffectiveSpec, IncompleteError
 from botfleet.manifest import (
+    Manifest,
     ManifestError,
-    SecretDocuments,
     SecretNotFoundError,
     SecretSource,
     examine,
@@ -61,7 +61,7 @@ def check(settings: Settings) -> Report:
         what = f"no TelegramBot is named {settings.name}" if settings.name else "there is no TelegramBot in it"
         report.mistakes.append(Mistake(str(settings.manifest), "", what))
     for bot in bots:
-        _check_bot(settings, bot, found.manifest.secrets, report)
+        _check_bot(settings, bot, found.manifest, report)
     for path in (settings.manifest, *settings.beside):
         if _readable_by_others(path) and examine(path).manifest.secrets.secrets:
             told = f"others on this machine can read it, and Secrets stand in it: chmod 600 {path}"
@@ -69,18 +69,18 @@ def check(settings: Settings) -> Report:
     return report
 
 
-def _check_bot(settings: Settings, bot: TelegramBot, beside: SecretDocuments, report: Report) -> None:
+def _check_bot(settings: Settings, bot: TelegramBot, manifest: Manifest, report: Report) -> None:
     where = f"{settings.manifest}: {bot.metadata.name}"
     before = len(report.mistakes)
     tell = functools.partial(Mistake, where)
     prepared: Prepared | None = None
     try:
-        prepared = prepare_bot(settings, bot, beside)
+        prepared = prepare_bot(settings, bot, manifest)
     except IncompleteError as error:
         report.mistakes += [tell(name, _MISSING + _EXAMPLES.get(name, "write it")) for name in error.fields]
     except ConfigError as error:
         report.mistakes.append(Mistake("", "", str(error)))
-    source = secrets_of(settings, beside)
+    source = secrets_of(settings, manifest.secrets)
     for wanted in _wanted(bot, prepared.spec if prepared else None):
         wrong = _look(wanted, source, settings)
         if wrong:

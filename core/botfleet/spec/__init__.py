@@ -14,18 +14,23 @@ from botfleet.spec.bot import (
     TelegramBotSpec,
     TelegramBotStatus,
 )
+from botfleet.spec.defaults import DEFAULTS_KIND, DEFAULTS_NAME, DEFAULTS_PLURAL, BotDefaults, TelegramBotDefaults
 from botfleet.spec.limits import BudgetSpec, LimitsSpec
 from botfleet.spec.model import FallbackSpec, ModelSpec, PriceSpec
 from botfleet.spec.workload import Resources, Toleration, WorkloadSpec
 
 __all__ = [
     "API_VERSION",
+    "DEFAULTS_KIND",
+    "DEFAULTS_NAME",
+    "DEFAULTS_PLURAL",
     "GROUP",
     "KIND",
     "PLURAL",
     "VERSION",
     "AccountSpec",
     "AccountType",
+    "BotDefaults",
     "BudgetSpec",
     "ConversationSpec",
     "DataCenter",
@@ -41,6 +46,7 @@ __all__ = [
     "SecretKeyRef",
     "SecretRef",
     "TelegramBot",
+    "TelegramBotDefaults",
     "TelegramBotSpec",
     "TelegramBotStatus",
     "Toleration",

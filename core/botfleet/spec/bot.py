@@ -25,6 +25,16 @@ PLURAL = "telegrambots"
 NAME_MAX = 50  # so that the names of children fit
 MAX_ID = 2**52 - 1  # of people: Telegram's ids stay below (https://core.telegram.org/api/bots/ids)
 
+Admins = Annotated[
+    list[Annotated[int, Field(ge=1, le=MAX_ID, json_schema_extra={"format": "int64"})]] | None,
+    Field(
+        max_length=50,
+        description="Telegram ids of people who may steer the bot in their private chat with it: /status, /pause, /resume,"
+        " /block, /unblock, /take, /release. Default: nobody.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    ),
+]
+
 
 class DeletionPolicy(StrEnum):
     """What happens to a bot's data when its object is deleted."""
@@ -43,15 +53,7 @@ class TelegramBotSpec(Wire):
     schedule: ScheduleSpec | None = None
     proactive: ProactiveSpec | None = None
     limits: LimitsSpec | None = None
-    admins: Annotated[
-        list[Annotated[int, Field(ge=1, le=MAX_ID, json_schema_extra={"format": "int64"})]] | None,
-        Field(
-            max_length=50,
-            description="Telegram ids of people who may steer the bot in their private chat with it: /status, /pause, /resume,"
-            " /block, /unblock, /take, /release. Default: nobody.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
-        ),
-    ] = None
+    admins: Admins = None
     suspend: Annotated[bool | None, Field(description="True stops the bot and keeps everything. Default false.")] = None
     deletion_policy: Annotated[
         DeletionPolicy | None, Field(description="Retain (default): the data stays when the object is deleted.")
@@ -78,6 +80,13 @@ class AccountStatus(Wire):
     username: str | None = None
 
 
+class DefaultsStatus(Wire):
+    """The TelegramBotDefaults that took part in the effective spec."""
+
+    name: str
+    generation: Annotated[int, Field(json_schema_extra={"format": "int64"})]
+
+
 class BudgetStatus(Wire):
     """What the models cost on a day, and the limits; money in the owner's currency."""
 
@@ -99,6 +108,9 @@ class TelegramBotStatus(Wire):
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = None
     account: AccountStatus | None = None
+    defaults: Annotated[
+        DefaultsStatus | None, Field(description="The namespace's defaults that took part; unsaid: there are none.")
+    ] = None
     budget: Annotated[
         BudgetStatus | None,
         Field(description="What was spent today, where the spec has a budget; written at most once a minute."),

@@ -133,6 +133,8 @@ Right = tuple[str, str, str, bool]
 MAY: list[Right] = [
     ("list", "telegrambots.botfleet.dev", "hotel", True),
     ("patch", "telegrambots.botfleet.dev/status", "hotel", True),
+    ("list", "telegrambotdefaults.botfleet.dev", "hotel", True),
+    ("patch", "telegrambotdefaults.botfleet.dev", "hotel", False),
     ("update", "telegrambots.botfleet.dev", "hotel", False),
     ("patch", "telegrambots.botfleet.dev", "hotel", False),
     ("delete", "telegrambots.botfleet.dev", "hotel", False),

@@ -137,11 +137,13 @@ def test_an_upgrade_of_the_product_restarts_no_server(chart: "Chart") -> None:
         assert not {"helm.sh/chart", "app.kubernetes.io/version", "app.kubernetes.io/managed-by"} & labels.keys()
 
 
-def test_the_crd_outlives_the_release_under_helm_and_argo_cd(chart: "Chart") -> None:
-    (crd,) = [document for document in chart.render() if document["kind"] == "CustomResourceDefinition"]
-    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
-    assert "Prune=false" in crd["metadata"]["annotations"]["argocd.argoproj.io/sync-options"].split(",")
-    assert crd["metadata"]["name"] == "telegrambots.botfleet.dev"
+def test_the_crds_outlive_the_release_under_helm_and_argo_cd(chart: "Chart") -> None:
+    crds = [document for document in chart.render() if document["kind"] == "CustomResourceDefinition"]
+    for crd in crds:
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        assert "Prune=false" in crd["metadata"]["annotations"]["argocd.argoproj.io/sync-options"].split(",")
+    names = {crd["metadata"]["name"] for crd in crds}
+    assert names == {"telegrambots.botfleet.dev", "telegrambotdefaults.botfleet.dev"}
 
 
 def test_the_data_outlives_the_release(chart: "Chart") -> None:

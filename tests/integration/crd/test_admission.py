@@ -19,8 +19,8 @@ def api(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
     if reason := ApiServer.unavailable(request.param):
         pytest.skip(reason)
     with ApiServer(version=request.param) as api:
-        api.kubectl("apply", "-f", str(ROOT / "crds/telegrambots.yaml"))
-        api.kubectl("wait", "--for=condition=Established", "crd/telegrambots.botfleet.dev", "--timeout=20s")
+        api.kubectl("apply", "-f", str(ROOT / "crds"))
+        api.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
         yield api
 
 

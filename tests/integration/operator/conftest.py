@@ -17,8 +17,8 @@ PLACES = 40
 @pytest.fixture(scope="package")
 def api() -> Iterator[ApiServer]:
     with ApiServer() as server:
-        server.kubectl("apply", "-f", str(ROOT / "crds/telegrambots.yaml"))
-        server.kubectl("wait", "--for=condition=Established", "crd/telegrambots.botfleet.dev", "--timeout=20s")
+        server.kubectl("apply", "-f", str(ROOT / "crds"))
+        server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
         yield server
 
 

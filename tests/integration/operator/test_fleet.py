@@ -22,8 +22,8 @@ WRITING = {"create", "update", "patch", "delete", "deletecollection"}
 @pytest.fixture
 def fleet(postgres: Postgres, redis: Redis, tmp_path: Path) -> Iterator[Installation]:
     with ApiServer(audit=True) as api:
-        api.kubectl("apply", "-f", str(ROOT / "crds/telegrambots.yaml"))
-        api.kubectl("wait", "--for=condition=Established", "crd/telegrambots.botfleet.dev", "--timeout=20s")
+        api.kubectl("apply", "-f", str(ROOT / "crds"))
+        api.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
         database = Database(postgres, tmp_path)
         database.prepare()
         database.migrate()

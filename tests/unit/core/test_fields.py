@@ -130,6 +130,8 @@ STATUS = {
     "conditions[].observedGeneration",
     "account.id",
     "account.username",
+    "defaults.name",
+    "defaults.generation",
     "budget.day",
     "budget.tokens",
     "budget.tokensPerDay",

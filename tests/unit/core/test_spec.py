@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from botfleet.crd import crd, render, structural_schema
+from botfleet.defaults import BUILT_IN
 from botfleet.digest import spec_digest
-from botfleet.effective import BUILT_IN, IncompleteError, effective
+from botfleet.effective import IncompleteError, effective
 from botfleet.manifest import ManifestError, parse_bot
 from botfleet.model import Price
 from botfleet.spec import TelegramBot, TelegramBotSpec

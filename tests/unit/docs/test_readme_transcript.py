@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from botfleet.conditions import Phase
-from botfleet.effective import BUILT_IN, effective
+from botfleet.defaults import BUILT_IN
+from botfleet.effective import effective
 from botfleet.manifest import parse_bot
 from botfleet.store.rows import HistoryRow
 from botfleet_simulator.model.answers import Question, answer, load

@@ -111,7 +111,8 @@ class FakeApi:
             raise NotFoundError("gone", status=404)
         if isinstance(patch, dict) and patch["metadata"]["uid"] != found["metadata"]["uid"]:
             raise ConflictError("another object", status=409)
-        status = {**found.get("status", {}), **patch["status"]} if isinstance(patch, dict) else {}
+        both = {**found.get("status", {}), **patch["status"]} if isinstance(patch, dict) else {}
+        status = {key: value for key, value in both.items() if value is not None}
         return self.store(resource.kind, {**found, "status": status})
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from botfleet.store.engine import Store
+from botfleet_operator.defaults import defaults_record
 from botfleet_operator.kubeapi import NotLeadingError
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.metrics import Metrics
@@ -62,6 +63,22 @@ class Rig:
         self.api.store("TelegramBot", {"metadata": metadata, "spec": record.spec})
         self.world.bot_seen(record)
         return record
+
+    def defaults(self, generation: int = 1, *, name: str = "default", namespace: str = "hotel", **spec: Any) -> None:
+        """The namespace's defaults appear in their watch, or change."""
+        self.api.version += 1
+        metadata = {
+            "namespace": namespace, "name": name, "uid": f"uid-{name}", "generation": generation,
+            "resourceVersion": str(self.api.version),
+        }  # fmt: skip
+        self.world.defaults._store(defaults_record({"metadata": metadata, "spec": spec}))
+
+    async def woken(self) -> list[BotKey]:
+        """The bots in the queue, which is empty then."""
+        keys = [await self.queue.get() for _ in range(len(self.queue))]
+        for key in keys:
+            self.queue.done(key)
+        return sorted(keys)
 
     def hide(self, name: str = "concierge", uid: str = "uid-1") -> None:
         """The bot's deletion is shown by the watch."""

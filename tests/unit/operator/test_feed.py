@@ -18,7 +18,7 @@ from botfleet_operator.judgement import credentials_mark
 from botfleet_operator.model import BotKey
 from botfleet_operator.provision.bus import BusUnavailableError
 from botfleet_operator.status import FIGURES_INTERVAL_SECONDS
-from botfleet_operator.world import referenced_secrets
+from botfleet_operator.uses import named_in
 from tests.unit.operator import samples
 from tests.unit.operator.rig import KEY_OF, Rig
 from tests.unit.operator.samples import account, health, pod
@@ -196,7 +196,7 @@ async def test_a_proof_that_comes_again_causes_no_write_and_its_loss_one(rig: Ri
 def test_secrets_are_found_in_any_spec() -> None:
     listed = [1, {"keySecretRef": {"name": "three"}}, "xSecretRef"]
     spec = {"a": {"xSecretRef": {"name": "one"}, "b": listed}, "ySecretRef": {"name": 5}, "zSecretRef": {"name": "two"}}
-    assert sorted(referenced_secrets(spec)) == ["one", "three", "two"]
+    assert sorted(named_in(spec)) == [("Secret", "one"), ("Secret", "three"), ("Secret", "two")]
 
 
 async def test_only_bots_that_use_a_secret_are_woken_by_it(rig: Rig) -> None:

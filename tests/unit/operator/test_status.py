@@ -13,6 +13,7 @@ from botfleet.crd import crd
 from botfleet.health import Spent
 from botfleet_operator import status
 from botfleet_operator.decide import decide
+from botfleet_operator.defaults import DefaultsRecord
 from botfleet_operator.model import DeploymentState
 from botfleet_operator.plan import Absence, Observed, Plan
 from tests.unit.operator.samples import bot, fresh_pod, heartbeat, observed, pod, provisioned, secrets, settled
@@ -219,11 +220,13 @@ def test_undecided_says_nothing_and_keeps_the_phase() -> None:
 def test_what_is_written_has_every_field_of_the_crds_status_and_no_other() -> None:
     record = bot(**LIMITED)
     beat = heartbeat(record, username="concierge_bot", last_reply_at=NOW, last_message_at=NOW, pending=0, spent=SPENT)
-    full = written(settled(record, heartbeat=beat, pods=(fresh_pod(record),)))
+    nearer = DefaultsRecord("hotel", "default", "uid-d", 5, 2)
+    full = written(settled(record, heartbeat=beat, pods=(fresh_pod(record),), nearer=nearer))
     versions = crd()["spec"]["versions"]
     declared = versions[0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
     assert set(full) == set(declared)
     assert set(full["account"]) == set(declared["account"]["properties"])
+    assert set(full["defaults"]) == set(declared["defaults"]["properties"])
     assert set(full["budget"]) == set(declared["budget"]["properties"])
     for condition in full["conditions"]:
         assert set(condition) == set(declared["conditions"]["items"]["properties"])
