@@ -9,6 +9,7 @@ import yaml
 
 from botfleet_tools.run import CommandFailedError
 from botfleet_tools.servers import ApiServer
+from tests.unit.core.test_defaults import document as defaults
 from tests.unit.core.test_spec import MINIMAL, bot
 
 ROOT = Path(__file__).parents[3]
@@ -78,3 +79,32 @@ def test_the_api_server_writes_no_default_into_an_object(api: ApiServer) -> None
     apply(api, MINIMAL)
     stored = yaml.safe_load(api.kubectl("get", "telegrambot", "concierge", "-o", "yaml"))
     assert stored["spec"] == MINIMAL["spec"]
+
+
+DEFAULTS_REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"suspend": True}, 'unknown field "spec.suspend"'),
+    ({"deletionPolicy": "Retain"}, 'unknown field "spec.deletionPolicy"'),
+    ({"account": {"botTokenSecretRef": {"name": "b", "key": "t"}}}, 'unknown field "spec.account.botTokenSecretRef"'),
+    ({"model": {"temperature": 9}}, "temperature must lie between 0 and 2"),
+    ({"schedule": {"timeZone": "UTC"}}, "spec.schedule.workingHours"),
+]
+
+
+@pytest.mark.parametrize(("spec", "told"), DEFAULTS_REFUSED)
+def test_what_no_default_can_say_is_refused(api: ApiServer, spec: dict[str, Any], told: str) -> None:
+    with pytest.raises(CommandFailedError) as refused:
+        apply(api, defaults(**spec))
+    assert told in refused.value.output
+
+
+def test_one_object_a_namespace_can_have_the_defaults(api: ApiServer) -> None:
+    for name in ("other", "default.other"):
+        with pytest.raises(CommandFailedError) as refused:
+            apply(api, defaults(name=name))
+        assert "write metadata.name: default" in refused.value.output
+    assert "created" in apply(api, defaults(model={"name": "gpt-5-mini"}))
+    shown = api.kubectl("get", "tgbd").split()
+    assert shown[:2] == ["NAME", "MODEL"]
+    assert "gpt-5-mini" in shown
+    stored = yaml.safe_load(api.kubectl("get", "telegrambotdefaults", "default", "-o", "yaml"))
+    assert stored["spec"] == {"model": {"name": "gpt-5-mini"}}
