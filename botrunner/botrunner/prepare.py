@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from botfleet.conditions import Reason
 from botfleet.defaults import check_defaults
 from botfleet.digest import spec_digest
-from botfleet.effective import EffectiveSpec, effective
+from botfleet.effective import EffectiveSpec, effective, with_prompt
 from botfleet.manifest import (
     Manifest,
     SecretDocuments,
@@ -24,6 +24,7 @@ from botfleet.manifest import (
 )
 from botfleet.spec import AccountSpec, TelegramBot
 from botfleet.spec.account import SecretKeyRef
+from botfleet.spec.behaviour import PromptSource, prompt_mistake
 from botrunner.config import ConfigError, Settings, default_data_dir
 from botrunner.telegram.connection import Account
 from botrunner.telegram.types import ApiCredentials, BotToken, Credential, Server, UserSession
@@ -91,8 +92,37 @@ def prepare_bot(settings: Settings, bot: TelegramBot, manifest: Manifest) -> Pre
     Raises:
         IncompleteError, ConfigError: with what to write instead.
     """
+    secrets = secrets_of(settings, manifest.secrets)
     spec = effective(bot.spec, manifest.defaults_of(bot), _defaults(settings.defaults))
-    return Prepared(settings, bot, spec, spec_digest(spec), secrets_of(settings, manifest.secrets))
+    source = spec.persona.prompt_from
+    if source is not None:
+        spec = with_prompt(spec, _prompt(source, manifest, secrets))
+    return Prepared(settings, bot, spec, spec_digest(spec), secrets)
+
+
+def _prompt(source: PromptSource, manifest: Manifest, secrets: SecretSource) -> str:
+    """The text that a persona's `promptFrom` names."""
+    path = "spec.persona.promptFrom"
+    text: str | None = None
+    what = ""
+    if reference := source.config_map_key_ref:
+        what = f"ConfigMap {reference.name}, key {reference.key}"
+        text = manifest.config_maps.get(reference.name, {}).get(reference.key)
+    elif hidden := source.secret_key_ref:
+        what = f"Secret {hidden.name}, key {hidden.key}"
+        try:
+            text = secrets.read(hidden.name, hidden.key)
+        except SecretNotFoundError as error:
+            raise ConfigError(
+                f"{path}: {error}; add the Secret to the files, or say where it is: --secrets DIR"
+            ) from None
+        except (OSError, UnicodeDecodeError):
+            raise ConfigError(f"{path}: {what}: cannot be read as text") from None
+    if text is None:
+        raise ConfigError(f"{path}: {what}: is not there; add the ConfigMap to the files given with -f")
+    if wrong := prompt_mistake(text):
+        raise ConfigError(f"{path}: {what}: {wrong}")
+    return text
 
 
 def secrets_of(settings: Settings, beside: SecretDocuments) -> SecretSource:

@@ -32,6 +32,10 @@ class Reason(StrEnum):
     SECRET_KEY_MISSING = "SecretKeyMissing"
     SECRET_NOT_LABELLED = "SecretNotLabelled"
     SECRET_UNUSABLE = "SecretUnusable"
+    CONFIG_MAP_MISSING = "ConfigMapMissing"
+    CONFIG_MAP_KEY_MISSING = "ConfigMapKeyMissing"
+    CONFIG_MAP_NOT_LABELLED = "ConfigMapNotLabelled"
+    CONFIG_MAP_UNUSABLE = "ConfigMapUnusable"
     ACCOUNT_IN_USE = "AccountInUse"
     NAME_CONFLICT = "NameConflict"
     # Provisioned
@@ -193,6 +197,22 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.SECRET_UNUSABLE: ReasonInfo(
         (_C.ACCEPTED,), "Key {key} of Secret {name} is not usable as {used_by}: {detail}. Put the right value there."
+    ),
+    Reason.CONFIG_MAP_MISSING: ReasonInfo(
+        (_C.ACCEPTED,),
+        "ConfigMap {name} does not exist; its key {key} is the prompt. Create it: kubectl -n {namespace} create configmap {name} "
+        "--from-file={key}=FILE, then kubectl -n {namespace} label configmap {name} botfleet.dev/prompt=true",
+    ),
+    Reason.CONFIG_MAP_KEY_MISSING: ReasonInfo(
+        (_C.ACCEPTED,), "ConfigMap {name} has no key {key}, which is the prompt. Add the key to the ConfigMap."
+    ),
+    Reason.CONFIG_MAP_NOT_LABELLED: ReasonInfo(
+        (_C.ACCEPTED,),
+        "ConfigMap {name} may not be a prompt of bots (key {key}). Allow it: kubectl -n {namespace} label configmap {name} "
+        "botfleet.dev/prompt=true",
+    ),
+    Reason.CONFIG_MAP_UNUSABLE: ReasonInfo(
+        (_C.ACCEPTED,), "Key {key} of ConfigMap {name} cannot be the prompt: {detail}. Put the right text there."
     ),
     Reason.ACCOUNT_IN_USE: ReasonInfo(
         (_C.ACCEPTED,),

@@ -46,6 +46,8 @@ BUILT_IN: dict[str, Any] = {
 
 NESTED = frozenset({"memory", "budget"})
 """Parts within a part."""
+ONE_OF = frozenset({"prompt", "promptFrom"})
+"""A layer that says one of these has said all of them."""
 
 
 def check_defaults(layer: dict[str, Any]) -> dict[str, Any]:
@@ -70,6 +72,8 @@ def merge(*layers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merged(nearer: dict[str, Any], farther: dict[str, Any]) -> dict[str, Any]:
+    if ONE_OF & nearer.keys():
+        farther = {field: value for field, value in farther.items() if field not in ONE_OF}
     both = {**farther, **nearer}
     for name in NESTED & nearer.keys() & farther.keys():
         if isinstance(nearer[name], dict) and isinstance(farther[name], dict):

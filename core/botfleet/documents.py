@@ -1,4 +1,4 @@
-"""Why: files of YAML, and the Secrets that stand in them, are read in one place, with errors that say where and what to write.
+"""Why: files of YAML, with their Secrets and ConfigMaps, are read in one place; errors say where, and what to write.
 
 Never: a value of a Secret in an error, or what a TelegramBot is.
 """
@@ -64,6 +64,23 @@ class _Loader(yaml.SafeLoader):
                     raise yaml.constructor.ConstructorError(None, None, _TWICE, key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def config_map_values(document: Mapping[str, Any], where: str) -> tuple[str, dict[str, str]]:
+    """Name and texts of a ConfigMap; without those that are binary.
+
+    Raises:
+        ManifestError: it has no name, or a value that is no text.
+    """
+    metadata, data = document.get("metadata"), document.get("data") or {}
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        raise ManifestError(f"{where}: the ConfigMap has no metadata.name")
+    if not isinstance(data, dict):
+        raise ManifestError(f"{where}: ConfigMap data must be a mapping of keys to texts")
+    for key, value in data.items():
+        if not isinstance(value, str):
+            raise ManifestError(f"{where}: ConfigMap data.{key} must be text; put it in quotes")
+    return metadata["name"], {str(key): value for key, value in data.items()}
 
 
 def secret_values(document: Mapping[str, Any], where: str) -> tuple[str, dict[str, str]]:

@@ -1,7 +1,7 @@
 """Why: defaults are filled in one pure place. The CRD holds none, so that "not said" is never lost."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from botfleet.defaults import BUILT_IN, merge
@@ -9,7 +9,7 @@ from botfleet.model import Budget, Model, budget_of, model_of, without_price
 from botfleet.spec import TelegramBotSpec
 from botfleet.spec.access import AccessSpec, Groups
 from botfleet.spec.account import AccountSpec
-from botfleet.spec.behaviour import Disclosure
+from botfleet.spec.behaviour import Disclosure, PromptSource
 from botfleet.spec.bot import DeletionPolicy
 from botfleet.spec.limits import LimitsSpec
 from botfleet.spec.proactive import ProactiveSpec
@@ -21,10 +21,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Persona:
-    """Who the bot is; everything is said."""
+    """Who the bot is; everything is said. `prompt`: empty until it has been read from `prompt_from`."""
 
     prompt: str
     disclosure: Disclosure
+    prompt_from: PromptSource | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """As a PersonaSpec. What is read from somewhere is told by where it lies: a Secret is copied nowhere."""
+        prompt = None if self.prompt_from else self.prompt
+        return {"prompt": prompt, "prompt_from": self.prompt_from, "disclosure": self.disclosure}
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ class EffectiveSpec:
         return TelegramBotSpec.model_validate(
             {
                 "account": self.account,
-                "persona": {"prompt": self.persona.prompt, "disclosure": self.persona.disclosure},
+                "persona": self.persona.to_wire(),
                 "model": self.model.to_wire(),
                 "conversation": {
                     "debounce_seconds": self.conversation.debounce_seconds,
@@ -145,6 +151,14 @@ class EffectiveSpec:
         )
 
 
+def with_prompt(spec: EffectiveSpec, text: str) -> EffectiveSpec:
+    """The spec with the prompt as it was read. A ConfigMap's text takes the place of the reference; a Secret's stays beside
+    it, so that `to_spec` tells the reference. `text`: one in which `prompt_mistake` finds none."""
+    source = spec.persona.prompt_from
+    kept = source if source is not None and source.secret_key_ref is not None else None
+    return replace(spec, persona=replace(spec.persona, prompt=text, prompt_from=kept))
+
+
 class IncompleteError(ValueError):
     """The spec and all defaults together leave a needed field open.
 
@@ -157,7 +171,8 @@ class IncompleteError(ValueError):
         self.fields = fields
 
 
-REQUIRED = (("persona", "prompt"), ("model", "name"), ("model", "apiKeySecretRef"))
+# Part and field, and what can be said instead of the field.
+REQUIRED = (("persona", "prompt", "promptFrom"), ("model", "name"), ("model", "apiKeySecretRef"))
 
 
 def effective(spec: TelegramBotSpec, *defaults: dict[str, Any]) -> EffectiveSpec:
@@ -172,7 +187,7 @@ def effective(spec: TelegramBotSpec, *defaults: dict[str, Any]) -> EffectiveSpec
         IncompleteError: a needed field is said nowhere.
     """
     merged = merge(spec.to_wire(), *defaults, BUILT_IN)
-    missing = [f"spec.{part}.{field}" for part, field in REQUIRED if _is_unsaid(merged.get(part), field)]
+    missing = [f"spec.{part}.{fields[0]}" for part, *fields in REQUIRED if _is_unsaid(merged.get(part), fields)]
     if missing:
         raise IncompleteError(missing)
     out = _effective_of(TelegramBotSpec.model_validate(merged))
@@ -191,17 +206,18 @@ def _missing_to_write_first(spec: EffectiveSpec) -> Iterator[str]:
         yield "spec.schedule"
 
 
-def _is_unsaid(part: Any, field: str) -> bool:
-    return part is None or (isinstance(part, dict) and part.get(field) is None)  # what is no part is said so later
+def _is_unsaid(part: Any, fields: list[str]) -> bool:
+    # What is no part is said so later.
+    return part is None or (isinstance(part, dict) and all(part.get(field) is None for field in fields))
 
 
 def _effective_of(whole: TelegramBotSpec) -> EffectiveSpec:
     persona, model, conversation = whole.persona, whole.model, whole.conversation
     assert persona and model and conversation  # noqa: S101 -- BUILT_IN has them
-    assert persona.prompt is not None  # noqa: S101
+    assert persona.prompt is not None or persona.prompt_from  # noqa: S101
     return EffectiveSpec(
         account=whole.account,
-        persona=Persona(persona.prompt, _said(persona.disclosure)),
+        persona=Persona(persona.prompt or "", _said(persona.disclosure), persona.prompt_from),
         model=model_of(model),
         conversation=Conversation(
             _said(conversation.debounce_seconds),

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from botfleet.documents import ManifestError, read_documents, secret_values
+from botfleet.documents import ManifestError, config_map_values, read_documents, secret_values
 from botfleet.mistakes import Mistake, mistakes_of, without_unknown
 from botfleet.spec import API_VERSION, DEFAULTS_KIND, GROUP, KIND, TelegramBot, TelegramBotDefaults
 
@@ -109,6 +109,7 @@ class Manifest:
     bots: tuple[TelegramBot, ...]
     secrets: SecretDocuments
     defaults: tuple[TelegramBotDefaults, ...] = ()
+    config_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def defaults_of(self, bot: TelegramBot) -> dict[str, Any]:
         """What the bot's namespace says for it, as a layer of `effective`."""
@@ -164,7 +165,8 @@ def examine(*paths: Path) -> Found:
             mistakes.append(Mistake(str(path), "", f"holds nothing; wanted: a {KIND}"))
     mistakes += _of_defaults(taken)
     defaults = tuple(one for one, _ in taken.defaults)
-    return Found(Manifest(tuple(taken.bots), SecretDocuments(taken.secrets), defaults), tuple(mistakes))
+    secrets = SecretDocuments(taken.secrets)
+    return Found(Manifest(tuple(taken.bots), secrets, defaults, taken.config_maps), tuple(mistakes))
 
 
 @dataclass
@@ -174,6 +176,7 @@ class _Taken:
     bots: list[TelegramBot] = field(default_factory=list)
     defaults: list[tuple[TelegramBotDefaults, str]] = field(default_factory=list)
     secrets: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    config_maps: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def _take(document: Any, where: str, taken: _Taken) -> Sequence[Mistake]:
@@ -181,12 +184,16 @@ def _take(document: Any, where: str, taken: _Taken) -> Sequence[Mistake]:
     if not isinstance(document, dict):
         return [Mistake(where, "", "is not an object with apiVersion, kind, metadata and spec")]
     kind = document.get("kind")
-    if kind == "Secret" and document.get("apiVersion") == "v1":
+    if kind in {"Secret", "ConfigMap"} and document.get("apiVersion") == "v1":
         try:
-            name, values = secret_values(document, where)
+            if kind == "Secret":
+                name, values = secret_values(document, where)
+                taken.secrets[name] = values
+            else:
+                name, values = config_map_values(document, where)
+                taken.config_maps[name] = values
         except ManifestError as error:
             return [Mistake("", "", str(error))]
-        taken.secrets[name] = values
     elif kind == KIND:
         bot, wrong = _parsed(TelegramBot, document, where)
         taken.bots += [bot] if bot else []
@@ -195,8 +202,9 @@ def _take(document: Any, where: str, taken: _Taken) -> Sequence[Mistake]:
         defaults, wrong = _parsed(TelegramBotDefaults, document, where)
         taken.defaults += [(defaults, where)] if defaults else []
         return wrong
-    elif kind not in {"Namespace", "ConfigMap"}:  # harmless companions of a bot
-        return [Mistake(where, "", f"kind {kind!r} has no meaning here; wanted: {KIND}, {DEFAULTS_KIND} or Secret")]
+    elif kind != "Namespace":  # a harmless companion of a bot
+        wanted = f"{KIND}, {DEFAULTS_KIND}, Secret or ConfigMap"
+        return [Mistake(where, "", f"kind {kind!r} has no meaning here; wanted: {wanted}")]
     return []
 
 

@@ -13,14 +13,17 @@ from pydantic import ValidationError
 
 from botfleet.conditions import Reason
 from botfleet.digest import content_digest
-from botfleet.effective import EffectiveSpec, IncompleteError, effective
+from botfleet.effective import EffectiveSpec, IncompleteError, effective, with_prompt
 from botfleet.spec import TelegramBotSpec
+from botfleet.spec.behaviour import ConfigMapKeyRef
 from botfleet_operator.defaults import DefaultsRecord
 from botfleet_operator.model import BotRecord, KeyView, SecretRecord
 from botfleet_operator.plan import Absence
-from botfleet_operator.references import Need, Use, needs
+from botfleet_operator.prompts import PromptRecord
+from botfleet_operator.references import Need, Use, config_map_of, needs
 
 _DETAIL_MOST = 512
+NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """Secrets that the watch does not show: first tell missing from unlabelled. Empty: their news is on its way."""
+    """What the watches do not show: first tell missing from unlabelled. Both empty: the news is on its way."""
 
     secrets: tuple[str, ...]
+    prompts: tuple[str, ...] = ()
 
 
 def accept(
@@ -54,6 +58,7 @@ def accept(
     defaults: Mapping[str, Any],
     secrets: Mapping[str, SecretRecord | Absence],
     nearer: DefaultsRecord | None = None,
+    prompts: Mapping[str, PromptRecord | Absence] = NOTHING,
 ) -> Accepted | Refused | Undecided:
     """The verdict on one bot's spec and on what it names. `defaults`: the cluster's; `nearer`: its namespace's."""
     suspend = bot.spec.get("suspend") is True
@@ -66,11 +71,12 @@ def accept(
         return Refused(Reason.INCOMPLETE, {"fields": ", ".join(error.fields)}, suspend)
     except ValidationError as error:
         return Refused(Reason.INVALID, {"detail": _said(error)}, suspend)
-    wanted = list(needs(spec))
+    wanted, reference = list(needs(spec)), config_map_of(spec)
     states = {need.secret: secrets.get(need.secret, Absence.UNKNOWN) for need in wanted}
-    unknown = tuple(sorted(name for name, state in states.items() if state is Absence.UNKNOWN))
-    if unknown or Absence.ARRIVING in states.values():
-        return Undecided(unknown)
+    texts = {reference.name: prompts.get(reference.name, Absence.UNKNOWN)} if reference else {}
+    unknown = Undecided(_unknown(states), _unknown(texts))
+    if unknown.secrets or unknown.prompts or Absence.ARRIVING in (*states.values(), *texts.values()):
+        return unknown
     views: dict[Use, KeyView] = {}
     digests: list[list[str]] = []
     for need in wanted:
@@ -79,9 +85,29 @@ def accept(
             return found
         views[need.use] = found
         digests.append([need.secret, need.key, found.digest])
+    if reference is not None:
+        text = _prompt(bot, reference, texts[reference.name], suspend)
+        if isinstance(text, Refused):
+            return text
+        spec = with_prompt(spec, text)
     credential = views.get(Use.TOKEN) or views[Use.SESSION]
     key = f"bot:{credential.account_id}" if Use.TOKEN in views else f"session:{credential.credential}"
     return Accepted(spec, key, credential.credential, content_digest(sorted(digests))[:32])
+
+
+def _unknown(states: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(sorted(name for name, state in states.items() if state is Absence.UNKNOWN))
+
+
+def _prompt(bot: BotRecord, reference: ConfigMapKeyRef, state: PromptRecord | Absence, suspend: bool) -> str | Refused:
+    values: dict[str, str | int] = {"name": reference.name, "key": reference.key, "namespace": bot.namespace}
+    if isinstance(state, Absence):
+        missing = state is Absence.MISSING
+        return Refused(Reason.CONFIG_MAP_MISSING if missing else Reason.CONFIG_MAP_NOT_LABELLED, values, suspend)
+    if wrong := state.mistakes.get(reference.key):
+        return Refused(Reason.CONFIG_MAP_UNUSABLE, {**values, "detail": wrong}, suspend)
+    text = state.texts.get(reference.key)
+    return Refused(Reason.CONFIG_MAP_KEY_MISSING, values, suspend) if text is None else text
 
 
 def _said(error: ValidationError) -> str:
@@ -121,6 +147,8 @@ def _unusable(use: Use, view: KeyView) -> str | None:
         return "it is empty"
     if use is Use.TOKEN and view.account_id is None:
         return "a bot token looks like 123456789:AA… as BotFather shows it"
+    if use is Use.PROMPT:
+        return view.prompt_mistake
     if use is Use.API_ID and not view.is_number:
         return "api-id is a number, as my.telegram.org shows it"
     return None

@@ -14,6 +14,7 @@ import structlog
 from botfleet.conditions import Reason
 from botfleet.store.errors import StoreError
 from botfleet_operator.kubeapi import (
+    CONFIG_MAPS,
     JSON_PATCH,
     SECRETS,
     ConflictError,
@@ -21,10 +22,11 @@ from botfleet_operator.kubeapi import (
     KubeApi,
     KubeError,
     NotLeadingError,
+    Resource,
 )
 from botfleet_operator.ledger import InUse, Ledger, StillHeldError
 from botfleet_operator.model import BotRecord, ChildRecord, child_record
-from botfleet_operator.names import LABEL_CREDENTIALS
+from botfleet_operator.names import LABEL_CREDENTIALS, LABEL_PROMPT
 from botfleet_operator.observe import Scratch
 from botfleet_operator.plan import (
     REPLICAS,
@@ -37,6 +39,7 @@ from botfleet_operator.plan import (
     EnsureUser,
     Failure,
     LookUpChildren,
+    LookUpPrompts,
     LookUpSecrets,
     Patch,
     Prove,
@@ -57,6 +60,7 @@ class Applier:
         self._api, self._world, self._ledger, self._guard = api, world, ledger, guard
         self._executors: dict[type[Step], Executor] = {
             LookUpSecrets: self._look_up_secrets,
+            LookUpPrompts: self._look_up_prompts,
             LookUpChildren: self._look_up_children,
             EnsureIdentity: self._ensure_identity,
             Bind: self._bind,
@@ -93,13 +97,19 @@ class Applier:
 
     async def _look_up_secrets(self, bot: BotRecord, step: LookUpSecrets, scratch: Scratch) -> None:
         for name in step.names:
-            found = await self._api.get(SECRETS, bot.namespace, name, metadata_only=True)
-            if found is None:
-                scratch.secrets[name] = Absence.MISSING
-            elif (found["metadata"].get("labels") or {}).get(LABEL_CREDENTIALS) == "true":
-                scratch.secrets[name] = Absence.ARRIVING
-            else:
-                scratch.secrets[name] = Absence.UNLABELLED
+            scratch.secrets[name] = await self._absence(SECRETS, LABEL_CREDENTIALS, bot.namespace, name)
+
+    async def _look_up_prompts(self, bot: BotRecord, step: LookUpPrompts, scratch: Scratch) -> None:
+        for name in step.names:
+            scratch.prompts[name] = await self._absence(CONFIG_MAPS, LABEL_PROMPT, bot.namespace, name)
+
+    async def _absence(self, resource: Resource, label: str, namespace: str, name: str) -> Absence:
+        """Why the watch of what has this label does not show an object."""
+        found = await self._api.get(resource, namespace, name, metadata_only=True)
+        if found is None:
+            return Absence.MISSING
+        labelled = (found["metadata"].get("labels") or {}).get(label) == "true"
+        return Absence.ARRIVING if labelled else Absence.UNLABELLED
 
     async def _look_up_children(self, bot: BotRecord, step: LookUpChildren, scratch: Scratch) -> None:
         for kind in step.kinds:
@@ -203,6 +213,8 @@ def failure_of(step: Step, error: Exception) -> Failure:
         kind, name = step.child.kind, step.child.name
     elif isinstance(step, LookUpSecrets):
         kind, name = "Secret", ", ".join(step.names)
+    elif isinstance(step, LookUpPrompts):
+        kind, name = "ConfigMap", ", ".join(step.names)
     elif isinstance(step, LookUpChildren):
         kind, name = ", ".join(step.kinds), ""
     code = error.status if isinstance(error, KubeError) else 0

@@ -24,6 +24,7 @@ from botfleet_operator.plan import (
     EnsureRole,
     EnsureUser,
     LookUpChildren,
+    LookUpPrompts,
     LookUpSecrets,
     Observed,
     Patch,
@@ -43,9 +44,10 @@ def decide(observed: Observed) -> Plan:
     """The next steps, and the conditions as they are before them."""
     if observed.bot.deleting:
         return judgement.plan(observed, None, (), ())
-    acceptance = accept(observed.bot, observed.defaults, observed.secrets, observed.nearer)
+    acceptance = accept(observed.bot, observed.defaults, observed.secrets, observed.nearer, observed.prompts)
     if isinstance(acceptance, Undecided):
-        steps = (LookUpSecrets(acceptance.secrets),) if acceptance.secrets else ()
+        steps: list[Step] = [LookUpSecrets(acceptance.secrets)] if acceptance.secrets else []
+        steps += [LookUpPrompts(acceptance.prompts)] if acceptance.prompts else []
         return judgement.undecided(observed, steps, None if steps else _SOON_SECONDS)
     if isinstance(acceptance, Refused):
         refusal = Verdict(ConditionType.ACCEPTED, "False", acceptance.reason, acceptance.values)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from botfleet.conditions import Reason
 from botfleet.digest import bot_account_id, credential_digest
+from botfleet.spec.behaviour import prompt_mistake
 from botfleet_operator.fields import Fields, our_fields
 from botfleet_operator.names import ANNOTATION_APPLIED, ANNOTATION_CREDENTIALS, LABEL_BOT, LABEL_MANAGED_BY, MANAGED_BY
 
@@ -155,6 +156,7 @@ class KeyView:
     account_id: int | None  # when it looks like a bot token
     is_number: bool
     is_empty: bool
+    prompt_mistake: str | None  # why it could not be one
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,7 @@ def _key_view(value: bytes, installation_key: bytes) -> KeyView:
         account_id=account_id,
         is_number=text.isascii() and text.isdigit(),
         is_empty=not text,
+        prompt_mistake=prompt_mistake(text),
     )
 
 

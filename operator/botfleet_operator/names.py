@@ -7,6 +7,7 @@ from __future__ import annotations
 
 LABEL_BOT = "botfleet.dev/bot"
 LABEL_CREDENTIALS = "botfleet.dev/credentials"
+LABEL_PROMPT = "botfleet.dev/prompt"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "botfleet-operator"
 
@@ -16,6 +17,7 @@ ANNOTATION_CREDENTIALS = "botfleet.dev/credentials-digest"
 
 CHILD_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_BOT}"
 CREDENTIALS_SELECTOR = f"{LABEL_CREDENTIALS}=true"
+PROMPT_SELECTOR = f"{LABEL_PROMPT}=true"
 
 
 def own_secret_name(bot: str) -> str:

@@ -13,6 +13,7 @@ from botfleet_operator.builders import Platform
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.model import BotKey, BotRecord, ChildRecord, SecretRecord
 from botfleet_operator.plan import Absence, Failure, Observed, Step
+from botfleet_operator.prompts import PromptRecord
 from botfleet_operator.world import CHILD_RESOURCES, World, child_name
 
 
@@ -21,6 +22,7 @@ class Scratch:
     """What one reconcile has found out by asking, and what went wrong in it. Thrown away at its end."""
 
     secrets: dict[str, Absence] = field(default_factory=dict)
+    prompts: dict[str, Absence] = field(default_factory=dict)
     children: dict[str, ChildRecord] = field(default_factory=dict)
     looked_up: bool = False
     in_use_by: BotKey | None = None
@@ -44,7 +46,8 @@ def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scra
         platform=setting.platform,
         defaults=setting.defaults,
         nearer=world.defaults_of(bot.namespace),
-        secrets={name: _secret(bot, name, world, scratch) for name in world.secret_names(bot)},
+        secrets={name: _secret(bot, name, world, scratch) for name in world.names("Secret", bot)},
+        prompts={name: _prompt(bot, name, world, scratch) for name in world.names("ConfigMap", bot)},
         identity=identity,
         own=ledger.own_secrets(identity) if identity else None,
         role_ready=identity is not None and ledger.role_is_ready(identity),
@@ -61,6 +64,10 @@ def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scra
 
 def _secret(bot: BotRecord, name: str, world: World, scratch: Scratch) -> SecretRecord | Absence:
     return world.secrets.get(bot.namespace, name) or scratch.secrets.get(name, Absence.UNKNOWN)
+
+
+def _prompt(bot: BotRecord, name: str, world: World, scratch: Scratch) -> PromptRecord | Absence:
+    return world.prompts.get(bot.namespace, name) or scratch.prompts.get(name, Absence.UNKNOWN)
 
 
 def _children(bot: BotRecord, world: World, scratch: Scratch) -> dict[str, ChildRecord]:

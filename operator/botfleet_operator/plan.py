@@ -16,6 +16,7 @@ from botfleet.health import Health
 from botfleet_operator.builders import Platform
 from botfleet_operator.defaults import DefaultsRecord
 from botfleet_operator.model import BotKey, BotRecord, ChildRecord, PodRecord, SecretRecord
+from botfleet_operator.prompts import PromptRecord
 
 
 class Absence(StrEnum):
@@ -76,6 +77,7 @@ class Observed:
     defaults: Mapping[str, Any]  # the cluster's
     secrets: Mapping[str, SecretRecord | Absence]
     nearer: DefaultsRecord | None = None  # the namespace's
+    prompts: Mapping[str, PromptRecord | Absence] = field(default_factory=dict)
     identity: Identity | None = None
     own: OwnSecrets | None = None
     role_ready: bool = False
@@ -107,6 +109,13 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class LookUpSecrets(Step):
     """Tell missing Secrets from unlabelled ones."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpPrompts(Step):
+    """The same of ConfigMaps with prompts."""
 
     names: tuple[str, ...]
 

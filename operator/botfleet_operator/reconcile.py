@@ -44,7 +44,16 @@ log = structlog.get_logger("botfleet.operator.reconcile")
 TELEGRAM_BOTS = Resource(GROUP, VERSION, PLURAL, KIND)
 _ROUNDS_MOST = 12
 # What sends no news when it comes or goes: an object without our label; a binding that nobody has proved in time.
-_UNWATCHED = frozenset({Reason.NAME_CONFLICT, Reason.SECRET_MISSING, Reason.SECRET_NOT_LABELLED, Reason.ACCOUNT_IN_USE})
+_UNWATCHED = frozenset(
+    {
+        Reason.NAME_CONFLICT,
+        Reason.SECRET_MISSING,
+        Reason.SECRET_NOT_LABELLED,
+        Reason.CONFIG_MAP_MISSING,
+        Reason.CONFIG_MAP_NOT_LABELLED,
+        Reason.ACCOUNT_IN_USE,
+    }
+)
 _LOOK_AGAIN_SECONDS = 30.0
 
 

@@ -1,6 +1,6 @@
 """
-Why: the one place that knows which keys of which Secrets a spec names, for accepting it and for mounting them.
-Never: look at a Secret.
+Why: the one place that knows which keys of which Secrets and ConfigMaps a spec names, for accepting it and for mounting them.
+Never: look at one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from botfleet.effective import EffectiveSpec
+from botfleet.spec.behaviour import ConfigMapKeyRef
 
 
 class Use(StrEnum):
@@ -23,6 +24,7 @@ class Use(StrEnum):
     MODEL_KEY = "model API key"
     FALLBACK_KEY = "API key of a fallback model"
     TRANSCRIPTION_KEY = "API key of the transcription model"
+    PROMPT = "prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +53,10 @@ def needs(spec: EffectiveSpec) -> Iterator[Need]:
         yield Need(fallback.api_key_secret_ref.name, fallback.api_key_secret_ref.key, Use.FALLBACK_KEY)
     if voices := spec.model.transcription:
         yield Need(voices.api_key_secret_ref.name, voices.api_key_secret_ref.key, Use.TRANSCRIPTION_KEY)
+    if (source := spec.persona.prompt_from) and source.secret_key_ref:
+        yield Need(source.secret_key_ref.name, source.secret_key_ref.key, Use.PROMPT)
+
+
+def config_map_of(spec: EffectiveSpec) -> ConfigMapKeyRef | None:
+    """Where the prompt lies, if that is a ConfigMap."""
+    return spec.persona.prompt_from.config_map_key_ref if spec.persona.prompt_from else None

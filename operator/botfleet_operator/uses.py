@@ -22,13 +22,20 @@ def named_in(spec: Any) -> Iterator[Named]:
     """Everything that a spec, valid or not, or a layer of defaults names."""
     if isinstance(spec, Mapping):
         for field, value in spec.items():
-            if field.endswith("SecretRef") and isinstance(value, Mapping) and isinstance(value.get("name"), str):
-                yield Named("Secret", value["name"])
+            kind = _kind_of(field)
+            if kind and isinstance(value, Mapping) and isinstance(value.get("name"), str):
+                yield Named(kind, value["name"])
             else:
                 yield from named_in(value)
     elif isinstance(spec, list | tuple):
         for entry in spec:
             yield from named_in(entry)
+
+
+def _kind_of(field: str) -> str | None:
+    if field == "configMapKeyRef":
+        return "ConfigMap"
+    return "Secret" if field.endswith("SecretRef") or field == "secretKeyRef" else None
 
 
 class Uses:

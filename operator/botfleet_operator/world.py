@@ -22,7 +22,8 @@ from botfleet_operator.model import (
     pod_record,
     secret_record,
 )
-from botfleet_operator.names import CHILD_SELECTOR, CREDENTIALS_SELECTOR, own_secret_name
+from botfleet_operator.names import CHILD_SELECTOR, CREDENTIALS_SELECTOR, PROMPT_SELECTOR, own_secret_name
+from botfleet_operator.prompts import PromptRecord, prompt_record
 from botfleet_operator.uses import Named, Uses, named_in
 
 CHILD_RESOURCES: dict[str, Resource] = {r.kind: r for r in (SERVICE_ACCOUNTS, CONFIG_MAPS, SECRETS, DEPLOYMENTS)}
@@ -34,8 +35,8 @@ def child_name(kind: str, bot: str) -> str:
 
 
 class World:
-    """Bots (fed by kopf's watch), their children, pods, the Secrets that bots may use, and the namespaces' defaults (fed by
-    informers)."""
+    """Bots (fed by kopf's watch), their children, pods, the Secrets and prompts that bots may use, and the namespaces' defaults
+    (fed by informers)."""
 
     def __init__(
         self,
@@ -76,6 +77,15 @@ class World:
             selector=CREDENTIALS_SELECTOR,
             metadata_only=False,
         )
+        self.prompts: Informer[PromptRecord] = Informer(
+            api,
+            CONFIG_MAPS,
+            prompt_record,
+            self._prompt_changed,
+            namespaces=namespaces,
+            selector=PROMPT_SELECTOR,
+            metadata_only=False,
+        )
         self.defaults: Informer[DefaultsRecord] = Informer(
             api,
             TELEGRAM_BOT_DEFAULTS,
@@ -96,7 +106,7 @@ class World:
 
     @property
     def informers(self) -> list[Informer[Any]]:
-        return [*self.children.values(), self.secrets, self.defaults, self.pods]
+        return [*self.children.values(), self.secrets, self.prompts, self.defaults, self.pods]
 
     # Bots
 
@@ -124,9 +134,9 @@ class World:
         """The object whose defaults take part in this namespace."""
         return self.defaults.get(namespace, DEFAULTS_NAME)
 
-    def secret_names(self, bot: BotRecord) -> frozenset[str]:
-        """The Secrets that a bot's effective spec may name."""
-        return frozenset(named.name for named in self._named_by(bot) if named.kind == "Secret")
+    def names(self, kind: str, bot: BotRecord) -> frozenset[str]:
+        """The Secrets, or ConfigMaps, that a bot's effective spec may name."""
+        return frozenset(named.name for named in self._named_by(bot) if named.kind == kind)
 
     def _named_by(self, bot: BotRecord) -> frozenset[Named]:
         """What the bot's own spec names, and what defaults name for it: both mean objects of its own namespace."""
@@ -166,6 +176,15 @@ class World:
         if record is None or (old is not None and new is not None and (old.keys, old.ours) == (new.keys, new.ours)):
             return
         for key in self._uses.by(record.namespace, Named("Secret", record.name)):
+            self._enqueue(key)
+
+    def _prompt_changed(self, old: PromptRecord | None, new: PromptRecord | None) -> None:
+        record = new or old
+        if record is None or (
+            old is not None and new is not None and (old.texts, old.mistakes) == (new.texts, new.mistakes)
+        ):
+            return
+        for key in self._uses.by(record.namespace, Named("ConfigMap", record.name)):
             self._enqueue(key)
 
     def _defaults_changed(self, old: DefaultsRecord | None, new: DefaultsRecord | None) -> None:

@@ -31,10 +31,15 @@ def model(spec: EffectiveSpec) -> str:
     return f"{spec.model.name} at {spec.model.base_url}"
 
 
+def _persona(spec: EffectiveSpec) -> str:
+    hidden = spec.persona.prompt_from.secret_key_ref if spec.persona.prompt_from else None
+    return f"Secret {hidden.name}, key {hidden.key}" if hidden else " ".join(spec.persona.prompt.split())
+
+
 def rows(prepared: Prepared) -> Rows:
     """What the bot will be: a name and a value each."""
     spec, talk = prepared.spec, prepared.spec.conversation
-    persona = " ".join(spec.persona.prompt.split())
+    persona = _persona(spec)
     return (
         ("account", account(spec)),
         ("persona", persona if len(persona) <= 70 else f"{persona[:69].rstrip()}…"),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from botfleet.spec.account import SecretKey, SecretKeyRef, SecretName
 from botfleet.spec.rules import Rule, Wire
 
 MEDIA_TEXT = "I can only read text so far. Could you tell me in words?"
@@ -25,13 +26,49 @@ PROMPT_FILLED = Rule(
 )
 
 
+PROMPT_MOST = 65536
+
+
+def prompt_mistake(text: str) -> str | None:
+    """Why a text that was read from somewhere cannot be the prompt; the same rules as those of `persona.prompt`."""
+    if not text.strip():
+        return "it is empty"
+    if len(text) > PROMPT_MOST:
+        return f"it has {len(text)} characters, and a prompt has {PROMPT_MOST} at most"
+    return None
+
+
+class ConfigMapKeyRef(Wire):
+    """One key of a ConfigMap of the bot's namespace, with the label `botfleet.dev/prompt: "true"`."""
+
+    name: SecretName
+    key: SecretKey
+
+
+class PromptSource(Wire):
+    """Where the prompt is read from. A changed text restarts the bots that have it, gracefully."""
+
+    rules = (
+        Rule(
+            "has(self.configMapKeyRef) != has(self.secretKeyRef)",
+            "promptFrom has one source: give configMapKeyRef: {name, key} or secretKeyRef: {name, key}",
+            lambda source: (source.config_map_key_ref is None) != (source.secret_key_ref is None),
+        ),
+    )
+    config_map_key_ref: ConfigMapKeyRef | None = None
+    secret_key_ref: Annotated[
+        SecretKeyRef | None, Field(description="For a prompt that not everybody may read who may read ConfigMaps.")
+    ] = None
+
+
 class PersonaSpec(Wire):
     """Who the bot is."""
 
     prompt: Annotated[
         str | None,
-        Field(max_length=65536, description="The system prompt: who the bot is, what it knows, how it speaks."),
+        Field(max_length=PROMPT_MOST, description="The system prompt: who the bot is, what it knows, how it speaks."),
     ] = None
+    prompt_from: Annotated[PromptSource | None, Field(description="Instead of prompt: where its text lies.")] = None
     disclosure: Annotated[
         Disclosure | None,
         Field(
@@ -44,6 +81,11 @@ class PersonaSpec(Wire):
             "!has(self.prompt) || self.prompt.trim().size() > 0",
             PROMPT_FILLED.message,
             lambda p: p.prompt is None or bool(p.prompt.strip()),
+        ),
+        Rule(
+            "!has(self.prompt) || !has(self.promptFrom)",
+            "the prompt is said twice: give prompt or promptFrom",
+            lambda p: p.prompt is None or p.prompt_from is None,
         ),
     )
 

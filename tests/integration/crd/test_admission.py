@@ -10,7 +10,7 @@ import yaml
 from botfleet_tools.run import CommandFailedError
 from botfleet_tools.servers import ApiServer
 from tests.unit.core.test_defaults import document as defaults
-from tests.unit.core.test_spec import MINIMAL, bot
+from tests.unit.core.test_spec import MINIMAL, REFERENCE, bot
 
 ROOT = Path(__file__).parents[3]
 
@@ -34,6 +34,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"spec__persona__prompt": ""}, "write who the bot is"),
     ({"spec__persona__prompt": "  "}, "write who the bot is"),
     ({"spec__persona__prompt": 5}, "spec.persona.prompt"),
+    ({"spec__persona__promptFrom": {"configMapKeyRef": REFERENCE}}, "the prompt is said twice"),
+    ({"spec__persona": {"promptFrom": {}}}, "promptFrom has one source"),
+    ({"spec__persona": {"promptFrom": {"configMapKeyRef": REFERENCE, "secretKeyRef": REFERENCE}}}, "has one source"),
     ({"spec__model__temperature": 9}, "temperature must lie between 0 and 2"),
     ({"spec__model__temperature": "warm"}, "spec.model.temperature"),
     ({"spec__model__baseUrl": "api.openai.com"}, "baseUrl must be a URL"),

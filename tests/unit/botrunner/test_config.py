@@ -1,13 +1,16 @@
 """Promises of a runner's settings and secrets: refused early, with what to give instead, and never shown."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from botfleet.manifest import ManifestError
 from botrunner.config import ConfigError, default_data_dir, from_environment, read_own
 from botrunner.prepare import CredentialsError, prepare, read_credentials
 from botrunner.telegram.types import BotToken
+from botrunner.terminal.described import rows, table
 from tests.unit.core.test_spec import MINIMAL
 
 HERE = Path("bot.yaml")
@@ -158,3 +161,55 @@ def test_defaults_of_the_environment_fill_the_manifest_of_a_bot_that_runs_alone(
     for wrong in ("[", "[1]"):
         with pytest.raises(ConfigError, match="BOTFLEET_BOT_DEFAULTS"):
             prepare(from_environment(manifest(tmp_path), {"BOTFLEET_BOT_DEFAULTS": wrong}))
+
+
+def with_source(folder: Path, kind: str, *more: dict[str, Any]) -> Path:
+    """A bot whose prompt lies elsewhere, with further documents in its file."""
+    source = {kind: {"name": "house", "key": "prompt"}}
+    document = {**MINIMAL, "spec": {**MINIMAL["spec"], "persona": {"promptFrom": source}}}
+    path = folder / "bot.yaml"
+    path.write_text(yaml.safe_dump_all([document, *more]))
+    return path
+
+
+def prompt_map(text: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "house"}, "data": {"prompt": text}}
+
+
+def test_alone_a_prompt_is_read_from_a_configmap_of_the_files_or_from_a_secret(tmp_path: Path) -> None:
+    folder = secrets(tmp_path / "s", **{"house/prompt": "planted: you are Bo."})
+    path = with_source(tmp_path, "configMapKeyRef", prompt_map("You are Ada."))
+    assert prepare(from_environment(path, {}, secrets_dir=folder)).spec.persona.prompt == "You are Ada."
+    prepared = prepare(from_environment(with_source(tmp_path, "secretKeyRef"), {}, secrets_dir=folder))
+    assert prepared.spec.persona.prompt == "planted: you are Bo."
+    assert "planted" not in table(rows(prepared))
+
+
+def test_a_prompt_that_is_not_there_or_cannot_be_one_is_told_with_what_to_write(tmp_path: Path) -> None:
+    def told(kind: str, *more: dict[str, Any]) -> str:
+        path = with_source(tmp_path, kind, *more)
+        with pytest.raises(ConfigError) as refused:
+            prepare(from_environment(path, {}, secrets_dir=secrets(tmp_path / "s")))
+        return str(refused.value)
+
+    assert "ConfigMap house, key prompt: is not there; add the ConfigMap to the files" in told("configMapKeyRef")
+    assert "ConfigMap house, key prompt: it is empty" in told("configMapKeyRef", prompt_map(" "))
+    assert "65536 at most" in told("configMapKeyRef", prompt_map("planted" * 65536))
+    assert "planted" not in told("configMapKeyRef", prompt_map("planted" * 65536))
+    assert "Secret house (key prompt) is nowhere to be found; add the Secret" in told("secretKeyRef")
+
+
+def test_a_configmap_of_the_files_holds_texts(tmp_path: Path) -> None:
+    path = with_source(tmp_path, "configMapKeyRef", {**prompt_map("x"), "data": {"prompt": 5}})
+    with pytest.raises(ManifestError, match=r"ConfigMap data.prompt must be text; put it in quotes"):
+        prepare(from_environment(path, {}))
+
+
+def test_alone_a_namespaces_defaults_in_the_files_go_before_those_of_the_environment(tmp_path: Path) -> None:
+    defaults = tmp_path / "defaults.yaml"
+    spec = {"model": {"baseUrl": "http://near.invalid/v1"}}
+    head = {"apiVersion": "botfleet.dev/v1alpha1", "kind": "TelegramBotDefaults", "metadata": {"name": "default"}}
+    defaults.write_text(yaml.safe_dump({**head, "spec": spec}))
+    environment = {"BOTFLEET_BOT_DEFAULTS": "{model: {baseUrl: 'http://far.invalid/v1', timeoutSeconds: 7}}"}
+    model = prepare(from_environment(manifest(tmp_path), environment, beside=(defaults,))).spec.model
+    assert (model.base_url, model.timeout_seconds) == ("http://near.invalid/v1", 7)

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from botfleet.crd import defaults_crd, render_defaults
 from botfleet.defaults import check_defaults
-from botfleet.effective import effective
+from botfleet.digest import spec_digest
+from botfleet.effective import effective, with_prompt
 from botfleet.manifest import ManifestError, load, parse_bot, parse_defaults
 from botfleet.spec import BotDefaults, TelegramBotSpec
-from tests.unit.core.test_spec import MINIMAL, bot
+from tests.unit.core.test_spec import MINIMAL, REFERENCE, bot
 
 ROOT = Path(__file__).parents[3]
 DEFAULTS: dict[str, Any] = {
@@ -37,6 +38,27 @@ def test_the_bot_wins_over_its_namespace_that_over_the_cluster_and_that_over_wha
     assert (model.name, model.timeout_seconds, model.max_output_tokens) == ("near", 1, 2)
     assert (model.requests_per_minute, model.max_image_bytes) == (3, 2_000_000)
     assert effective(spec, namespace, cluster).admins == (2,), "a list is taken whole"
+
+
+def test_a_layer_that_says_the_prompt_has_said_where_it_comes_from_too() -> None:
+    source = {"configMapKeyRef": REFERENCE}
+    with_text = parse_bot(MINIMAL, "here").spec
+    persona = effective(with_text, {"persona": {"promptFrom": source, "disclosure": "OnRequest"}}).persona
+    assert (persona.prompt, persona.prompt_from, persona.disclosure) == ("You are the concierge.", None, "OnRequest")
+    with_source = parse_bot(bot(spec__persona={"promptFrom": source}), "here").spec
+    persona = effective(with_source, {"persona": {"prompt": "You are of the house."}}).persona
+    assert persona.prompt_from is not None
+    assert persona.prompt == ""
+
+
+def test_a_prompt_that_was_read_takes_the_place_of_a_configmap_and_is_never_told_of_a_secret() -> None:
+    for kind, told in (("configMapKeyRef", {"prompt": "You are Ada."}), ("secretKeyRef", None)):
+        source = {"promptFrom": {kind: REFERENCE}}
+        spec = effective(parse_bot(bot(spec__persona=source), "here").spec)
+        read = with_prompt(spec, "You are Ada.")
+        assert read.persona.prompt == "You are Ada."
+        assert read.to_spec().to_wire()["persona"] == {**(told or source), "disclosure": "FirstReply"}
+        assert (spec_digest(read) == spec_digest(spec)) is (kind == "secretKeyRef")
 
 
 def test_no_layer_is_changed_by_merging_it() -> None:

@@ -35,6 +35,7 @@ MINIMAL: dict[str, Any] = {
 }
 
 
+REFERENCE = {"name": "house", "key": "concierge"}
 HOURS = [{"days": ["Mon"], "from": "09:00", "to": "18:00"}]
 
 
@@ -103,6 +104,12 @@ def test_the_minimal_object_is_accepted_and_comes_back_as_it_was_written() -> No
         ({"apiVersion": "botfleet.dev/v9"}, "update this program"),
         ({"spec__deletionPolicy": "Burn"}, "spec.deletionPolicy"),
         ({"spec__persona__disclosure": "Off"}, "spec.persona.disclosure"),
+        ({"spec__persona__promptFrom": {"configMapKeyRef": REFERENCE}}, "the prompt is said twice"),
+        ({"spec__persona": {"promptFrom": {}}}, "promptFrom has one source: give configMapKeyRef"),
+        (
+            {"spec__persona": {"promptFrom": {"configMapKeyRef": REFERENCE, "secretKeyRef": REFERENCE}}},
+            "promptFrom has one source",
+        ),
         ({"spec__persona": {"prompt": "x", "stop": False}}, "spec.persona.stop: unknown field"),
     ],
 )
@@ -244,7 +251,8 @@ def test_an_effective_spec_is_a_spec_whose_effective_spec_is_itself() -> None:
         spec__proactive={"enabled": True, "prompt": "The spa.", "maxUnanswered": 2},
         spec__access__users={"deny": [7, 5]},
     )
-    for document in (MINIMAL, rich):
+    elsewhere = [bot(spec__persona={"promptFrom": {k: REFERENCE}}) for k in ("configMapKeyRef", "secretKeyRef")]
+    for document in (MINIMAL, rich, *elsewhere):
         whole = effective(parse_bot(document, "here").spec)
         again = TelegramBotSpec.model_validate(whole.to_spec().to_wire())
         assert effective(again) == whole

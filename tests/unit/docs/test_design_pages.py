@@ -34,8 +34,10 @@ def said(value: Any, path: str = "") -> set[str]:
 def test_the_object_of_the_design_says_every_field_that_there_is_and_is_a_valid_one() -> None:
     shown = block("object")
     session = {"account.sessionSecretRef.name", "account.sessionSecretRef.key"}
-    assert said(shown["spec"]) == SPEC - session
+    assert said(shown["spec"]) == SPEC - session - {field for field in SPEC if field.startswith("persona.promptFrom.")}
     assert "# sessionSecretRef: {name: " in PAGE
+    assert "# promptFrom: {configMapKeyRef: {name: " in PAGE
+    assert "or {secretKeyRef: {name: " in PAGE
     assert said(shown["status"]) == STATUS
     assert parse_bot({key: value for key, value in shown.items() if key != "status"}, "the design").metadata.name
     assert shown["status"]["phase"] in set(Phase)

@@ -13,6 +13,7 @@ from botfleet_operator.ledger import Ledger
 from botfleet_operator.metrics import Metrics
 from botfleet_operator.model import BotKey, BotRecord
 from botfleet_operator.observe import Setting
+from botfleet_operator.prompts import prompt_record
 from botfleet_operator.queue import KeyedQueue
 from botfleet_operator.reconcile import TELEGRAM_BOTS, Reconciler
 from botfleet_operator.removal import Remover, Sweeper
@@ -72,6 +73,14 @@ class Rig:
             "resourceVersion": str(self.api.version),
         }  # fmt: skip
         self.world.defaults._store(defaults_record({"metadata": metadata, "spec": spec}))
+
+    def prompt(self, name: str, *, namespace: str = "hotel", **texts: str) -> None:
+        """A ConfigMap with the label appears in its watch, or changes."""
+        self.api.version += 1
+        metadata = {
+            "namespace": namespace, "name": name, "uid": f"uid-{name}", "resourceVersion": str(self.api.version),
+        }  # fmt: skip
+        self.world.prompts._store(prompt_record({"metadata": metadata, "data": texts}))
 
     async def woken(self) -> list[BotKey]:
         """The bots in the queue, which is empty then."""
