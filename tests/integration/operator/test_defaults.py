@@ -30,7 +30,7 @@ def template_of(place: Place, name: str) -> dict[str, Any]:
 def test_what_a_namespace_says_reaches_its_bots_and_a_change_restarts_only_those_that_it_concerns(place: Place) -> None:
     key = {"name": "openai", "key": "api-key"}
     place.apply(defaults_of(model={"name": "gpt-5-mini", "apiKeySecretRef": key}))
-    place.apply(*credentials("first", 11), *credentials("second", 12))
+    place.apply(*credentials("first", 910_001), *credentials("second", 910_002))
     place.apply(bot_of("first", model={"timeoutSeconds": 9}), bot_of("second", model={}))
     for name in ("first", "second"):
         place.wait("Provisioned", "True", name=name)
@@ -54,9 +54,33 @@ def test_what_a_namespace_says_reaches_its_bots_and_a_change_restarts_only_those
 def test_defaults_that_only_the_operator_can_judge_are_refused_on_the_bots(place: Place) -> None:
     hours = [{"days": ["Mon"], "from": "09:00", "to": "18:00"}]
     place.apply(defaults_of(schedule={"timeZone": "Europe/Atlantis", "workingHours": hours}))
-    place.apply(*credentials(), bot_of())
+    place.apply(*credentials("concierge", 910_003), bot_of())
     said = place.wait("Accepted", "False", "DefaultsInvalid")["message"]
     assert "TelegramBotDefaults default" in said
     assert "spec.schedule.timeZone" in said
     place.apply(defaults_of(schedule={"timeZone": "Europe/Athens", "workingHours": hours}))
     place.wait("Provisioned", "True")
+
+
+def config_map(text: str, **labels: str) -> dict[str, Any]:
+    metadata = {"name": "house", "labels": {f"botfleet.dev/{name}": value for name, value in labels.items()}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"concierge": text}}
+
+
+def test_a_prompt_in_a_configmap_is_followed_once_it_is_labelled_and_kept_when_it_goes(place: Place) -> None:
+    source = {"configMapKeyRef": {"name": "house", "key": "concierge"}}
+    place.apply(*credentials("concierge", 910_004), config_map("You are Ada."), bot_of(persona={"promptFrom": source}))
+    said = place.wait("Accepted", "False", "ConfigMapNotLabelled")["message"]
+    assert not place.exists("deployment", "concierge")
+    command = said.rpartition("kubectl ")[2].split()
+    place.kubectl(*command[2:])  # without -n NAMESPACE, which is in every call here
+    place.wait("Provisioned", "True")
+    assert spec_of(place, "concierge")["persona"]["prompt"] == "You are Ada."
+    before = template_of(place, "concierge")
+    place.apply(config_map("You are Bo.", prompt="true"))
+    eventually(lambda: spec_of(place, "concierge")["persona"]["prompt"] == "You are Bo.")
+    eventually(lambda: template_of(place, "concierge") != before)
+    after = template_of(place, "concierge")
+    place.kubectl("delete", "configmap", "house")
+    place.wait("Accepted", "False", "ConfigMapMissing")
+    assert template_of(place, "concierge") == after
