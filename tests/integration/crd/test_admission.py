@@ -78,6 +78,12 @@ def test_the_examples_are_accepted(api: ApiServer, path: Path) -> None:
     api.kubectl("delete", "telegrambot", document["metadata"]["name"])
 
 
+def test_the_example_with_defaults_is_accepted(api: ApiServer) -> None:
+    api.kubectl("create", "namespace", "hotel")
+    assert api.kubectl("apply", "-f", str(ROOT / "examples/defaults/hotel.yaml")).count("created") == 4
+    assert "gpt-5-mini" in api.kubectl("-n", "hotel", "get", "tgbd")
+
+
 def test_the_api_server_writes_no_default_into_an_object(api: ApiServer) -> None:
     apply(api, MINIMAL)
     stored = yaml.safe_load(api.kubectl("get", "telegrambot", "concierge", "-o", "yaml"))

@@ -132,3 +132,23 @@ def test_defaults_that_would_say_nothing_are_a_mistake(tmp_path: Path) -> None:
         load(*files(tmp_path, MINIMAL, document(admins=[5]), document("default", admins=[6])))
     with pytest.raises(ManifestError, match=r"spec.persona.promt: unknown field; did you mean spec.persona.prompt\?"):
         load(*files(tmp_path, MINIMAL, document(persona={"promt": "x"})))
+
+
+def test_the_example_is_two_bots_with_one_model_and_a_prompt_each() -> None:
+    read = load(ROOT / "examples/defaults/hotel.yaml")
+    for one in read.bots:
+        spec = effective(one.spec, read.defaults_of(one))
+        source = spec.persona.prompt_from
+        assert source is not None
+        assert source.config_map_key_ref is not None
+        assert spec.model.name == "gpt-5-mini"
+        assert "Hotel" in read.config_maps[source.config_map_key_ref.name][source.config_map_key_ref.key]
+    assert [effective(one.spec, read.defaults_of(one)).model.max_output_tokens for one in read.bots] == [400, 200]
+
+
+def test_what_the_page_shows_is_right() -> None:
+    blocks = [
+        yaml.safe_load(part.split("```")[0]) for part in (ROOT / "docs/defaults.md").read_text().split("```yaml\n")[1:]
+    ]
+    assert parse_defaults(blocks[0], "the page").spec.limits is not None
+    assert parse_bot({**MINIMAL, "spec": {**MINIMAL["spec"], **blocks[1]["spec"]}}, "the page").spec.persona is not None
