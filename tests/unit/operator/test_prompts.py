@@ -58,13 +58,13 @@ async def test_missing_and_unlabelled_prompts_are_told_apart_and_no_bot_is_chang
     status = await rig.reconcile()
     assert rig.reason(status, "Accepted") == "ConfigMapMissing"
     assert "create configmap house --from-file=concierge=FILE" in said(status)
+    labels = {"botfleet.dev/prompt": "true"}
+    rig.api.store("ConfigMap", {"metadata": {"namespace": "hotel", "name": "house", "labels": labels}})
+    assert rig.reason(await rig.reconcile(), "Accepted") == "ConfigMapMissing"  # its news is on its way
     rig.api.store("ConfigMap", {"metadata": {"namespace": "hotel", "name": "house", "labels": {}}})
     status = await rig.reconcile()
     assert rig.reason(status, "Accepted") == "ConfigMapNotLabelled"
     assert said(status).endswith("kubectl -n hotel label configmap house botfleet.dev/prompt=true")
-    labels = {"botfleet.dev/prompt": "true"}
-    rig.api.store("ConfigMap", {"metadata": {"namespace": "hotel", "name": "house", "labels": labels}})
-    assert rig.reason(await rig.reconcile(), "Accepted") == "ConfigMapNotLabelled"  # its news is on its way
     gets = [call for call in rig.api.calls if call[0] == "get" and call[1] == "ConfigMap"]
     assert len(gets) == 3
     assert applied(rig) == set(), "what runs goes on with the prompt that it has"
