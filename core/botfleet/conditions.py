@@ -38,6 +38,8 @@ class Reason(StrEnum):
     CONFIG_MAP_UNUSABLE = "ConfigMapUnusable"
     ACCOUNT_IN_USE = "AccountInUse"
     NAME_CONFLICT = "NameConflict"
+    EGRESS_NOT_ALLOWED = "EgressNotAllowed"
+    EGRESS_FORBIDDEN = "EgressForbidden"
     # Provisioned
     PROVISIONED = "Provisioned"
     NOT_ACCEPTED = "NotAccepted"
@@ -222,6 +224,16 @@ REASONS: dict[Reason, ReasonInfo] = {
         (_C.ACCEPTED,),
         "{kind} {name} exists and is not ours; it is left alone. Rename the TelegramBot, or remove that {kind}.",
     ),
+    Reason.EGRESS_NOT_ALLOWED: ReasonInfo(
+        (_C.ACCEPTED,),
+        "{field} is more than this installation lets its bots reach; the rule is not in force. Take it out of the spec, or ask "
+        "who administers the installation to allow it (the chart's value networkPolicies.bots.allowedEgress).",
+    ),
+    Reason.EGRESS_FORBIDDEN: ReasonInfo(
+        (_C.ACCEPTED,),
+        "{field} is {address}, and no bot may reach {range}; the rule is not in force. Take it out of the spec, or put other "
+        "addresses there.",
+    ),
     Reason.PROVISIONED: ReasonInfo((_C.PROVISIONED,), "Database role, Redis user and child objects exist as decided."),
     Reason.NOT_ACCEPTED: ReasonInfo(
         (_C.PROVISIONED, _C.READY), "Nothing is made or changed while the spec is not accepted: see Accepted."
@@ -337,7 +349,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.UNREACHABLE: ReasonInfo(
         (_C.MODEL_AVAILABLE,),
         "The endpoint cannot be reached; messages wait, and it is tried again by itself. If this lasts, check "
-        "spec.model.baseUrl and the network.",
+        "spec.model.baseUrl and the network; a model in the cluster or at a private address needs spec.network.egress.",
     ),
     Reason.TIMEOUT: ReasonInfo(
         (_C.MODEL_AVAILABLE,),

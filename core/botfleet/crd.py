@@ -22,7 +22,7 @@ from botfleet.spec.rules import Wire
 
 _KEPT = {
     "type", "format", "description", "properties", "items", "required", "enum", "minimum", "maximum", "minLength",
-    "maxLength", "pattern", "minItems", "maxItems", "additionalProperties",
+    "maxLength", "pattern", "minItems", "maxItems", "maxProperties", "additionalProperties",
 }  # fmt: skip
 
 

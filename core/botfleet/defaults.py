@@ -41,6 +41,7 @@ BUILT_IN: dict[str, Any] = {
     "admins": [],
     "suspend": False,
     "deletionPolicy": "Retain",
+    "network": {"egress": []},
     "workload": {},
 }
 

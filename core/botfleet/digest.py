@@ -7,7 +7,7 @@ from typing import Any
 from botfleet.effective import EffectiveSpec
 from botfleet.keys import fingerprint
 
-NOT_THE_RUNNERS = ("suspend", "deletionPolicy", "workload")
+NOT_THE_RUNNERS = ("suspend", "deletionPolicy", "network", "workload")
 """Parts of a spec that only the operator acts on."""
 
 

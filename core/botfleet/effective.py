@@ -12,6 +12,7 @@ from botfleet.spec.account import AccountSpec
 from botfleet.spec.behaviour import Disclosure, PromptSource
 from botfleet.spec.bot import DeletionPolicy
 from botfleet.spec.limits import LimitsSpec
+from botfleet.spec.network import EgressRule
 from botfleet.spec.proactive import ProactiveSpec
 from botfleet.spec.schedule import MESSAGE, OutsideHours, ScheduleSpec, WorkingHours
 from botfleet.spec.workload import WorkloadSpec
@@ -113,6 +114,7 @@ class EffectiveSpec:
     admins: tuple[int, ...]
     suspend: bool
     deletion_policy: DeletionPolicy
+    egress: tuple[EgressRule, ...]
     workload: WorkloadSpec
 
     def to_spec(self) -> TelegramBotSpec:
@@ -146,6 +148,7 @@ class EffectiveSpec:
                 "admins": list(self.admins),
                 "suspend": self.suspend,
                 "deletion_policy": self.deletion_policy,
+                "network": {"egress": list(self.egress)},
                 "workload": self.workload,
             }
         )
@@ -237,6 +240,7 @@ def _effective_of(whole: TelegramBotSpec) -> EffectiveSpec:
         admins=tuple(_said(whole.admins)),
         suspend=_said(whole.suspend),
         deletion_policy=_said(whole.deletion_policy),
+        egress=tuple(_said(_said(whole.network).egress)),
         workload=_said(whole.workload),
     )
 

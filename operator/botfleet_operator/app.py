@@ -10,6 +10,7 @@ import random
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -26,6 +27,7 @@ from botfleet_operator.leader import LeaderElection, Terms
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.metrics import Metrics
 from botfleet_operator.model import BotKey, bot_record
+from botfleet_operator.network import network_of
 from botfleet_operator.observe import Setting
 from botfleet_operator.provision.bus import Users
 from botfleet_operator.provision.database import Roles
@@ -167,7 +169,7 @@ class Operator:
         async with asyncio.timeout(settings.start_deadline_seconds):
             for informer in world.informers:
                 await informer.synced.wait()
-        self._start_workers(world, ledger, self._setting(installation), installation)
+        self._start_workers(world, ledger, await self._setting(installation), installation)
 
     def _start_workers(self, world: World, ledger: Ledger, setting: Setting, installation: Installation) -> None:
         settings, guard = self.settings, self.leader.guard
@@ -201,7 +203,7 @@ class Operator:
         self._background.start("resync", self._resync(world))
         self._background.start("gauges", self._gauges())
 
-    def _setting(self, installation: Installation) -> Setting:
+    async def _setting(self, installation: Installation) -> Setting:
         settings = self.settings
         platform = Platform(
             image=settings.runner_image,
@@ -212,6 +214,7 @@ class Operator:
             installation_id=installation.id,
             lease_term_seconds=settings.runner_lease_term_seconds,
             log_level=settings.runner_log_level,
+            network=await network_of(settings, self.api),
         )
         return Setting(platform, settings.bot_defaults)
 
@@ -242,8 +245,21 @@ class Operator:
     async def _resync(self, world: World) -> None:
         while True:
             await asyncio.sleep(self.settings.resync_seconds)
+            await self._look_at_the_api_server()
             for key in list(world.bots):
                 self.queue.add_after(key, random.random() * self.settings.resync_seconds / 2)  # noqa: S311 -- spreads
+
+    async def _look_at_the_api_server(self) -> None:
+        """Its addresses change now and then; the bots' policies follow with the resync."""
+        if self._reconciler is None:
+            return
+        try:
+            network = await network_of(self.settings, self.api)
+        except KubeError as error:
+            log.warning("addresses_of_api_server_not_read", error=str(error))
+            return
+        setting = self._reconciler.setting
+        self._reconciler.setting = replace(setting, platform=replace(setting.platform, network=network))
 
     async def _gauges(self) -> None:
         while True:

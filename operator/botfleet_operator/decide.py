@@ -5,13 +5,15 @@ Never: a clock, a network, a Kubernetes client, a random number.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from botfleet.conditions import ConditionType, Reason
 from botfleet.digest import spec_digest
 from botfleet_operator import judgement
 from botfleet_operator.acceptance import Accepted, Refused, Undecided, accept
-from botfleet_operator.builders import Blueprint, configmap, deployment, secret, serviceaccount, stamped
+from botfleet_operator.builders import Blueprint, configmap, deployment, networkpolicy, secret, serviceaccount, stamped
+from botfleet_operator.egress import beyond
 from botfleet_operator.fields import covers
 from botfleet_operator.model import ChildRecord, named_lists
 from botfleet_operator.names import ANNOTATION_APPLIED
@@ -34,8 +36,10 @@ from botfleet_operator.plan import (
     Verdict,
 )
 
-# In the order in which they are made: the Deployment comes last, when everything that its pod needs is there.
-KINDS = ("ServiceAccount", "ConfigMap", "Secret", "Deployment")
+# In the order in which they are made: the Deployment comes last, when everything that its pod needs is there and all that it
+# may not reach is closed.
+KINDS = ("ServiceAccount", "NetworkPolicy", "ConfigMap", "Secret", "Deployment")
+_BUILDERS = (serviceaccount, networkpolicy, configmap, secret, deployment)
 _POD_SPEC = "/spec/template/spec"
 _SOON_SECONDS = 0.2
 
@@ -57,12 +61,18 @@ def decide(observed: Observed) -> Plan:
 
 def _decide_accepted(observed: Observed, accepted: Accepted) -> Plan:
     stop = _stop(observed) if accepted.spec.suspend else ()
+    network = observed.platform.network
+    too_far = beyond(accepted.spec.egress, network, observed.bot.namespace) if network else []
+    if too_far:
+        refusal = Verdict(ConditionType.ACCEPTED, "False", too_far[0].reason, too_far[0].values)
+        left_out = {one.rule for one in too_far}
+        return judgement.plan(observed, accepted, (*stop, *_narrowed(observed, accepted, left_out)), (refusal,))
     if observed.in_use_by is not None:
         other = observed.in_use_by
         here = f" (TelegramBot {other.name})" if other.namespace == observed.bot.namespace else ""
         refusal = Verdict(ConditionType.ACCEPTED, "False", Reason.ACCOUNT_IN_USE, {"other": here})
         return judgement.plan(observed, accepted, stop, (refusal,))
-    unseen = tuple(kind for kind in KINDS if kind not in observed.children)
+    unseen = tuple(kind for kind in _kinds(observed) if kind not in observed.children)
     if unseen and not observed.looked_up:
         return judgement.undecided(observed, (LookUpChildren(unseen),), None)
     conflict = _conflict(observed)
@@ -123,8 +133,31 @@ def _is_bound(observed: Observed, account_key: str, credential_digest: str) -> b
     return any(a.account_key == account_key and a.credential_digest == credential_digest for a in observed.bound)
 
 
+def _kinds(observed: Observed) -> tuple[str, ...]:
+    return tuple(kind for kind in KINDS if kind != "NetworkPolicy" or observed.platform.network)
+
+
+def _narrowed(observed: Observed, accepted: Accepted, left_out: set[int]) -> tuple[Step, ...]:
+    """A policy that is in force loses the rules that are not allowed any more; nothing else of the bot is changed."""
+    child = observed.children.get("NetworkPolicy")
+    if child is None or not _ours(observed, child) or observed.identity is None:
+        return ()
+    kept = tuple(rule for place, rule in enumerate(accepted.spec.egress) if place not in left_out)
+    narrow = replace(accepted, spec=replace(accepted.spec, egress=kept))
+    return tuple(
+        step
+        for manifest in build_all(observed, narrow)
+        if manifest["kind"] == "NetworkPolicy"
+        for step in _steps_for(observed, manifest)
+        if type(step) not in observed.failures
+    )
+
+
 def _child_steps(observed: Observed, accepted: Accepted) -> tuple[Step, ...]:
     steps: list[Step] = []
+    policy = observed.children.get("NetworkPolicy")
+    if observed.platform.network is None and policy is not None and not policy.deleting and policy.fields is not None:
+        steps.append(Delete(policy))  # of a time when bots had network policies
     for manifest in build_all(observed, accepted):
         steps.extend(_steps_for(observed, manifest))
     return tuple(steps)
@@ -150,7 +183,8 @@ def build_all(observed: Observed, accepted: Accepted) -> list[dict[str, Any]]:
         redis_password=own.redis_password,
         session_key=own.session_key,
     )
-    return [stamped(module.build(blueprint)) for module in (serviceaccount, configmap, secret, deployment)]
+    kinds = _kinds(observed)
+    return [stamped(module.build(blueprint)) for kind, module in zip(KINDS, _BUILDERS, strict=True) if kind in kinds]
 
 
 def _steps_for(observed: Observed, manifest: dict[str, Any]) -> list[Step]:
@@ -203,7 +237,7 @@ def _ours(observed: Observed, child: ChildRecord) -> bool:
 
 def _conflict(observed: Observed) -> ChildRecord | None:
     """An object with a name that we need and that was never applied by us."""
-    for child in observed.children.values():
-        if child.fields is None and not _ours(observed, child):
+    for kind, child in observed.children.items():
+        if kind in _kinds(observed) and child.fields is None and not _ours(observed, child):
             return child
     return None

@@ -83,7 +83,7 @@ class Reconciler:
         guard: Callable[[], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._api, self._world, self._ledger, self._setting = api, world, ledger, setting
+        self._api, self._world, self._ledger, self.setting = api, world, ledger, setting
         self._queue, self._remover, self._metrics, self._now = queue, remover, metrics, now
         self._applier = Applier(api, world, ledger, guard)
         self._written: dict[BotKey, _Written] = {}
@@ -161,7 +161,7 @@ class Reconciler:
 
     async def _rounds(self, bot: BotRecord, scratch: Scratch) -> Plan:
         for _ in range(_ROUNDS_MOST):
-            plan = decide(observe(bot, self._world, self._ledger, self._setting, scratch))
+            plan = decide(observe(bot, self._world, self._ledger, self.setting, scratch))
             if not plan.steps:
                 return plan
             await self._applier.run(bot, plan.steps, scratch)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,9 +16,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from botfleet.defaults import check_defaults
+from botfleet.spec.network import EgressRule, Peer
 
 PREFIX = "BOTFLEET_"
 LONGEST_LEASE_SECONDS = 120.0
+_IN_YAML = ", ".join(
+    PREFIX + name for name in ("BOT_DEFAULTS", "NETWORK_SERVERS", "NETWORK_ALLOWED_EGRESS", "NETWORK_METRICS_FROM")
+)
 
 
 class SettingsError(Exception):
@@ -78,6 +83,35 @@ class Settings(BaseModel):
         ),
     ] = {}
 
+    network_policies: Annotated[
+        bool, Field(description="Make a NetworkPolicy for each bot. Without it those that were made are removed.")
+    ] = False
+    network_servers: Annotated[
+        tuple[EgressRule, ...],
+        Field(
+            description="What every bot must reach, PostgreSQL and Redis: egress rules of a NetworkPolicy, as YAML or JSON."
+        ),
+    ] = ()
+    network_allowed_egress: Annotated[
+        tuple[EgressRule, ...],
+        Field(
+            description="Egress rules within which spec.network.egress of a bot must lie; that of the bot defaults always does."
+        ),
+    ] = ()
+    network_denied_addresses: Annotated[
+        tuple[IPv4Network | IPv6Network, ...],
+        Field(
+            description="Blocks of addresses, separated by commas, that no bot reaches, beside metadata services, link-local and"
+            " loopback addresses and the API server."
+        ),
+    ] = ()
+    network_metrics_from: Annotated[
+        tuple[Peer, ...],
+        Field(
+            description="Who may reach the bots' metrics: peers of a NetworkPolicy, as YAML or JSON. Empty: anybody."
+        ),
+    ] = ()
+
     workers: Annotated[int, Field(ge=1, le=256, description="How many bots are reconciled at once.")] = 16
     resync_seconds: Annotated[
         float, Field(ge=1, description="Every bot is looked at again about this often, jittered; it is only a net.")
@@ -106,7 +140,7 @@ class Settings(BaseModel):
     )
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$", description="Least level logged.")] = "info"
 
-    @field_validator("namespaces", "runner_image_pull_secrets", mode="before")
+    @field_validator("namespaces", "runner_image_pull_secrets", "network_denied_addresses", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -117,6 +151,11 @@ class Settings(BaseModel):
     @classmethod
     def _parse(cls, value: Any) -> Any:
         return (yaml.safe_load(value) or {}) if isinstance(value, str) else value
+
+    @field_validator("network_servers", "network_allowed_egress", "network_metrics_from", mode="before")
+    @classmethod
+    def _parse_list(cls, value: Any) -> Any:
+        return (yaml.safe_load(value) or ()) if isinstance(value, str) else value
 
     @field_validator("bot_defaults")
     @classmethod
@@ -148,4 +187,4 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         said = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
         raise SettingsError(f"The environment is not as it should be: {said}") from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"{PREFIX}BOT_DEFAULTS is no YAML: {error}") from error
+        raise SettingsError(f"One of {_IN_YAML} is no YAML: {error}") from error

@@ -11,7 +11,16 @@ from typing import Any
 from botfleet.spec import DEFAULTS_NAME
 from botfleet_operator.defaults import TELEGRAM_BOT_DEFAULTS, DefaultsRecord, defaults_record
 from botfleet_operator.informers import Informer
-from botfleet_operator.kubeapi import CONFIG_MAPS, DEPLOYMENTS, PODS, SECRETS, SERVICE_ACCOUNTS, KubeApi, Resource
+from botfleet_operator.kubeapi import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    NETWORK_POLICIES,
+    PODS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    KubeApi,
+    Resource,
+)
 from botfleet_operator.model import (
     BotKey,
     BotRecord,
@@ -26,7 +35,9 @@ from botfleet_operator.names import CHILD_SELECTOR, CREDENTIALS_SELECTOR, PROMPT
 from botfleet_operator.prompts import PromptRecord, prompt_record
 from botfleet_operator.uses import Named, Uses, named_in
 
-CHILD_RESOURCES: dict[str, Resource] = {r.kind: r for r in (SERVICE_ACCOUNTS, CONFIG_MAPS, SECRETS, DEPLOYMENTS)}
+CHILD_RESOURCES: dict[str, Resource] = {
+    r.kind: r for r in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS, SECRETS, DEPLOYMENTS)
+}
 
 
 def child_name(kind: str, bot: str) -> str:

@@ -100,6 +100,33 @@ redis://{{ include "botfleet.redis.user" . }}@{{ include "botfleet.name" . }}-re
 {{- end -}}
 {{- end -}}
 
+{{/* The way from a bot to a server, as an egress rule of a NetworkPolicy. Call with (list $ "component" port external). */}}
+{{- define "botfleet.egress" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $external := index . 3 -}}
+to:
+{{- if (index $root.Values $component).bundled.enabled }}
+  - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ $root.Release.Namespace }}}}
+    podSelector:
+      matchLabels: {{- include "botfleet.selector" (list $root $component) | nindent 8 }}
+{{- else if $external.peers }}
+  {{- toYaml $external.peers | nindent 2 }}
+{{- else }}
+{{- fail (printf "%s.external.peers: say where the server is, as peers of a NetworkPolicy ([{ipBlock: {cidr: 203.0.113.7/32}}]): the bots' network policies let them go there; or set networkPolicies.bots.enabled to false" $component) -}}
+{{- end }}
+ports:
+  - {protocol: TCP, port: {{ ternary (index . 2) $external.port (index $root.Values $component).bundled.enabled }}}
+{{- end -}}
+
+{{- define "botfleet.postgres.egress" -}}
+{{ include "botfleet.egress" (list . "postgres" 5432 .Values.postgres.external) }}
+{{- end -}}
+
+{{- define "botfleet.redis.egress" -}}
+{{ include "botfleet.egress" (list . "redis" 6379 .Values.redis.external) }}
+{{- end -}}
+
 {{- define "botfleet.redis.secretName" -}}
 {{- if .Values.redis.bundled.enabled -}}
 {{ include "botfleet.name" . }}-redis

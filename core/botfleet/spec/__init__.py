@@ -17,6 +17,7 @@ from botfleet.spec.bot import (
 from botfleet.spec.defaults import DEFAULTS_KIND, DEFAULTS_NAME, DEFAULTS_PLURAL, BotDefaults, TelegramBotDefaults
 from botfleet.spec.limits import BudgetSpec, LimitsSpec
 from botfleet.spec.model import FallbackSpec, ModelSpec, PriceSpec
+from botfleet.spec.network import EgressRule, IPBlock, LabelSelector, NetworkSpec, Peer, PolicyPort
 from botfleet.spec.workload import Resources, Toleration, WorkloadSpec
 
 __all__ = [
@@ -36,11 +37,17 @@ __all__ = [
     "DataCenter",
     "DeletionPolicy",
     "Disclosure",
+    "EgressRule",
     "FallbackSpec",
+    "IPBlock",
+    "LabelSelector",
     "LimitsSpec",
     "Metadata",
     "ModelSpec",
+    "NetworkSpec",
+    "Peer",
     "PersonaSpec",
+    "PolicyPort",
     "PriceSpec",
     "Resources",
     "SecretKeyRef",

@@ -12,6 +12,7 @@ from botfleet.spec.account import AccountSpec
 from botfleet.spec.behaviour import ConversationSpec, PersonaSpec
 from botfleet.spec.limits import LimitsSpec
 from botfleet.spec.model import ModelSpec
+from botfleet.spec.network import NetworkSpec
 from botfleet.spec.proactive import ProactiveSpec
 from botfleet.spec.rules import Rule, Wire
 from botfleet.spec.schedule import ScheduleSpec
@@ -58,6 +59,7 @@ class TelegramBotSpec(Wire):
     deletion_policy: Annotated[
         DeletionPolicy | None, Field(description="Retain (default): the data stays when the object is deleted.")
     ] = None
+    network: NetworkSpec | None = None
     workload: WorkloadSpec | None = None
 
 

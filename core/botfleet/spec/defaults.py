@@ -13,6 +13,7 @@ from botfleet.spec.behaviour import ConversationSpec, PersonaSpec
 from botfleet.spec.bot import Admins, Metadata
 from botfleet.spec.limits import LimitsSpec
 from botfleet.spec.model import ModelSpec
+from botfleet.spec.network import NetworkSpec
 from botfleet.spec.proactive import ProactiveSpec
 from botfleet.spec.rules import Rule, Wire
 from botfleet.spec.schedule import ScheduleSpec
@@ -41,6 +42,7 @@ class BotDefaults(Wire):
     proactive: ProactiveSpec | None = None
     limits: LimitsSpec | None = None
     admins: Admins = None
+    network: NetworkSpec | None = None
     workload: WorkloadSpec | None = None
 
 

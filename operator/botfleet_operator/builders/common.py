@@ -11,6 +11,7 @@ from typing import Any
 from botfleet.digest import content_digest
 from botfleet.effective import EffectiveSpec
 from botfleet.spec import API_VERSION, KIND
+from botfleet_operator.egress import Network
 from botfleet_operator.names import ANNOTATION_APPLIED, LABEL_BOT, LABEL_MANAGED_BY, MANAGED_BY, own_secret_name
 
 
@@ -26,6 +27,7 @@ class Platform:
     installation_id: str = ""
     lease_term_seconds: float = 15.0
     log_level: str = "info"
+    network: Network | None = None  # None: bots have no network policies
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from botfleet_operator.kubeapi.errors import (
 from botfleet_operator.kubeapi.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
+    ENDPOINT_SLICES,
     LEASES,
     NAMESPACES,
     NETWORK_POLICIES,
@@ -42,6 +43,7 @@ __all__ = [
     "APPLY_PATCH",
     "CONFIG_MAPS",
     "DEPLOYMENTS",
+    "ENDPOINT_SLICES",
     "FIELD_MANAGER",
     "JSON_PATCH",
     "LEASES",

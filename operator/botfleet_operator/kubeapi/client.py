@@ -95,6 +95,11 @@ class KubeApi:
         """From now on every write asks `guard` first; it raises NotLeadingError to refuse."""
         self._guard = guard
 
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return str(self._credentials.info.server)
+
     async def close(self) -> None:
         """Ends every request and watch."""
         sessions, self._session, self._watching = (self._session, self._watching), None, None

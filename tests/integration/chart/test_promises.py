@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from botfleet.manifest import parse_bot
+from botfleet_operator.names import LABEL_BOT
 from botfleet_operator.settings import Settings
 
 if TYPE_CHECKING:
@@ -189,6 +190,31 @@ def test_the_servers_let_in_the_product_and_call_nobody(chart: "Chart") -> None:
         (rule,) = policy["ingress"]
         assert [entry["port"] for entry in rule["ports"]] == [port]
         assert all(peer.get("podSelector") for peer in rule["from"]), "no peer is everybody"
+
+
+def test_the_way_from_a_bot_to_a_server_is_open_at_both_ends(chart: "Chart") -> None:
+    """The bots' policies are made of the operator's settings; those of the servers are the chart's."""
+    documents = chart.render(namespace="platform")
+    (operator,) = [d for d in documents if d["kind"] == "Deployment" and d["metadata"]["name"] == "botfleet-operator"]
+    environment = {e["name"]: e.get("value") for e in operator["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert environment["BOTFLEET_NETWORK_POLICIES"] == "true"
+    pods = {
+        d["metadata"]["name"]: d["spec"]["template"]["metadata"]["labels"]
+        for d in documents
+        if d["kind"] == "StatefulSet"
+    }
+    policies = {d["metadata"]["name"]: d["spec"] for d in documents if d["kind"] == "NetworkPolicy"}
+    rules = yaml.safe_load(environment["BOTFLEET_NETWORK_SERVERS"])
+    for name, rule in zip(("botfleet-postgres", "botfleet-redis"), rules, strict=True):
+        (peer,) = rule["to"]
+        assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "platform"}}
+        assert peer["podSelector"]["matchLabels"].items() <= pods[name].items()
+        (let_in,) = policies[name]["ingress"]
+        assert [port["port"] for port in rule["ports"]] == [port["port"] for port in let_in["ports"]]
+        bots = [p for p in let_in["from"] if p["podSelector"].get("matchExpressions")]
+        assert bots == [
+            {"namespaceSelector": {}, "podSelector": {"matchExpressions": [{"key": LABEL_BOT, "operator": "Exists"}]}}
+        ]
 
 
 def test_the_bot_of_the_first_steps_is_a_valid_one_and_its_secrets_are_made_and_labelled(chart: "Chart") -> None:

@@ -22,6 +22,10 @@ OTHERWISE: dict[str, Any] = {
     "rbac.aggregateToUserRoles": False,
     "networkPolicies.enabled": False,
     "networkPolicies.additionalClients": [{"podSelector": {"matchLabels": {"app": "backup"}}}],
+    "bots.enabled": False,
+    "bots.allowedEgress": [{"to": [{"ipBlock": {"cidr": "10.7.0.0/16"}}], "ports": [{"port": 8000}]}],
+    "bots.deniedAddresses": ["10.8.0.0/16"],
+    "bots.metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
     "bots.maximum": 7,
     "bots.defaults": {"model": {"name": "gpt-5-mini"}},
     "bots.leaseTermSeconds": 9,
@@ -52,6 +56,7 @@ OTHERWISE: dict[str, Any] = {
     "persistence.storageClassName": "fast",
     "external.host": "server.example.org",
     "external.port": 7777,
+    "external.peers": [{"ipBlock": {"cidr": "10.9.0.0/16"}}],
     "postgres.external.database": "other",
     "redis.external.database": 7,
     "external.ownerRole": "another_owner",
@@ -67,8 +72,13 @@ OTHERWISE: dict[str, Any] = {
     "external.tls": True,
 }
 # What must be said first, so that a value has a meaning at all.
-EXTERNAL_POSTGRES = {"postgres": {"bundled": {"enabled": False}, "external": {"host": "pg", "secretName": "pg"}}}
-EXTERNAL_REDIS = {"redis": {"bundled": {"enabled": False}, "external": {"host": "redis", "secretName": "redis"}}}
+PEERS = [{"ipBlock": {"cidr": "203.0.113.7/32"}}]
+EXTERNAL_POSTGRES = {
+    "postgres": {"bundled": {"enabled": False}, "external": {"host": "pg", "secretName": "pg", "peers": PEERS}}
+}
+EXTERNAL_REDIS = {
+    "redis": {"bundled": {"enabled": False}, "external": {"host": "redis", "secretName": "redis", "peers": PEERS}}
+}
 MONITORED = {"operator": {"serviceMonitor": {"enabled": True}}}
 BEFORE: dict[str, dict[str, Any]] = {
     "rbac.clusterScoped": {"operator": {"watchNamespaces": ["hotel"]}},
@@ -78,7 +88,7 @@ BEFORE: dict[str, dict[str, Any]] = {
     "postgres.external.caKey": {
         "postgres": {
             **EXTERNAL_POSTGRES["postgres"],
-            "external": {"host": "pg", "secretName": "pg", "caSecretName": "authority"},
+            "external": {"host": "pg", "secretName": "pg", "peers": PEERS, "caSecretName": "authority"},
         }
     },
     "redis.external": EXTERNAL_REDIS,
@@ -140,17 +150,32 @@ REFUSED = [
     ({"bots": {"logLevel": "verbose"}}, "logLevel"),
     ({"postgres": {"external": {"sslMode": "yes"}}}, "sslMode"),
     ({"postgres": {"bundled": {"enabled": False}}}, "postgres.external.host"),
-    ({"postgres": {"bundled": {"enabled": False}, "external": {"host": "pg"}}}, "postgres.external.secretName"),
+    (
+        {"postgres": {"bundled": {"enabled": False}, "external": {"host": "pg", "peers": PEERS}}},
+        "postgres.external.secretName",
+    ),
     (
         {
             "postgres": {
                 **EXTERNAL_POSTGRES["postgres"],
-                "external": {"host": "pg", "secretName": "pg", "sslMode": "verify-full"},
+                "external": {"host": "pg", "secretName": "pg", "peers": PEERS, "sslMode": "verify-full"},
             }
         },
         "postgres.external.caSecretName",
     ),
     ({"redis": {"bundled": {"enabled": False}}}, "redis.external.host"),
+    (
+        {"postgres": {"bundled": {"enabled": False}, "external": {"host": "pg", "secretName": "pg"}}},
+        "postgres.external.peers",
+    ),
+    (
+        {"redis": {"bundled": {"enabled": False}, "external": {"host": "redis", "secretName": "redis"}}},
+        "redis.external.peers",
+    ),
+    ({"redis": {"external": {"peers": [{}]}}}, "peers"),
+    ({"networkPolicies": {"bots": {"allowedEgress": [{"ports": [{"port": 1}]}]}}}, "allowedEgress"),
+    ({"networkPolicies": {"bots": {"allowedEgress": [{"to": []}]}}}, "allowedEgress"),
+    ({"networkPolicies": {"bots": {"deniedAddresses": ["10.0.0.1"]}}}, "deniedAddresses"),
     ({"postgres": {"bundled": {"settings": {"log_statement": "all"}}}}, "postgres.bundled.settings.log_statement"),
     ({"rbac": {"clusterScoped": False}}, "operator.watchNamespaces"),
 ]

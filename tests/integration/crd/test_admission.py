@@ -55,6 +55,28 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"spec__deletionPolicy": "Burn"}, "spec.deletionPolicy"),
     ({"spec__workload": {"resources": {"limits": {"memory": "lots"}}}}, "spec.workload.resources.limits"),
     ({"spec__workload": {"tolerations": [{"key": "k", "operator": "Exist"}]}}, "spec.workload.tolerations[0].operator"),
+    ({"spec__network": {"egress": [{"ports": [{"port": 1}]}]}}, "spec.network.egress[0].to"),
+    ({"spec__network": {"egress": [{"to": []}]}}, "spec.network.egress[0].to"),
+    ({"spec__network": {"egress": [{"to": [{}]}]}}, "either an ipBlock or selectors"),
+    (
+        {"spec__network": {"egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}]}]}},
+        "either an ipBlock or selectors",
+    ),
+    ({"spec__network": {"egress": [{"to": [{"ipBlock": {"cidr": "everything"}}]}]}}, "ipBlock.cidr"),
+    (
+        {"spec__network": {"egress": [{"to": [{"podSelector": {}}], "ports": [{"port": 9, "endPort": 8}]}]}},
+        "endPort must not be below port",
+    ),
+    ({"spec__network": {"egress": [{"to": [{"podSelector": {}}], "ports": [{"port": 0}]}]}}, "ports[0].port"),
+    ({"spec__network": {"egress": [{"to": [{"podSelector": {}}]}] * 17}}, "spec.network.egress"),
+    (
+        {
+            "spec__network": {
+                "egress": [{"to": [{"podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}]}]
+            }
+        },
+        "In and NotIn need values",
+    ),
     ({"metadata__name": "x" * 51}, "at most 50 characters"),
     ({"metadata__name": "a.b"}, "DNS label"),
     ({"spec": None}, "spec"),

@@ -32,6 +32,11 @@ from botfleet_tools.servers.base import free_port
 ROOT = Path(__file__).parents[3]
 BOOTSTRAP = ROOT / "core/botfleet/store/bootstrap.sql"
 T = TypeVar("T")
+# What this installation lets a bot ask for in spec.network.egress.
+ALLOWED_EGRESS: dict[str, Any] = {
+    "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "models"}}}],
+    "ports": [{"port": 8000}],
+}
 
 
 def eventually(look: Callable[[], T], *, deadline: float = 10.0, what: str = "") -> T:
@@ -247,6 +252,8 @@ class Installation:
             "BOTFLEET_RUNNER_LEASE_TERM_SECONDS": "2",
             "BOTFLEET_LEADER_LEASE_SECONDS": "15",
             "BOTFLEET_SWEEP_SECONDS": "0.5",
+            "BOTFLEET_NETWORK_POLICIES": "true",
+            "BOTFLEET_NETWORK_ALLOWED_EGRESS": json.dumps([ALLOWED_EGRESS]),
             **changes,
         }
 

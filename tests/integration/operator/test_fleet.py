@@ -15,7 +15,7 @@ from botfleet_tools.servers import ApiServer, Postgres, Redis
 from tests.integration.operator.harness import ROOT, Database, Installation, bot_of, credentials, eventually
 
 BOTS = 50
-WRITES_A_BOT = 7  # four children, a status, and what the answers of the API server may still bring
+WRITES_A_BOT = 8  # five children, a status, and what the answers of the API server may still bring
 WRITING = {"create", "update", "patch", "delete", "deletecollection"}
 
 

@@ -63,17 +63,32 @@ def test_what_was_done_while_it_was_away_is_undone(installation: Installation) -
     role = place.runner("deleted").environment["BOTFLEET_DATABASE_URL"].split("//")[1].split("@")[0]
     first.stop()
     place.kubectl("patch", "configmap", "edited", "--type=merge", '-p={"data":{"bot.yaml":"foreign"}}')
+    closed = place.get("networkpolicy", "edited")["spec"]
+    place.kubectl("patch", "networkpolicy", "edited", "--type=merge", '-p={"spec":{"egress":[{}],"ingress":[{}]}}')
     place.kubectl("delete", "serviceaccount", "edited")
     place.kubectl("delete", "telegrambot", "deleted")
     installation.operator().wait_leading()
     eventually(lambda: "foreign" not in place.get("configmap", "edited")["data"]["bot.yaml"])
     eventually(lambda: place.exists("serviceaccount", "edited"))
+    eventually(lambda: place.get("networkpolicy", "edited")["spec"] == closed)
     eventually(lambda: role not in installation.database.roles())
     eventually(lambda: role not in installation.redis_users())
     gone = "select deleted_at is not null from botfleet.bots where name = 'deleted'"
     eventually(lambda: installation.database.query(gone) == [(True,)])
     kept = "select deleted_at is null from botfleet.bots where name = 'edited'"
     assert installation.database.query(kept) == [(True,)]
+
+
+def test_network_policies_go_where_they_are_switched_off(installation: Installation) -> None:
+    place = installation.place
+    first = installation.operator().wait_leading()
+    place.make()
+    assert place.exists("networkpolicy", "concierge")
+    first.stop()
+    second = installation.operator(BOTFLEET_NETWORK_POLICIES="false").wait_leading()
+    eventually(lambda: not place.exists("networkpolicy", "concierge"))
+    eventually(lambda: reconciled(second, 1))
+    assert second.writes() == 1, "nothing else was touched"
 
 
 def test_with_another_installation_key_it_does_nothing_and_says_why(installation: Installation) -> None:

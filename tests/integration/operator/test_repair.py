@@ -6,13 +6,14 @@ import time
 
 import pytest
 
-from tests.integration.operator.harness import Place, container_of, credentials, eventually
+from tests.integration.operator.harness import ALLOWED_EGRESS, Place, bot_of, container_of, credentials, eventually
 
 
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
         ("serviceaccount", "concierge"),
+        ("networkpolicy", "concierge"),
         ("configmap", "concierge"),
         ("secret", "concierge-botfleet"),
         ("deployment", "concierge"),
@@ -24,6 +25,7 @@ def test_a_deleted_child_is_back(place: Place, kind: str, name: str) -> None:
     place.kubectl("delete", kind, name)  # no kubelet and no garbage collector: gone at once
     after = eventually(lambda: place.exists(kind, name) and place.get(kind, name))
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert after.get("spec") == before.get("spec")
     assert after.get("data") == before.get("data")  # credentials are derived: repair is no rotation
 
 
@@ -35,6 +37,39 @@ def test_an_edited_child_is_restored(place: Place) -> None:
     eventually(lambda: place.get("deployment", "concierge")["spec"]["replicas"] == 1)
     place.kubectl("set", "image", "deployment/concierge", "runner=evil.example/x")
     eventually(lambda: "evil" not in container_of(place.get("deployment", "concierge"))["image"])
+
+
+OPENINGS = (
+    ("json", '[{"op":"add","path":"/spec/egress/-","value":{}}]'),
+    ("json", '[{"op":"add","path":"/spec/egress/0/ports/-","value":{"port":22}}]'),
+    ("json", '[{"op":"add","path":"/spec/ingress/-","value":{}}]'),
+    ("json", '[{"op":"remove","path":"/spec/ingress/0/ports"}]'),
+    ("merge", '{"spec":{"policyTypes":["Ingress"]}}'),
+    ("merge", '{"spec":{"podSelector":{"matchLabels":{"another":"pod"}}}}'),
+)
+
+
+def test_a_network_policy_that_somebody_opens_is_closed_again(place: Place) -> None:
+    """Its lists belong to their owner as a whole, so one rule more is told by our entry as any other edit is."""
+    place.make()
+    whole = place.get("networkpolicy", "concierge")["spec"]
+    for how, patch in OPENINGS:
+        said = place.kubectl("patch", "networkpolicy", "concierge", f"--type={how}", f"-p={patch}")
+        assert "no change" not in said
+        eventually(lambda: place.get("networkpolicy", "concierge")["spec"] == whole, what=patch)
+
+
+def test_a_rule_that_the_installation_allows_is_opened_and_one_beyond_it_is_refused_with_its_field(
+    place: Place,
+) -> None:
+    place.make(network={"egress": [ALLOWED_EGRESS]})
+    policy = place.get("networkpolicy", "concierge")["spec"]
+    assert policy["egress"][-1]["to"] == ALLOWED_EGRESS["to"]
+    beyond = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}
+    place.apply(bot_of(network={"egress": [ALLOWED_EGRESS, beyond]}))
+    told = place.wait("Accepted", "False", "EgressNotAllowed")
+    assert "spec.network.egress[1].to[0]" in told["message"]
+    assert place.get("networkpolicy", "concierge")["spec"] == policy, "nothing of it is in force"
 
 
 def test_a_field_that_somebody_took_away_is_back(place: Place) -> None:

@@ -16,7 +16,7 @@ from botfleet.crd import PRINTER_COLUMNS, crd
 from botfleet.effective import EffectiveSpec, effective
 from botfleet.model import Model, Transcription
 from botfleet.spec import TelegramBotSpec
-from botfleet_operator.builders import Blueprint, deployment
+from botfleet_operator.builders import Blueprint, deployment, networkpolicy
 from botrunner.model.messages import ChatMessage, Picture
 from botrunner.model.provider import ModelProvider
 from botrunner.model.transcription import Transcriber
@@ -108,6 +108,19 @@ SPEC = {
     "limits.concurrentReplies",
     "conversation.takeoverMinutes",
     "admins",
+    "network.egress[].to[].ipBlock.cidr",
+    "network.egress[].to[].ipBlock.except",
+    "network.egress[].to[].podSelector.matchLabels",
+    "network.egress[].to[].podSelector.matchExpressions[].key",
+    "network.egress[].to[].podSelector.matchExpressions[].operator",
+    "network.egress[].to[].podSelector.matchExpressions[].values",
+    "network.egress[].to[].namespaceSelector.matchLabels",
+    "network.egress[].to[].namespaceSelector.matchExpressions[].key",
+    "network.egress[].to[].namespaceSelector.matchExpressions[].operator",
+    "network.egress[].to[].namespaceSelector.matchExpressions[].values",
+    "network.egress[].ports[].port",
+    "network.egress[].ports[].endPort",
+    "network.egress[].ports[].protocol",
     "suspend",
     "deletionPolicy",
     "workload.image",
@@ -179,8 +192,11 @@ BOT: dict[str, Any] = {
             }
         ],
     },
+    "network": {"egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 8000}]}]},
     "workload": {"tolerations": [{"key": "a"}]},
 }
+LABELLED = {"matchLabels": {"app": "a"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
+SELECTED = {"network": {"egress": [{"to": [{"podSelector": LABELLED, "namespaceSelector": LABELLED}]}]}}
 USER_ACCOUNT = {
     "account": {
         "type": "User",
@@ -228,6 +244,19 @@ CHANGES: dict[str, Any] = {
     "model.transcription.pricePerMinute": 0.006,
     "model.transcription.pricePerMillionTokens.input": 2,
     "model.transcription.pricePerMillionTokens.output": 2,
+    "network.egress[].to[].ipBlock.cidr": "10.0.0.0/12",
+    "network.egress[].to[].ipBlock.except": ["10.9.0.0/16"],
+    "network.egress[].to[].podSelector.matchLabels": {"app": "other"},
+    "network.egress[].to[].podSelector.matchExpressions[].key": "other",
+    "network.egress[].to[].podSelector.matchExpressions[].operator": "NotIn",
+    "network.egress[].to[].podSelector.matchExpressions[].values": ["other"],
+    "network.egress[].to[].namespaceSelector.matchLabels": {"app": "other"},
+    "network.egress[].to[].namespaceSelector.matchExpressions[].key": "other",
+    "network.egress[].to[].namespaceSelector.matchExpressions[].operator": "NotIn",
+    "network.egress[].to[].namespaceSelector.matchExpressions[].values": ["other"],
+    "network.egress[].ports[].port": 7,
+    "network.egress[].ports[].endPort": 9000,
+    "network.egress[].ports[].protocol": "UDP",
     "suspend": True,
     "workload.image": "registry.example/other:1",
     "workload.resources.requests": {"cpu": "1"},
@@ -345,7 +374,7 @@ async def outcome(spec: dict[str, Any]) -> dict[str, Any]:
     if voices is not None and credentials.transcription_key is not None:
         asked.append(await heard(voices, credentials.transcription_key))
         costs.append((voices.micros(60, 0, 0), voices.micros(0, 10, 0), voices.micros(0, 0, 10)))
-    return {"pod": pod(whole), "login": login, "requests": asked, "costs": costs}
+    return {"children": children(whole), "login": login, "requests": asked, "costs": costs}
 
 
 @dataclass(frozen=True)
@@ -354,10 +383,11 @@ class _Prepared:
     secrets: OfNames
 
 
-def pod(spec: EffectiveSpec) -> dict[str, Any]:
+def children(spec: EffectiveSpec) -> list[Any]:
     own = {"database_password": "", "redis_password": "", "session_key": ""}
     names = {"bot_id": "b", "role": "r", "redis_user": "u", "spec_digest": "", "credentials_digest": ""}
-    return dict(deployment.build(Blueprint("hotel", "concierge", "uid", spec, PLATFORM, **names, **own))["spec"])
+    blueprint = Blueprint("hotel", "concierge", "uid", spec, PLATFORM, **names, **own)
+    return [builder.build(blueprint)["spec"] for builder in (deployment, networkpolicy)]
 
 
 async def request(model: Model, key: str) -> tuple[str, str, Any]:
@@ -400,6 +430,7 @@ def changed(spec: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("path", sorted(CHANGES))
 async def test_another_value_makes_another_bot(path: str) -> None:
     base = {**BOT, **USER_ACCOUNT} if path.startswith("account.sessionSecretRef") else BOT
+    base = {**base, **SELECTED} if "Selector" in path else base
     assert await outcome(changed(base, path, CHANGES[path])) != await outcome(base)
 
 

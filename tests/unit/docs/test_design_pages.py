@@ -24,10 +24,10 @@ def block(kind: str) -> dict[str, Any]:
 def said(value: Any, path: str = "") -> set[str]:
     """Dotted paths, `[]` for the entries of a list, as tests/unit/core/test_fields.py writes them."""
     opaque = {"workload.resources.requests", "workload.resources.limits", "workload.nodeSelector", "workload.affinity"}
-    if isinstance(value, dict) and path not in opaque:
+    if isinstance(value, dict) and path not in opaque and not path.endswith(".matchLabels"):
         return set().union(*(said(child, f"{path}.{key}" if path else key) for key, child in value.items()))
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        return said(value[0], f"{path}[]")
+        return set().union(*(said(entry, f"{path}[]") for entry in value))
     return {path}
 
 

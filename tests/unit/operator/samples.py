@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import yaml
 from botfleet.digest import credential_digest, spec_digest
 from botfleet.effective import effective
 from botfleet.health import Health
-from botfleet.spec import TelegramBotSpec
+from botfleet.spec import EgressRule, TelegramBotSpec
 from botfleet_operator.acceptance import Accepted, accept
 from botfleet_operator.builders import Platform
 from botfleet_operator.decide import build_all
+from botfleet_operator.egress import Network
 from botfleet_operator.fields import Fields
 from botfleet_operator.judgement import credentials_mark
 from botfleet_operator.model import (
@@ -33,12 +35,41 @@ from botfleet_operator.plan import BoundAccount, Heartbeat, Identity, Observed, 
 FOLDER = Path(__file__).parent / "golden"
 KEY = b"k" * 32
 TOKEN = "4242:AAplanted-token"
+
+
+def rule(*peers: Mapping[str, Any], ports: tuple[int, ...] = ()) -> EgressRule:
+    """To these peers on these ports (TCP); without ports: on all."""
+    return EgressRule.model_validate({"to": list(peers), "ports": [{"port": port} for port in ports] or None})
+
+
+def in_namespace(name: str, **pods: str) -> dict[str, Any]:
+    """The pods with these labels there, as a peer."""
+    whole: dict[str, Any] = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+    return whole | ({"podSelector": {"matchLabels": pods}} if pods else {})
+
+
+# A cluster whose API server has a private address behind the Service's, and one more in public space.
+API_SERVER = tuple(ip_network(text) for text in ("10.96.0.1/32", "10.20.0.5/32", "198.51.100.7/32", "2001:db8::7/128"))
+NETWORK = Network(
+    servers=(
+        rule(in_namespace("botfleet", **{"app.kubernetes.io/component": "postgres"}), ports=(5432,)),
+        rule({"ipBlock": {"cidr": "10.30.0.9/32"}}, ports=(6379,)),
+    ),
+    allowed=(
+        rule(in_namespace("models")),
+        EgressRule.model_validate(
+            {"to": [{"ipBlock": {"cidr": "10.20.0.0/16"}}], "ports": [{"port": 8000, "endPort": 9000}]}
+        ),
+    ),
+    denied=API_SERVER,
+)
 PLATFORM = Platform(
     image="registry.example/botfleet/runner:1",
     image_pull_secrets=("registry",),
     database_url="postgresql://postgres.botfleet.svc:5432/botfleet",
     redis_url="redis://redis.botfleet.svc:6379/0",
     installation_id="0a1b2c3d",
+    network=NETWORK,
 )
 IDENTITY = Identity("b" * 32, "11111111-1111-1111-1111-111111111111", "bf_0a1b2c3d_bbbb", "bf_0a1b2c3d_bbbb", 1, 1)
 OWN = OwnSecrets("planted-database", "planted-redis", "planted-session")
@@ -137,7 +168,10 @@ def child(manifest: dict[str, Any], owner: BotRecord) -> ChildRecord:
     )  # fmt: skip
 
 
-ATOMIC = {"matchLabels", "sources", "tolerations", "args", "drop", "selector", "nodeSelectorTerms", "ownerReferences"}
+ATOMIC = {
+    "matchLabels", "sources", "tolerations", "args", "drop", "selector", "nodeSelectorTerms", "ownerReferences",
+    "podSelector", "policyTypes", "ingress", "egress",
+}  # fmt: skip
 LIST_KEYS = ("containerPort", "mountPath", "name")
 
 

@@ -11,7 +11,7 @@ import yaml
 from botfleet.manifest import parse_bot
 from botfleet_operator.builders import applied_hash, stamped
 from botfleet_operator.builders.deployment import with_user
-from botfleet_operator.decide import build_all
+from botfleet_operator.decide import KINDS, build_all
 from botfleet_operator.names import ANNOTATION_APPLIED
 from tests.unit.operator.samples import FOLDER, accepted, bot, provisioned
 
@@ -22,7 +22,7 @@ def built(name: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", ["minimal", "maximal"])
-@pytest.mark.parametrize("kind", ["ServiceAccount", "ConfigMap", "Secret", "Deployment"])
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_a_child_is_built_as_its_golden_file_says(name: str, kind: str) -> None:
     text = yaml.safe_dump(built(name)[kind], sort_keys=True, allow_unicode=True)
     golden = FOLDER / name / f"{kind.lower()}.yaml"
@@ -43,7 +43,7 @@ def test_the_runner_gets_a_manifest_that_single_bot_mode_could_read(name: str) -
 @pytest.mark.parametrize("name", ["minimal", "maximal"])
 def test_no_secret_is_in_an_environment_or_a_configmap(name: str) -> None:
     children = built(name)
-    for kind in ("ServiceAccount", "ConfigMap", "Deployment"):
+    for kind in set(KINDS) - {"Secret"}:
         assert "planted" not in yaml.safe_dump(children[kind])
 
 

@@ -141,7 +141,7 @@ def test_a_failure_is_told_and_not_repeated_in_the_same_breath() -> None:
 def test_redis_holds_nothing_up_and_the_database_does() -> None:
     without_redis = provisioned(user_ready=False, failures={EnsureUser: Failure(Reason.REDIS_UNAVAILABLE)})
     plan = decide(without_redis)
-    assert names(plan) == ["Apply"] * 4
+    assert names(plan) == ["Apply"] * len(KINDS)
     assert verdict(plan, ConditionType.PROVISIONED) == ("False", Reason.REDIS_UNAVAILABLE)
     without_role = provisioned(role_ready=False, failures={EnsureRole: Failure(Reason.DATABASE_UNAVAILABLE)})
     assert decide(without_role).steps == ()

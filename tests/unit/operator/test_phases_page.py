@@ -191,7 +191,7 @@ def test_every_arrow_of_the_picture_is_in_the_table() -> None:
 
 
 def test_the_steps_are_in_the_order_that_the_page_promises() -> None:
-    assert KINDS == ("ServiceAccount", "ConfigMap", "Secret", "Deployment")
+    assert KINDS == ("ServiceAccount", "NetworkPolicy", "ConfigMap", "Secret", "Deployment")
     said = re.search(r"row, \*\*binding of the account\*\*, role, Redis user, then (.*?)\. So", PAGE, re.DOTALL)
     assert said
     assert tuple(re.findall(r"[A-Z]\w+", said[1])) == KINDS

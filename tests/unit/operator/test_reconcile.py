@@ -28,7 +28,7 @@ async def test_a_bot_is_made_once_and_then_left_alone(rig: Rig) -> None:
     status = await rig.reconcile()
     assert rig.reason(status, "Provisioned") == "Provisioned"
     kinds = [kind for verb, kind, _ in rig.api.writes() if verb == "apply"]
-    assert kinds == ["ServiceAccount", "ConfigMap", "Secret", "Deployment"]
+    assert kinds == ["ServiceAccount", "NetworkPolicy", "ConfigMap", "Secret", "Deployment"]
     assert len(rig.roles.roles) == len(rig.users.users) == 1
     before = len(rig.api.calls)
     for _ in range(10):

@@ -42,4 +42,17 @@
   value: {{ .Values.bots.logLevel }}
 - name: BOTFLEET_BOT_DEFAULTS
   value: {{ toJson .Values.bots.defaults | quote }}
+{{- $policies := .Values.networkPolicies.bots }}
+{{- if and .Values.networkPolicies.enabled $policies.enabled }}
+- name: BOTFLEET_NETWORK_POLICIES
+  value: "true"
+- name: BOTFLEET_NETWORK_SERVERS
+  value: {{ toJson (list (include "botfleet.postgres.egress" . | fromYaml) (include "botfleet.redis.egress" . | fromYaml)) | quote }}
+- name: BOTFLEET_NETWORK_ALLOWED_EGRESS
+  value: {{ toJson $policies.allowedEgress | quote }}
+- name: BOTFLEET_NETWORK_DENIED_ADDRESSES
+  value: {{ join "," $policies.deniedAddresses | quote }}
+- name: BOTFLEET_NETWORK_METRICS_FROM
+  value: {{ toJson $policies.metricsFrom | quote }}
+{{- end }}
 {{- end -}}
