@@ -44,7 +44,7 @@ async def test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_sa
         await named_once(fleet, who.id, username, [9101])
         made = children(fleet, "lab", "leaving")
         assert {child.partition("/")[0] for child in made} == {
-            "serviceaccount", "configmap", "secret", "deployment", "replicaset", "pod",
+            "serviceaccount", "networkpolicy", "configmap", "secret", "deployment", "replicaset", "pod",
         }  # fmt: skip
         labelled = fleet.kubectl("-n", "lab", "get", KINDS, "-l", "botfleet.dev/bot=leaving", "-o", "name").split()
         assert len(labelled) == len(made), "all children carry the label, so nothing is overlooked below"

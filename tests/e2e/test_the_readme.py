@@ -41,6 +41,7 @@ pytestmark = pytest.mark.timeout(600)
 ROOT = Path(__file__).parents[2]
 POSTGRES_HOST = "postgres.servers.svc.cluster.local"
 REDIS_HOST = "redis.servers.svc.cluster.local"
+SERVERS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "servers"}}}]
 ROLES = ("owner", "operator", "redis")  # each has a file NAME-password
 
 
@@ -205,10 +206,14 @@ def installed(owner: Owner, prepared: Servers, simulation: Simulation) -> None:
         owner.cluster.tag_image(images[name].reference, f"{named['repository']}:{named['tag']}")
     parsed["bots"]["defaults"] = simulated.BOT_DEFAULTS
     own = yaml.safe_load(block("docs/install.md", "Your own PostgreSQL", "yaml", "external"))
-    own["postgres"]["external"]["host"] = POSTGRES_HOST
+    own["postgres"]["external"] |= {"host": POSTGRES_HOST, "peers": SERVERS}
     parsed |= own
     own = yaml.safe_load(block("docs/install.md", "Your own Redis", "yaml", "external"))
-    own["redis"]["external"] |= {"host": REDIS_HOST, "tls": False}  # the images know no authority of this test
+    own["redis"]["external"] |= {
+        "host": REDIS_HOST,
+        "peers": SERVERS,
+        "tls": False,
+    }  # the images know no authority of this test
     parsed |= own
     (owner.folder / "my-values.yaml").write_text(yaml.safe_dump(parsed))
     owner.types(block("README.md", section, "console", "helm install"))

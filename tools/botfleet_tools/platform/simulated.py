@@ -20,8 +20,9 @@ from botfleet_tools.progress import Progress
 
 NAMESPACE = "simulated"
 TELEGRAM_HOST = f"telegram.{NAMESPACE}.svc.cluster.local"
-MODEL_URL = f"http://model.{NAMESPACE}.svc.cluster.local:8080/v1"
 MTPROTO_PORT = 8443
+MODEL_PORT = 8080
+MODEL_URL = f"http://model.{NAMESPACE}.svc.cluster.local:{MODEL_PORT}/v1"
 SERVER_SECRET = "telegram-server"  # noqa: S105 -- the name of a Secret
 ACCOUNTS_SECRET = "accounts"  # noqa: S105
 
@@ -36,6 +37,15 @@ BOT_DEFAULTS: dict[str, Any] = {
         }
     },
     "model": {"baseUrl": MODEL_URL},
+    # They are pods of the cluster, and bots reach public addresses only.
+    "network": {
+        "egress": [
+            {
+                "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}}],
+                "ports": [{"port": MTPROTO_PORT}, {"port": MODEL_PORT}],
+            }
+        ]
+    },
 }
 
 
@@ -210,7 +220,7 @@ def _objects(simulation: Simulation, image: str) -> list[dict[str, Any]]:
         "--host",
         "0.0.0.0",
         "--port",
-        "8080",
+        str(MODEL_PORT),
         "--admin-host",
         "127.0.0.1",
         "--admin-port",
@@ -227,8 +237,8 @@ def _objects(simulation: Simulation, image: str) -> list[dict[str, Any]]:
             "telegram", image, telegram, MTPROTO_PORT, {"persistentVolumeClaim": {"claimName": "telegram-state"}}
         ),
         _service("telegram", MTPROTO_PORT),
-        _deployment("model", image, model, 8080, {"emptyDir": {}}),
-        _service("model", 8080),
+        _deployment("model", image, model, MODEL_PORT, {"emptyDir": {}}),
+        _service("model", MODEL_PORT),
     ]
 
 
