@@ -10,7 +10,6 @@ import random
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -27,7 +26,7 @@ from botfleet_operator.leader import LeaderElection, Terms
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.metrics import Metrics
 from botfleet_operator.model import BotKey, bot_record
-from botfleet_operator.network import network_of
+from botfleet_operator.network import network_of, renewed
 from botfleet_operator.observe import Setting
 from botfleet_operator.provision.bus import Users
 from botfleet_operator.provision.database import Roles
@@ -245,21 +244,10 @@ class Operator:
     async def _resync(self, world: World) -> None:
         while True:
             await asyncio.sleep(self.settings.resync_seconds)
-            await self._look_at_the_api_server()
+            if self._reconciler is not None:
+                self._reconciler.setting = await renewed(self._reconciler.setting, self.settings, self.api)
             for key in list(world.bots):
                 self.queue.add_after(key, random.random() * self.settings.resync_seconds / 2)  # noqa: S311 -- spreads
-
-    async def _look_at_the_api_server(self) -> None:
-        """Its addresses change now and then; the bots' policies follow with the resync."""
-        if self._reconciler is None:
-            return
-        try:
-            network = await network_of(self.settings, self.api)
-        except KubeError as error:
-            log.warning("addresses_of_api_server_not_read", error=str(error))
-            return
-        setting = self._reconciler.setting
-        self._reconciler.setting = replace(setting, platform=replace(setting.platform, network=network))
 
     async def _gauges(self) -> None:
         while True:

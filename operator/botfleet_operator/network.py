@@ -6,6 +6,7 @@ Never: fail because they cannot be read; without the right the administrator nam
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +15,8 @@ import structlog
 
 from botfleet.spec.network import Block, EgressRule
 from botfleet_operator.egress import Network
-from botfleet_operator.kubeapi import ENDPOINT_SLICES, ForbiddenError, KubeApi
+from botfleet_operator.kubeapi import ENDPOINT_SLICES, ForbiddenError, KubeApi, KubeError
+from botfleet_operator.observe import Setting
 from botfleet_operator.settings import Settings
 
 log = structlog.get_logger("botfleet.operator.network")
@@ -38,6 +40,16 @@ async def network_of(settings: Settings, api: KubeApi) -> Network | None:
         denied=(*settings.network_denied_addresses, *await addresses(api)),
         metrics_from=settings.network_metrics_from,
     )
+
+
+async def renewed(setting: Setting, settings: Settings, api: KubeApi) -> Setting:
+    """The same with the API server's addresses as they are now; as it was when they cannot be read."""
+    try:
+        network = await network_of(settings, api)
+    except KubeError as error:
+        log.warning("addresses_of_api_server_not_read", error=str(error))
+        return setting
+    return replace(setting, platform=replace(setting.platform, network=network))
 
 
 async def addresses(api: KubeApi) -> tuple[Block, ...]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 POD_KINDS = ("Deployment", "StatefulSet", "Job")
 MADE_BY_BOOTSTRAP = {"botfleet-installation-key", "botfleet-postgres", "botfleet-redis"}
+PEERS = [{"ipBlock": {"cidr": "203.0.113.7/32"}}]
 NAMED_BY_VALUES = {"bots-database", "bots-database-ca", "bots-redis"}
 
 
@@ -92,7 +93,7 @@ def test_bootstrap_makes_what_is_not_given_and_the_installation_key_always(chart
         env = pods(chart.render(values))["bootstrap"]["spec"]["containers"][0]["env"]
         return {item["name"]: item["value"] for item in env if item["name"].endswith("_SECRET")}
 
-    external = {"bundled": {"enabled": False}, "external": {"host": "server", "secretName": "given"}}
+    external = {"bundled": {"enabled": False}, "external": {"host": "server", "secretName": "given", "peers": PEERS}}
     assert made({}) == {
         "BOTFLEET_BOOTSTRAP_INSTALLATION_KEY_SECRET": "botfleet-installation-key",
         "BOTFLEET_BOOTSTRAP_POSTGRES_SECRET": "botfleet-postgres",

@@ -11,6 +11,8 @@ from typer.core import TyperGroup
 
 from botfleet.effective import effective
 from botfleet.manifest import parse_bot
+from botfleet.spec import EgressRule, TelegramBotSpec
+from botfleet_operator.egress import Network, beyond
 from botfleet_tools.images.catalog import CATALOG
 from botfleet_tools.images.cli import app as images_cli
 from botrunner.main import cli as botrunner_cli
@@ -110,6 +112,18 @@ def test_the_spec_of_the_page_about_models_is_one_with_a_budget_in_money() -> No
     spec = {**MINIMAL["spec"], **yaml.safe_load(shown)["spec"]}
     whole = effective(parse_bot({**MINIMAL, "spec": spec}, "the page").spec)
     assert (len(whole.model.fallbacks), whole.limits.budget.micros) == (2, 3_000_000)
+
+
+def test_the_model_in_the_cluster_that_one_page_shows_is_allowed_by_the_values_that_the_other_shows() -> None:
+    (shown,) = re.findall(r"```yaml\n(# a part of spec\n.*?)```", (ROOT / "docs/models.md").read_text(), re.DOTALL)
+    (values,) = re.findall(
+        r"```yaml values\n(networkPolicies:.*?)```", (ROOT / "docs/install.md").read_text(), re.DOTALL
+    )
+    asked = effective(TelegramBotSpec.model_validate({**MINIMAL["spec"], **yaml.safe_load(shown)}))
+    allowed = yaml.safe_load(values)["networkPolicies"]["bots"]["allowedEgress"]
+    network = Network(allowed=tuple(EgressRule.model_validate(rule) for rule in allowed))
+    assert asked.egress
+    assert beyond(asked.egress, network, "hotel") == []
 
 
 def test_the_values_of_the_readme_are_valid() -> None:

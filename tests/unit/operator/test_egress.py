@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from botfleet.spec import EgressRule
 from botfleet_operator.builders import stamped
 from botfleet_operator.decide import decide
 from botfleet_operator.egress import Network, beyond
-from botfleet_operator.kubeapi import ForbiddenError
-from botfleet_operator.network import network_of
+from botfleet_operator.kubeapi import ForbiddenError, UnreachableError
+from botfleet_operator.network import network_of, renewed
+from botfleet_operator.observe import Setting
 from botfleet_operator.plan import Apply, Delete, Observed
 from botfleet_operator.settings import SettingsError, from_environment
 from tests.unit.operator.fakes import FakeApi
@@ -224,6 +226,21 @@ async def test_without_the_right_to_read_them_the_service_address_is_known_and_a
     network = await network_of(from_environment({**ENVIRONMENT, **SWITCHED_ON}), api)
     assert network is not None
     assert [str(one) for one in network.denied] == ["198.51.100.0/24"]
+
+
+async def test_an_api_server_that_moves_is_followed_and_one_that_does_not_answer_changes_nothing() -> None:
+    api: Any = Api()
+    settings = from_environment({**ENVIRONMENT, **SWITCHED_ON})
+    setting = await renewed(Setting(PLATFORM, {}), settings, api)
+    assert setting.platform.network is not None
+    assert ip_network("203.0.113.6/32") not in setting.platform.network.denied
+    metadata = {"namespace": "default", "name": "kubernetes"}
+    api.store("EndpointSlice", {"metadata": metadata, "endpoints": [{"addresses": ["203.0.113.6"]}]})
+    moved = await renewed(setting, settings, api)
+    assert moved.platform.network is not None
+    assert ip_network("203.0.113.6/32") in moved.platform.network.denied
+    api.errors["get"] = UnreachableError("away")
+    assert await renewed(moved, settings, api) is moved
 
 
 SWITCHED_ON = {"BOTFLEET_NETWORK_POLICIES": "true", "BOTFLEET_NETWORK_DENIED_ADDRESSES": "198.51.100.0/24,"}
