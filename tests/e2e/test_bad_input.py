@@ -81,6 +81,27 @@ async def test_a_token_that_telegram_refuses_is_told_without_a_crash_loop(fleet:
     await asyncio.to_thread(fleet.wait_condition, "lab", "refused", "Ready", "True", seconds=120)
 
 
+async def test_a_way_that_the_installation_does_not_allow_is_named_and_makes_nothing(fleet: Fleet) -> None:
+    await lab(fleet, "reaching")
+    bot = lab_bot("reaching")
+    beyond = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 22}]}
+    asked = {"egress": [*simulated.BOT_DEFAULTS["network"]["egress"], beyond]}
+    simulated.apply(fleet.cluster, bot | {"spec": bot["spec"] | {"network": asked}})
+    seen = await asyncio.to_thread(fleet.wait_condition, "lab", "reaching", "Accepted", "False", "EgressNotAllowed")
+    assert "spec.network.egress[1].to[0]" in seen["message"]
+    made = fleet.kubectl(
+        "-n", "lab", "get", "deployment,networkpolicy", "-l", "botfleet.dev/bot=reaching", "-o", "name"
+    )
+    assert made == "", "nothing is half made"
+
+    simulated.apply(fleet.cluster, bot)
+    await asyncio.to_thread(fleet.wait_condition, "lab", "reaching", "Ready", "True")
+    policy = fleet.get("lab", "networkpolicy", "reaching")["spec"]
+    assert policy["egress"][-1]["to"] == simulated.BOT_DEFAULTS["network"]["egress"][0]["to"], (
+        "the installation's default"
+    )
+
+
 async def test_a_second_bot_with_the_same_account_is_refused_and_the_first_goes_on(fleet: Fleet) -> None:
     bot = fleet.simulation.bot("support")
     await lab(fleet, "twin", token=bot.token)
