@@ -19,6 +19,7 @@ from tests.integration.operator.harness import Place, bot_of, credentials, event
 
 CHILDREN = (
     ("serviceaccount", "concierge"),
+    ("networkpolicy", "concierge"),
     ("configmap", "concierge"),
     ("secret", "concierge-botfleet"),
     ("deployment", "concierge"),
