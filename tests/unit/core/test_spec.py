@@ -271,6 +271,7 @@ def test_whatever_a_runner_acts_on_is_in_the_digest_and_where_it_runs_is_not() -
         "limits": {"concurrentReplies": 9},
         "admins": [7],
         "suspend": True,
+        "network": {"egress": [{"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}]},
         "workload": {"image": "registry.example/other:1"},
     }
     assert {path.partition("__")[0] for path in others} == set(TelegramBotSpec.model_json_schema()["properties"]) - {
@@ -281,7 +282,7 @@ def test_whatever_a_runner_acts_on_is_in_the_digest_and_where_it_runs_is_not() -
         for path, value in others.items()
         if spec_digest(effective(parse_bot(bot(**{f"spec__{path}": value}), "here").spec)) == digest
     }
-    assert same == {"suspend", "workload"}
+    assert same == {"suspend", "network", "workload"}
 
 
 def tells_defaults(path: str, value: Any, schema: dict[str, Any]) -> None:
