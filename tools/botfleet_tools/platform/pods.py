@@ -37,22 +37,30 @@ def processes(cluster: Cluster, namespace: str, bot: str) -> list[int]:
     The node's processes are visible from this machine with either provider, and are known by their container's id in
     /proc/PID/cgroup.
     """
-    status = pod_of(cluster, namespace, bot)["status"]["containerStatuses"][0]
-    container = status["containerID"].rpartition("//")[2]
-    if len(container) < 32:
-        raise ToolError(f"{namespace}/{bot}: the container has no usable id yet")
-    folders = [folder for folder in Path("/proc").iterdir() if folder.name.isdigit()]
-    return [int(folder.name) for folder in folders if _belongs(folder, container)]
+    return _processes(pod_of(cluster, namespace, bot))
 
 
 def kill9(cluster: Cluster, namespace: str, bot: str) -> int:
     """SIGKILL to every process of the bot's container; how many there were."""
+    return kill9_pod(pod_of(cluster, namespace, bot))
+
+
+def kill9_pod(pod: dict[str, Any]) -> int:
+    """SIGKILL to every process of the pod's first container; how many there were."""
     killed = 0
-    for process in processes(cluster, namespace, bot):
+    for process in _processes(pod):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
             killed += 1
     return killed
+
+
+def _processes(pod: dict[str, Any]) -> list[int]:
+    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("//")[2]
+    if len(container) < 32:
+        raise ToolError(f"{pod['metadata']['name']}: the container has no usable id yet")
+    folders = [folder for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    return [int(folder.name) for folder in folders if _belongs(folder, container)]
 
 
 def _belongs(process: Path, container: str) -> bool:

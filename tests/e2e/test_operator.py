@@ -1,0 +1,220 @@
+"""Promises about the operator on a node: what it owns is back, also after a death of its own, and no message is the price."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from botfleet_tools.errors import ToolError
+from botfleet_tools.platform import simulated
+from botfleet_tools.platform.pods import kill9_pod, pod_of
+from tests.e2e.conftest import Fleet, named_once, wait_for
+from tests.e2e.test_killed import lab, lab_bot
+
+RESTORED_SECONDS = 5.0  # on a busy machine; bench/operator has the figures
+LEADER_SECONDS = 20.0
+OPERATOR = "deployment/botfleet-operator"
+
+
+async def wait(found: Callable[[], bool], seconds: float, told: str) -> None:
+    await asyncio.to_thread(wait_for, lambda: True if found() else None, seconds, lambda: told)
+
+
+def system(fleet: Fleet, *command: str) -> str:
+    return fleet.kubectl("-n", fleet.release.namespace, *command)
+
+
+def operators(fleet: Fleet) -> list[dict[str, Any]]:
+    text = system(fleet, "get", "pods", "-l", "app.kubernetes.io/component=operator", "-o", "json")
+    found: list[dict[str, Any]] = json.loads(text)["items"]
+    return found
+
+
+async def scaled(fleet: Fleet, replicas: int) -> None:
+    """So many operators, all of them up."""
+    system(fleet, "scale", OPERATOR, f"--replicas={replicas}")
+    await asyncio.to_thread(system, fleet, "rollout", "status", OPERATOR, "--timeout=60s")
+    await wait(lambda: len(operators(fleet)) == replicas, 60, "the operator's pods do not end")
+
+
+def leader(fleet: Fleet) -> dict[str, Any] | None:
+    """The pod that the Lease names."""
+    holder = fleet.get(fleet.release.namespace, "lease", "botfleet-operator")["spec"].get("holderIdentity")
+    return next((pod for pod in operators(fleet) if pod["metadata"]["uid"] == holder), None)
+
+
+def uids(fleet: Fleet, namespace: str, bot: str) -> dict[str, str]:
+    names = {"serviceaccount": bot, "configmap": bot, "secret": f"{bot}-botfleet", "networkpolicy": bot}
+    return {kind: fleet.get(namespace, kind, name)["metadata"]["uid"] for kind, name in names.items()}
+
+
+async def test_children_that_are_deleted_under_traffic_are_back_and_each_message_is_answered_once(fleet: Fleet) -> None:
+    bot = fleet.simulation.bot("concierge")
+    before = uids(fleet, bot.namespace, bot.name)
+    children = [f"{kind}/{bot.name}" for kind in ("serviceaccount", "configmap", "networkpolicy")]
+    who = await fleet.new_person(21)
+    numbers = list(range(8301, 8313))
+    async with fleet.person(who) as person:
+        for number in numbers:
+            await person.say(bot.username, f"message {number}")
+            if number in (8303, 8306):
+                fleet.kubectl("-n", bot.namespace, "delete", *children, f"secret/{bot.name}-botfleet")
+            if number == 8309:
+                fleet.kubectl("-n", bot.namespace, "delete", "deployment", bot.name, "--wait=false")
+
+        def back() -> bool:
+            try:
+                after = uids(fleet, bot.namespace, bot.name)
+            except ToolError:
+                return False
+            return not set(before.values()) & set(after.values())
+
+        await wait(back, RESTORED_SECONDS, "a child is not back")
+        await named_once(fleet, who.id, bot.username, numbers)
+    await asyncio.to_thread(fleet.wait_condition, bot.namespace, bot.name, "Ready", "True")
+
+
+async def test_what_was_edited_while_no_operator_ran_is_restored_at_its_start_and_no_pod_is_disturbed(
+    fleet: Fleet,
+) -> None:
+    bot = fleet.simulation.bot("support")
+    pod = pod_of(fleet.cluster, bot.namespace, bot.name)["metadata"]["uid"]
+    held = fleet.get(bot.namespace, "configmap", bot.name)["data"]
+    rules = fleet.get(bot.namespace, "networkpolicy", bot.name)["spec"]
+    await scaled(fleet, 0)
+    patch = ("-n", bot.namespace, "patch", "--type=merge", "-p")
+    fleet.kubectl(*patch, json.dumps({"data": dict.fromkeys(held, "nonsense")}), "configmap", bot.name)
+    opened = {"metadata": {"labels": {"team": "front-desk"}}, "spec": {"egress": [{}], "ingress": [{}]}}
+    fleet.kubectl(*patch, json.dumps(opened), "networkpolicy", bot.name)
+    await scaled(fleet, 1)
+
+    def restored() -> bool:
+        policy = fleet.get(bot.namespace, "networkpolicy", bot.name)
+        assert policy["metadata"]["labels"]["team"] == "front-desk"
+        return bool(policy["spec"] == rules and fleet.get(bot.namespace, "configmap", bot.name)["data"] == held)
+
+    await wait(restored, LEADER_SECONDS, "what was edited is not restored")
+    assert pod_of(fleet.cluster, bot.namespace, bot.name)["metadata"]["uid"] == pod
+
+
+async def test_a_leader_that_is_killed_is_replaced_within_twenty_seconds_and_the_bots_do_not_notice(
+    fleet: Fleet,
+) -> None:
+    bot = fleet.simulation.bot("support")
+    pod = pod_of(fleet.cluster, bot.namespace, bot.name)["metadata"]["uid"]
+    await scaled(fleet, 2)
+    killed = leader(fleet)
+    assert killed is not None
+    system(fleet, "delete", "pod", killed["metadata"]["name"], "--force", "--grace-period=0")
+    old = fleet.get(bot.namespace, "configmap", bot.name)["metadata"]["uid"]
+    fleet.kubectl("-n", bot.namespace, "delete", "configmap", bot.name)
+
+    def back() -> bool:
+        try:
+            return bool(fleet.get(bot.namespace, "configmap", bot.name)["metadata"]["uid"] != old)
+        except ToolError:
+            return False
+
+    await wait(back, LEADER_SECONDS + RESTORED_SECONDS, "nobody leads")
+    now = leader(fleet)
+    assert now is not None
+    assert now["metadata"]["uid"] != killed["metadata"]["uid"]
+    assert pod_of(fleet.cluster, bot.namespace, bot.name)["metadata"]["uid"] == pod
+    await scaled(fleet, 1)
+
+
+async def test_while_postgresql_is_killed_and_started_again_each_message_is_answered_once(fleet: Fleet) -> None:
+    bot = fleet.simulation.bot("spa")
+    pod = json.loads(system(fleet, "get", "pod", f"{fleet.release.name}-postgres-0", "-o", "json"))
+    who = await fleet.new_person(22)
+    numbers = list(range(8401, 8409))
+    async with fleet.person(who) as person:
+        for number in numbers:
+            await person.say(bot.username, f"message {number}")
+            if number == 8403:
+                assert kill9_pod(pod)
+        await named_once(fleet, who.id, bot.username, numbers)
+    await asyncio.to_thread(fleet.wait_condition, bot.namespace, bot.name, "Ready", "True")
+
+
+async def test_a_changed_secret_restarts_its_bot_alone_and_a_pod_that_hangs_blocks_no_change(fleet: Fleet) -> None:
+    bot = fleet.simulation.bot("concierge")
+    others = [other for other in fleet.simulation.bots if other.name != bot.name]
+    undisturbed = [pod_of(fleet.cluster, other.namespace, other.name)["metadata"]["uid"] for other in others]
+    username = await lab(fleet, "rotated")
+    simulated.apply(fleet.cluster, lab_bot("rotated"))
+    await asyncio.to_thread(fleet.wait_condition, "lab", "rotated", "Ready", "True")
+    old = pod_of(fleet.cluster, "lab", "rotated")["metadata"]
+    # As on a node that is lost: it goes on Terminating until somebody takes this away.
+    hanging = ("-n", "lab", "patch", "pod", old["name"], "--type=merge", "-p")
+    fleet.kubectl(*hanging, json.dumps({"metadata": {"finalizers": ["botfleet.test/hangs"]}}))
+    try:
+        token = fleet.get("lab", "secret", "rotated")["data"]["token"]
+        key = others[0].model_key
+        rotated = simulated.secret("lab", "rotated", {"api-key": key}, usable=True)
+        rotated["data"] = {"token": token}
+        asked = len(await fleet.model.requests(key=key))
+        simulated.apply(fleet.cluster, rotated)
+
+        def replaced() -> bool:
+            try:
+                return bool(pod_of(fleet.cluster, "lab", "rotated")["metadata"]["uid"] != old["uid"])
+            except ToolError:
+                return False
+
+        await wait(replaced, 60, "the pod that hangs keeps its successor away")
+        await asyncio.to_thread(fleet.wait_condition, "lab", "rotated", "Ready", "True")
+        who = await fleet.new_person(23)
+        async with fleet.person(who) as person:
+            await person.say(username, "message 8501")
+            await named_once(fleet, who.id, username, [8501])
+        assert len(await fleet.model.requests(key=key)) > asked, "the new key is used"
+    finally:
+        fleet.kubectl(*hanging, json.dumps({"metadata": {"finalizers": None}}))
+    assert [pod_of(fleet.cluster, other.namespace, other.name)["metadata"]["uid"] for other in others] == undisturbed
+
+
+@pytest.fixture(scope="module")
+def as_operator(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The kubeconfig of somebody who has stolen the operator's token."""
+    token = system(fleet, "create", "token", f"{fleet.release.name}-operator").strip()
+    config = yaml.safe_load(Path(fleet.cluster.kubeconfig).read_text())
+    for user in config["users"]:
+        user["user"] = {"token": token}
+    path = tmp_path_factory.mktemp("stolen") / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("get", "nodes"),
+        ("create", "pods"),
+        ("create", "pods", "--subresource=exec"),
+        ("get", "pods", "--subresource=log"),
+        ("delete", "pods"),
+        ("create", "telegrambots.botfleet.dev"),
+        ("delete", "telegrambots.botfleet.dev"),
+        ("create", "namespaces"),
+        ("list", "persistentvolumeclaims"),
+        ("create", "serviceaccounts", "--subresource=token"),
+        ("create", "clusterrolebindings.rbac.authorization.k8s.io"),
+        ("create", "rolebindings.rbac.authorization.k8s.io"),
+        ("escalate", "clusterroles.rbac.authorization.k8s.io"),
+        ("impersonate", "users"),
+        ("update", "customresourcedefinitions.apiextensions.k8s.io"),
+        ("create", "validatingwebhookconfigurations.admissionregistration.k8s.io"),
+    ],
+    ids=" ".join,
+)
+def test_the_operators_own_token_is_refused_what_it_does_not_need(
+    fleet: Fleet, asked: tuple[str, ...], as_operator: str
+) -> None:
+    assert "yes" in fleet.kubectl("--kubeconfig", as_operator, "auth", "can-i", "list", "telegrambots", "-n", "hotel")
+    with pytest.raises(ToolError, match="no"):
+        fleet.kubectl("--kubeconfig", as_operator, "auth", "can-i", *asked, "-n", "hotel")
