@@ -106,7 +106,9 @@ async def _age(made: Rig) -> int:
         with made.installation.superuser() as connection:
             return sum(
                 connection.execute(
-                    f"update botfleet.{table} set {column} = {column} - {AGE} where {column} is not null"  # noqa: S608
+                    # Without those that a runner is just removing: whoever waits for them may be waited for by it.
+                    f"update botfleet.{table} set {column} = {column} - {AGE} where ctid in"  # noqa: S608
+                    f" (select ctid from botfleet.{table} where {column} is not null for update skip locked)"
                 ).rowcount
                 for table, column in _FINISHED.items()
             )
