@@ -23,6 +23,7 @@ class Purpose(StrEnum):
     DATABASE_PASSWORD = "database-password"
     REDIS_PASSWORD = "redis-password"
     SESSION_KEY = "session-key"
+    TOMBSTONE = "tombstone"
 
 
 class UnsealError(ValueError):

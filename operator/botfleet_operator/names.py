@@ -1,5 +1,5 @@
 """
-Why: every label, annotation and selector of the operator is spelled here, once.
+Why: every label, annotation, finalizer and selector of the operator is spelled here, once.
 Never: anything that is not a name.
 """
 
@@ -14,6 +14,10 @@ MANAGED_BY = "botfleet-operator"
 ANNOTATION_APPLIED = "botfleet.dev/applied-hash"
 ANNOTATION_SPEC = "botfleet.dev/spec-digest"
 ANNOTATION_CREDENTIALS = "botfleet.dev/credentials-digest"
+ANNOTATION_PAUSED = "botfleet.dev/paused"
+ANNOTATION_ROTATE = "botfleet.dev/rotate-credentials"
+
+FINALIZER_ERASE = "botfleet.dev/erase"
 
 CHILD_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_BOT}"
 CREDENTIALS_SELECTOR = f"{LABEL_CREDENTIALS}=true"

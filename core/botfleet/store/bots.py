@@ -39,6 +39,7 @@ class Bot:
     session_key_generation: int
     created_at: datetime
     deleted_at: datetime | None
+    credentials_rotation: str | None = None
 
 
 _BOT = sa.select(
@@ -53,6 +54,7 @@ _BOT = sa.select(
     bots.c.session_key_generation,
     bots.c.created_at,
     bots.c.deleted_at,
+    bots.c.credentials_rotation,
 )
 
 
@@ -161,9 +163,19 @@ class BotRepository:
         deleted = sa.func.coalesce(bots.c.deleted_at, sa.literal(now(), bots.c.deleted_at.type))
         return await self._change(bot_id, deleted_at=deleted)
 
-    async def raise_credentials_generation(self, bot_id: str) -> Bot:
-        """A rotation of the generated credentials."""
-        return await self._change(bot_id, credentials_generation=bots.c.credentials_generation + 1)
+    async def rotate_credentials(self, bot_id: str, request: str) -> Bot:
+        """The next generation of the generated credentials, once for each request; the key that seals sessions stays.
+
+        Args:
+            request: a digest of what was asked. The one that was done last changes nothing, whoever asks again.
+        """
+        new = bots.c.credentials_rotation.is_distinct_from(request)
+        rotated = sa.update(bots).where(bots.c.id == bot_id, new)
+        async with self._store.begin() as connection:
+            await connection.execute(
+                rotated.values(credentials_generation=bots.c.credentials_generation + 1, credentials_rotation=request)
+            )
+            return await self._required(connection, bot_id)
 
     async def erase(self, bot_id: str) -> None:
         """The bot with all that is its own. There is no way back."""

@@ -18,7 +18,7 @@ OWN_POLICY = "own_rows"
 ALL_POLICY = "owner_and_operator"
 
 # Tables without a bot's rows: what is granted is all the protection that they need.
-SHARED = frozenset({"installation", VERSIONS})
+SHARED = frozenset({"installation", "tombstones", VERSIONS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +63,42 @@ RUNNER: dict[str, Grant] = {
     "starters": _KEEP,
     "events": Grant(select=True, insert=True, update=("relayed_at",), delete=True),
     "usage": _KEEP,
+    "tombstones": Grant(),
 }
 
-# Rows of other tables go with their bot's row: the foreign keys see to that with the owner's rights. What goes with an account to
-# another bot (moving.py) is moved by its key and its state; what people wrote, and access hashes, are not read.
+# What goes with an account to another bot (moving.py) is moved by its key and its state. What is erased (erasure.py) is found by ids,
+# of which tombstones are made. What people wrote, their names, facts of them and access hashes are not read.
 OPERATOR: dict[str, Grant] = {
     "installation": Grant(select=True, update=("key_fingerprint", "cluster_uid")),
     VERSIONS: _READ,
     "bots": _ALL,
     "bindings": _ALL,
     "leases": _ALL,
-    "accounts": Grant(select=("bot_id", "account_id", "credential_digest")),
+    "accounts": Grant(select=("bot_id", "account_id", "credential_digest"), delete=True),
     "update_states": Grant(select=("bot_id", "account_id", "channel_id", "pts"), update=("bot_id",), delete=True),
-    "peers": Grant(select=("bot_id", "account_id"), update=("bot_id",), delete=True),
+    "peers": Grant(select=("bot_id", "account_id", "peer_id"), update=("bot_id",), delete=True),
     "opt_outs": Grant(select=True, insert=True, delete=True),
     "blocks": Grant(select=True, insert=True, delete=True),
     "inbox": Grant(
-        select=("bot_id", "account_id", "peer_id", "message_id", "state"),
+        select=("bot_id", "account_id", "peer_id", "message_id", "sender_id", "state"),
         update=("bot_id", "state", "reason", "closed_at"),
+        delete=True,
     ),
     "outbox": Grant(
         select=("bot_id", "account_id", "peer_id", "position", "random_id", "state"),
         update=("bot_id", "position", "history_position", "state", "reason", "closed_at"),
+        delete=True,
     ),
+    "messages": Grant(select=("bot_id", "account_id", "peer_id", "position", "sender_id"), delete=True),
+    "summaries": Grant(select=("bot_id", "account_id", "peer_id"), delete=True),
+    "facts": Grant(select=("bot_id", "account_id", "peer_id", "version"), delete=True),
+    "chats": Grant(select=("bot_id", "account_id", "peer_id"), delete=True),
+    "takeovers": Grant(select=("bot_id", "account_id", "peer_id"), delete=True),
+    "starters": Grant(select=("bot_id", "account_id", "peer_id"), delete=True),
+    "controls": Grant(select=("bot_id", "account_id"), delete=True),
+    "events": Grant(select=("bot_id", "id"), delete=True),
+    "usage": Grant(select=("bot_id", "day"), delete=True),
+    "tombstones": Grant(select=True, insert=True),
 }
 
 
@@ -143,10 +156,9 @@ def _grants(name: str, operator: str, runner_group: str) -> Iterable[str]:
     # Takes grants on columns away too.
     yield f"revoke all on table {table} from public, {quoted(operator)}, {quoted(runner_group)}"
     for role, grants in ((operator, OPERATOR), (runner_group, RUNNER)):
-        grant = grants.get(name)
-        if grant is None:
+        rights = list(_rights(name, grants.get(name, Grant())))
+        if not rights:
             continue
-        rights = list(_rights(name, grant))
         yield f"grant {', '.join(rights)} on table {table} to {quoted(role)}"
 
 

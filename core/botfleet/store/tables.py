@@ -1,7 +1,7 @@
 """Why: the tables, as SQLAlchemy knows them. Alembic (migrations/) makes them; a test compares the two.
 
-Every table but `installation`, `bots` and `bindings` begins its key with `bot_id`, and row-level security shows a bot its
-own rows only (privileges.py). Ids of messages, states and access hashes belong to an account: those keys go on with it.
+Every table but `installation`, `bots`, `bindings` and `tombstones` begins its key with `bot_id`, and row-level security shows a
+bot its own rows only (privileges.py). Ids of messages, states and access hashes belong to an account: those keys go on with it.
 Times are aware UTC datetimes. Peer ids are Telegram's "marked" ids (users positive, groups -id, channels -100id).
 """
 
@@ -117,6 +117,7 @@ bots = sa.Table(
     sa.Column("session_key_generation", sa.Integer, nullable=False, server_default="1"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("deleted_at", UtcDateTime, comment="the object is gone, the data is retained"),
+    sa.Column("credentials_rotation", sa.String(64), comment="digest of the last request for a rotation that was done"),
     sa.Index(
         "uq_bots_living_name",
         "namespace",
@@ -144,6 +145,15 @@ bindings = sa.Table(
         server_default=sa.false(),
         comment="another bot was served with it: what goes with the account is still to come",
     ),
+)
+
+tombstones = sa.Table(
+    "tombstones",
+    metadata,
+    sa.Column(
+        "digest", sa.String(64), primary_key=True, comment="of account and person or chat, under the installation's key"
+    ),
+    sa.Column("erased_at", UtcDateTime, nullable=False),
 )
 
 leases = sa.Table(

@@ -90,9 +90,12 @@ async def test_erasing_leaves_nothing(bots: BotRepository, bindings: BindingRepo
     assert await bindings.get(account) is None
 
 
-async def test_a_rotation_raises_the_generation(bots: BotRepository, one: Bot) -> None:
-    assert one.credentials_generation == 1
-    assert (await bots.raise_credentials_generation(one.id)).credentials_generation == 2
+async def test_a_rotation_raises_the_generation_once_for_each_request(bots: BotRepository, one: Bot) -> None:
+    assert (one.credentials_generation, one.credentials_rotation) == (1, None)
+    for request, generation in (("a", 2), ("a", 2), ("b", 3), ("a", 4)):
+        rotated = await bots.rotate_credentials(one.id, request)
+        assert (rotated.credentials_generation, rotated.credentials_rotation) == (generation, request)
+        assert rotated.session_key_generation == one.session_key_generation
 
 
 async def test_a_bot_that_is_not_there_is_an_error(bots: BotRepository) -> None:

@@ -274,7 +274,11 @@ async def test_the_operator_never_reads_messages(installation: Installation, vic
             with pytest.raises(DENIED):
                 connection.execute(sql.SQL("select * from botfleet.{}").format(sql.Identifier(table)))
         # It moves what goes with an account to another bot, by its key and its state.
-        for table, column in (("inbox", "text"), ("inbox", "sender_id"), ("outbox", "text"), ("peers", "access_hash")):
+        # It erases by ids, of which it makes tombstones.
+        for table, column in (
+            ("inbox", "text"), ("inbox", "sender_name"), ("outbox", "text"), ("peers", "access_hash"),
+            ("messages", "text"), ("messages", "sender_name"), ("summaries", "text"), ("facts", "name"), ("facts", "value"),
+        ):  # fmt: skip
             with pytest.raises(DENIED):
                 connection.execute(
                     sql.SQL("select {} from botfleet.{}").format(sql.Identifier(column), sql.Identifier(table))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from botfleet.store.engine import Store
+from tests.contracts.store.erasure_contract import *  # noqa: F403
 from tests.contracts.store.moving_contract import *  # noqa: F403
 from tests.contracts.store.operator_contract import *  # noqa: F403
 from tests.support.installation import OWNER, Installation

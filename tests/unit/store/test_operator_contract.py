@@ -3,6 +3,7 @@
 import pytest
 
 from botfleet.store.engine import Store
+from tests.contracts.store.erasure_contract import *  # noqa: F403
 from tests.contracts.store.moving_contract import *  # noqa: F403
 from tests.contracts.store.operator_contract import *  # noqa: F403
 
