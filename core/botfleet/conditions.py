@@ -18,6 +18,7 @@ class ConditionType(StrEnum):
     MODEL_AVAILABLE = "ModelAvailable"
     UNRESTRICTED = "Unrestricted"
     WITHIN_BUDGET = "WithinBudget"
+    ERASED = "Erased"
 
 
 class Reason(StrEnum):
@@ -46,6 +47,7 @@ class Reason(StrEnum):
     DATABASE_UNAVAILABLE = "DatabaseUnavailable"
     REDIS_UNAVAILABLE = "RedisUnavailable"
     APPLY_FAILED = "ApplyFailed"
+    PAUSED = "Paused"
     # Authorized
     AUTHORIZED = "Authorized"
     NEVER_LOGGED_IN = "NeverLoggedIn"
@@ -96,6 +98,11 @@ class Reason(StrEnum):
     BUDGET_WARNING = "BudgetWarning"
     BUDGET_NEARLY_SPENT = "BudgetNearlySpent"
     BUDGET_EXHAUSTED = "BudgetExhausted"
+    # Erased
+    ERASING = "Erasing"
+    ERASING_WAITS_FOR_RUNNER = "WaitingForRunner"
+    ERASING_NEEDS_DATABASE = "WaitingForDatabase"
+    ERASING_NEEDS_REDIS = "WaitingForRedis"
     # any
     NOT_KNOWN = "NotKnown"
     NO_HEARTBEAT = "NoHeartbeat"
@@ -164,6 +171,10 @@ CONDITIONS: dict[ConditionType, ConditionInfo] = {
         "what the models cost today (UTC) is under the limits of spec.limits.budget, or there are none",
         "the operator has not seen the object yet",
     ),
+    _C.ERASED: ConditionInfo(
+        "nobody sees it so: with the last of the data the object is gone",
+        "the object is not being deleted, or spec.deletionPolicy is not Erase",
+    ),
 }
 
 GOOD: dict[ConditionType, frozenset[Reason]] = {
@@ -174,6 +185,11 @@ GOOD: dict[ConditionType, frozenset[Reason]] = {
     ),
 }
 """With which of its reasons a condition is True, where a runner tells nothing but the reason."""
+
+_GIVE_UP = (
+    "Look at it if this lasts. To let the object go and keep what is not erased yet: kubectl -n {namespace} patch telegrambot {name} "
+    '--type=merge -p \'{{"spec":{{"deletionPolicy":"Retain"}}}}\''
+)
 
 REASONS: dict[Reason, ReasonInfo] = {
     Reason.ACCEPTED: ReasonInfo((_C.ACCEPTED,), "The spec makes sense and everything that it names exists."),
@@ -248,6 +264,11 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.APPLY_FAILED: ReasonInfo(
         (_C.PROVISIONED,),
         "{kind} {name} was refused by the API server (HTTP {code}); tried again by itself. See the operator's log.",
+    ),
+    Reason.PAUSED: ReasonInfo(
+        (_C.PROVISIONED,),
+        "Nothing of the bot is made, changed or repaired while it has this annotation; deletion works. To go on: kubectl -n "
+        "{namespace} annotate telegrambot {name} botfleet.dev/paused-",
     ),
     Reason.AUTHORIZED: ReasonInfo((_C.AUTHORIZED,), "Telegram accepts the account."),
     Reason.NEVER_LOGGED_IN: ReasonInfo(
@@ -399,6 +420,24 @@ REASONS: dict[Reason, ReasonInfo] = {
         (_C.WITHIN_BUDGET,),
         "The budget of today is spent: messages are closed unanswered until 00:00 UTC, or set a higher spec.limits.budget. "
         "See status.budget.",
+    ),
+    Reason.ERASING: ReasonInfo(
+        (_C.ERASED,),
+        "The bot's role is locked out and its data is being erased, in batches, once its runner can no longer be connected; the "
+        "object goes by itself after that.",
+    ),
+    Reason.ERASING_WAITS_FOR_RUNNER: ReasonInfo(
+        (_C.ERASED,),
+        "The runner is to end first, as after any stop; this goes on by itself. If its node is lost: kubectl -n {namespace} delete "
+        "pods -l botfleet.dev/bot={name} --force",
+    ),
+    Reason.ERASING_NEEDS_DATABASE: ReasonInfo(
+        (_C.ERASED,), "The data is not erased: the database does not answer; tried again by itself. " + _GIVE_UP
+    ),
+    Reason.ERASING_NEEDS_REDIS: ReasonInfo(
+        (_C.ERASED,),
+        "The data in the database is erased, the bot's streams are not: Redis does not answer; tried again by itself. "
+        + _GIVE_UP,
     ),
     Reason.NOT_KNOWN: ReasonInfo(
         (_C.MODEL_AVAILABLE, _C.UNRESTRICTED, _C.WITHIN_BUDGET),

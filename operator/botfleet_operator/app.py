@@ -16,9 +16,11 @@ from urllib.parse import urlsplit, urlunsplit
 import structlog
 
 from botfleet.store.engine import Store, create_store
+from botfleet.store.erasure import ErasureRepository
 from botfleet.store.schema import wait_for_schema
 from botfleet_operator.builders import Platform
 from botfleet_operator.defaults import TELEGRAM_BOT_DEFAULTS
+from botfleet_operator.eraser import Eraser
 from botfleet_operator.feed import HealthPoll, Reassert
 from botfleet_operator.installation import Installation, StartError, read_key, recognise
 from botfleet_operator.kubeapi import Credentials, KubeApi, KubeError
@@ -31,12 +33,12 @@ from botfleet_operator.observe import Setting
 from botfleet_operator.provision.bus import Users
 from botfleet_operator.provision.database import Roles
 from botfleet_operator.queue import KeyedQueue, work
-from botfleet_operator.reconcile import TELEGRAM_BOTS, Reconciler
+from botfleet_operator.reconcile import Reconciler
 from botfleet_operator.removal import Remover, Sweeper
 from botfleet_operator.settings import Settings
 from botfleet_operator.tasks import Background
 from botfleet_operator.web import ProbeServer
-from botfleet_operator.world import World
+from botfleet_operator.world import TELEGRAM_BOTS, World
 
 log = structlog.get_logger("botfleet.operator")
 
@@ -168,12 +170,19 @@ class Operator:
         async with asyncio.timeout(settings.start_deadline_seconds):
             for informer in world.informers:
                 await informer.synced.wait()
-        self._start_workers(world, ledger, await self._setting(installation), installation)
+        self._start_workers(store, world, ledger, await self._setting(installation), installation)
 
-    def _start_workers(self, world: World, ledger: Ledger, setting: Setting, installation: Installation) -> None:
+    def _start_workers(
+        self, store: Store, world: World, ledger: Ledger, setting: Setting, installation: Installation
+    ) -> None:
         settings, guard = self.settings, self.leader.guard
-        remover = Remover(world, ledger, guard)
-        self._reconciler = Reconciler(self.api, world, ledger, setting, self.queue, remover, self.metrics, guard=guard)
+        remover, eraser = (
+            Remover(world, ledger, guard),
+            Eraser(ledger, ErasureRepository(store, installation.key), guard),
+        )
+        self._reconciler = Reconciler(
+            self.api, world, ledger, setting, self.queue, remover, eraser, self.metrics, guard=guard
+        )
         for number in range(settings.workers):
             self._background.start(f"worker {number}", work(self.queue, self._reconciler.handle))
         poll = HealthPoll(

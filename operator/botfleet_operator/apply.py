@@ -13,20 +13,23 @@ import structlog
 
 from botfleet.conditions import Reason
 from botfleet.store.errors import StoreError
+from botfleet_operator.eraser import Eraser
 from botfleet_operator.kubeapi import (
     CONFIG_MAPS,
     JSON_PATCH,
+    MERGE_PATCH,
     SECRETS,
     ConflictError,
     InvalidError,
     KubeApi,
     KubeError,
+    NotFoundError,
     NotLeadingError,
     Resource,
 )
 from botfleet_operator.ledger import InUse, Ledger, StillHeldError
 from botfleet_operator.model import BotRecord, ChildRecord, child_record
-from botfleet_operator.names import LABEL_CREDENTIALS, LABEL_PROMPT
+from botfleet_operator.names import FINALIZER_ERASE, LABEL_CREDENTIALS, LABEL_PROMPT
 from botfleet_operator.observe import Scratch
 from botfleet_operator.plan import (
     REPLICAS,
@@ -37,16 +40,19 @@ from botfleet_operator.plan import (
     EnsureIdentity,
     EnsureRole,
     EnsureUser,
+    EraseData,
     Failure,
     LookUpChildren,
     LookUpPrompts,
     LookUpSecrets,
     Patch,
     Prove,
+    Rotate,
+    SetFinalizer,
     Step,
 )
 from botfleet_operator.provision.bus import BusUnavailableError
-from botfleet_operator.world import CHILD_RESOURCES, World, child_name
+from botfleet_operator.world import CHILD_RESOURCES, TELEGRAM_BOTS, World, child_name
 
 log = structlog.get_logger("botfleet.operator.apply")
 
@@ -56,13 +62,16 @@ Executor = Callable[[BotRecord, Any, Scratch], Awaitable[None]]
 class Applier:
     """Carries out steps, one after the other; stops at the first that fails, but Redis holds nothing else up."""
 
-    def __init__(self, api: KubeApi, world: World, ledger: Ledger, guard: Callable[[], None]) -> None:
-        self._api, self._world, self._ledger, self._guard = api, world, ledger, guard
+    def __init__(self, api: KubeApi, world: World, ledger: Ledger, eraser: Eraser, guard: Callable[[], None]) -> None:
+        self._api, self._world, self._ledger, self._eraser, self._guard = api, world, ledger, eraser, guard
         self._executors: dict[type[Step], Executor] = {
             LookUpSecrets: self._look_up_secrets,
             LookUpPrompts: self._look_up_prompts,
             LookUpChildren: self._look_up_children,
+            SetFinalizer: self._set_finalizer,
+            EraseData: self._erase_data,
             EnsureIdentity: self._ensure_identity,
+            Rotate: self._rotate,
             Bind: self._bind,
             Prove: self._prove,
             EnsureRole: self._ensure_role,
@@ -82,6 +91,8 @@ class Applier:
             self._guard()
             try:
                 await self._executors[type(step)](bot, step, scratch)
+                if scratch.wait_seconds is not None:
+                    return
             except StillHeldError as held:
                 scratch.wait_seconds = held.seconds
                 return
@@ -119,6 +130,35 @@ class Applier:
             if found is not None:
                 scratch.children[kind] = child_record(kind, found)
         scratch.looked_up = True
+
+    async def _set_finalizer(self, bot: BotRecord, step: SetFinalizer, scratch: Scratch) -> None:
+        """The list is that of now, and is not written if it has changed: others may have finalizers in it."""
+        found = await self._api.get(TELEGRAM_BOTS, bot.namespace, bot.name, metadata_only=True)
+        metadata = found["metadata"] if found is not None else {}
+        if metadata.get("uid") != bot.uid:
+            raise NotFoundError("the object is gone", status=404)
+        before = tuple(metadata.get("finalizers") or ())
+        wanted = tuple(name for name in before if name != FINALIZER_ERASE) + (FINALIZER_ERASE,) * step.wanted
+        if set(wanted) != set(before):
+            change = {"uid": bot.uid, "resourceVersion": metadata["resourceVersion"], "finalizers": list(wanted)}
+            await self._api.patch(
+                TELEGRAM_BOTS, bot.namespace, bot.name, {"metadata": change}, content_type=MERGE_PATCH
+            )
+            log.info("finalizer_set", namespace=bot.namespace, bot=bot.name, stands=step.wanted)
+        scratch.finalizers = wanted
+
+    async def _erase_data(self, bot: BotRecord, step: EraseData, scratch: Scratch) -> None:
+        identity = self._ledger.identity_of(bot.key, bot.uid)
+        if identity is not None:
+            scratch.wait_seconds = await self._eraser.erase(identity, pods=bool(self._world.pods_of(bot.key)))
+            if scratch.wait_seconds is None:
+                log.info("bot_erased", namespace=bot.namespace, bot=bot.name)
+
+    async def _rotate(self, bot: BotRecord, step: Rotate, scratch: Scratch) -> None:
+        identity = self._ledger.identity_of(bot.key, bot.uid)
+        if identity is not None:
+            await self._ledger.rotate(identity, step.request)
+            log.info("credentials_rotated", namespace=bot.namespace, bot=bot.name)
 
     async def _ensure_identity(self, bot: BotRecord, step: EnsureIdentity, scratch: Scratch) -> None:
         await self._ledger.ensure_identity(bot.key, bot.uid, step.credential_digest)
@@ -211,6 +251,8 @@ def failure_of(step: Step, error: Exception) -> Failure:
         kind, name = step.kind, str(step.manifest["metadata"]["name"])
     elif isinstance(step, (Delete, Patch)):
         kind, name = step.child.kind, step.child.name
+    elif isinstance(step, SetFinalizer):
+        kind = "TelegramBot"
     elif isinstance(step, LookUpSecrets):
         kind, name = "Secret", ", ".join(step.names)
     elif isinstance(step, LookUpPrompts):

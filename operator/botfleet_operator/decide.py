@@ -10,12 +10,12 @@ from typing import Any
 
 from botfleet.conditions import ConditionType, Reason
 from botfleet.digest import spec_digest
-from botfleet_operator import judgement
+from botfleet_operator import erasing, judgement
 from botfleet_operator.acceptance import Accepted, Refused, Undecided, accept
 from botfleet_operator.builders import Blueprint, configmap, deployment, networkpolicy, secret, serviceaccount, stamped
 from botfleet_operator.egress import beyond
 from botfleet_operator.fields import covers
-from botfleet_operator.model import ChildRecord, named_lists
+from botfleet_operator.model import ChildRecord, named_lists, ours
 from botfleet_operator.names import ANNOTATION_APPLIED
 from botfleet_operator.plan import (
     REPLICAS,
@@ -32,6 +32,8 @@ from botfleet_operator.plan import (
     Patch,
     Plan,
     Prove,
+    Rotate,
+    SetFinalizer,
     Step,
     Verdict,
 )
@@ -47,7 +49,17 @@ _SOON_SECONDS = 0.2
 def decide(observed: Observed) -> Plan:
     """The next steps, and the conditions as they are before them."""
     if observed.bot.deleting:
-        return judgement.plan(observed, None, (), ())
+        return erasing.decide_deleted(observed)
+    finalizer = erasing.finalizer_step(observed)
+    if finalizer is not None and SetFinalizer not in observed.failures:
+        return judgement.undecided(observed, (finalizer,), None)
+    plan = _decide_living(observed)
+    if finalizer is not None:
+        return erasing.held(plan)
+    return judgement.paused(plan) if observed.bot.paused else plan
+
+
+def _decide_living(observed: Observed) -> Plan:
     acceptance = accept(observed.bot, observed.defaults, observed.secrets, observed.nearer, observed.prompts)
     if isinstance(acceptance, Undecided):
         steps: list[Step] = [LookUpSecrets(acceptance.secrets)] if acceptance.secrets else []
@@ -92,7 +104,7 @@ def _decide_accepted(observed: Observed, accepted: Accepted) -> Plan:
 def _stop(observed: Observed) -> tuple[Step, ...]:
     """Suspending works from any state: what runs is stopped although nothing else may be changed."""
     child = observed.children.get("Deployment")
-    if child is None or not _ours(observed, child) or not _wants_pods(child):
+    if child is None or not ours(observed.bot, child) or not _wants_pods(child):
         return ()
     if Patch in observed.failures:
         return ()
@@ -104,7 +116,7 @@ def _wants_pods(child: ChildRecord) -> bool:
 
 
 def _database_steps(observed: Observed, accepted: Accepted) -> tuple[Step, ...]:
-    """Row, binding, role, user, in this order: the account is bound before there is a Deployment."""
+    """Row, binding, generation, role, user, in this order: the account is bound before there is a Deployment."""
     if observed.identity is None:
         return (EnsureIdentity(accepted.credential_digest),)
     if not _is_bound(observed, accepted.account_key, accepted.credential_digest):
@@ -115,7 +127,12 @@ def _database_steps(observed: Observed, accepted: Accepted) -> tuple[Step, ...]:
         key = f"user:{health.account_id}"
         if judgement.proves(observed, accepted) and not _is_bound(observed, key, accepted.credential_digest):
             return (Bind(key, accepted.credential_digest),)
+    request = observed.bot.rotation
+    if request is not None and request != observed.identity.rotation:
+        return (Rotate(request),)
     steps: list[Step] = []
+    if judgement.needs_earlier_credentials(observed):
+        return ()  # role and user are given the new ones when that runner has released the lease
     if not observed.role_ready:
         steps.append(EnsureRole())
     if not observed.user_ready and EnsureUser not in observed.failures:
@@ -140,7 +157,7 @@ def _kinds(observed: Observed) -> tuple[str, ...]:
 def _narrowed(observed: Observed, accepted: Accepted, left_out: set[int]) -> tuple[Step, ...]:
     """A policy that is in force loses the rules that are not allowed any more; nothing else of the bot is changed."""
     child = observed.children.get("NetworkPolicy")
-    if child is None or not _ours(observed, child) or observed.identity is None:
+    if child is None or not ours(observed.bot, child) or observed.identity is None:
         return ()
     kept = tuple(rule for place, rule in enumerate(accepted.spec.egress) if place not in left_out)
     narrow = replace(accepted, spec=replace(accepted.spec, egress=kept))
@@ -194,7 +211,7 @@ def _steps_for(observed: Observed, manifest: dict[str, Any]) -> list[Step]:
     if child.deleting:
         return []  # its end comes by the watch, and then it is made anew
     wanted = manifest["metadata"]["annotations"][ANNOTATION_APPLIED]
-    if not _ours(observed, child) and child.applied_hash != wanted:
+    if not ours(observed.bot, child) and child.applied_hash != wanted:
         return [Delete(child)]  # left by an owner that is gone
     steps: list[Step] = []
     if child.applied_hash != wanted or child.fields is None or not covers(child.fields, manifest):
@@ -230,14 +247,9 @@ def removals(child: ChildRecord, manifest: dict[str, Any]) -> tuple[dict[str, An
     return tuple(operations)
 
 
-def _ours(observed: Observed, child: ChildRecord) -> bool:
-    """Made by us for exactly this object."""
-    return child.controller_uid == observed.bot.uid and (child.fields is not None or child.applied_hash is not None)
-
-
 def _conflict(observed: Observed) -> ChildRecord | None:
     """An object with a name that we need and that was never applied by us."""
     for kind, child in observed.children.items():
-        if kind in _kinds(observed) and child.fields is None and not _ours(observed, child):
+        if kind in _kinds(observed) and child.fields is None and not ours(observed.bot, child):
             return child
     return None

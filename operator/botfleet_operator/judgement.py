@@ -6,13 +6,24 @@ Never: claim what was not seen; what is not known keeps its old word or becomes 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from botfleet.conditions import REASONS, ConditionType, Phase, Reason
 from botfleet.digest import spec_digest
 from botfleet.health import Health
 from botfleet_operator.acceptance import Accepted
 from botfleet_operator.model import PodRecord
-from botfleet_operator.plan import Failure, Identity, Observed, Plan, Step, Verdict
+from botfleet_operator.plan import (
+    Failure,
+    Identity,
+    LookUpChildren,
+    LookUpPrompts,
+    LookUpSecrets,
+    Observed,
+    Plan,
+    Step,
+    Verdict,
+)
 from botfleet_operator.reported import HIDES, figures, reported
 
 _READY, _AUTHORIZED, _PROVISIONED = ConditionType.READY, ConditionType.AUTHORIZED, ConditionType.PROVISIONED
@@ -58,6 +69,21 @@ def undecided(observed: Observed, steps: Sequence[Step], retry_seconds: float | 
     )
 
 
+def looking(plan: Plan) -> Plan:
+    """The plan without what would change anything."""
+    looks = LookUpSecrets | LookUpPrompts | LookUpChildren
+    return replace(plan, steps=tuple(step for step in plan.steps if isinstance(step, looks)))
+
+
+def paused(plan: Plan) -> Plan:
+    """What is seen is told, and nothing is changed: a person has the bot in hand."""
+    plan = looking(plan)
+    if not plan.verdicts:
+        return plan
+    said = tuple(v for v in plan.verdicts if v.type is not _PROVISIONED)
+    return replace(plan, verdicts=(*said, Verdict(_PROVISIONED, "Unknown", Reason.PAUSED)))
+
+
 def _wanted_account(observed: Observed, accepted: Accepted | None) -> str | None:
     return accepted.account_key if accepted and observed.in_use_by else None
 
@@ -66,7 +92,7 @@ def _provisioned(observed: Observed, steps: Sequence[Step]) -> list[Verdict]:
     failure = _worst(list(observed.failures.values()))
     if failure is not None:
         return [Verdict(_PROVISIONED, "False", failure.reason, failure.values)]
-    unfinished = steps or any(child.deleting for child in observed.children.values())
+    unfinished = steps or not observed.role_ready or any(child.deleting for child in observed.children.values())
     return [] if unfinished else [Verdict(_PROVISIONED, "True", Reason.PROVISIONED)]
 
 
@@ -139,6 +165,17 @@ def _pod(observed: Observed, uid: str) -> PodRecord | None:
 def credentials_mark(accepted: Accepted, identity: Identity) -> str:
     """The annotation of a pod that runs with the owner's Secrets and the bot's own credentials as they are now."""
     return f"{accepted.credentials_digest}-{identity.generation}.{identity.session_generation}"
+
+
+def needs_earlier_credentials(observed: Observed) -> bool:
+    """A runner that was made with an earlier generation of the derived credentials has the lease: it needs them to end
+    as it should. PostgreSQL knows one password of a role."""
+    beat, identity = observed.heartbeat, observed.identity
+    if observed.role_ready or not observed.role_exists or beat is None or not beat.alive or identity is None:
+        return False
+    pod = _pod(observed, beat.holder or "")
+    mark = f"-{identity.generation}.{identity.session_generation}"
+    return pod is not None and not pod.ended and pod.credentials is not None and not pod.credentials.endswith(mark)
 
 
 def speaks_for(observed: Observed, accepted: Accepted) -> bool:

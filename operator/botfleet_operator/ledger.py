@@ -99,6 +99,9 @@ class Ledger:
     def heartbeat(self, bot_id: str) -> Heartbeat | None:
         return self._beats.get(bot_id)
 
+    def role_exists(self, identity: Identity) -> bool:
+        return identity.role in self._role_generations
+
     def role_is_ready(self, identity: Identity) -> bool:
         return self._role_generations.get(identity.role) == identity.generation
 
@@ -218,6 +221,11 @@ class Ledger:
             return self._remember(await self._bots.adopt(retained.id, uid))
         return self._remember(await self._bots.create(key.namespace, key.name, uid, self._installation_id))
 
+    async def rotate(self, identity: Identity, request: str) -> None:
+        """New derived credentials, once for this request; role and user are given them afterwards."""
+        self._remember(await self._bots.rotate_credentials(identity.bot_id, request))
+        self._users_ready.discard(identity.redis_user)
+
     async def bind(self, identity: Identity, account_key: str, credential_digest: str) -> InUse | None:
         """Binds the account to this bot; InUse: it is another's."""
         result = await self._bindings.bind(identity.bot_id, account_key, credential_digest, datetime.now(UTC))
@@ -272,6 +280,11 @@ class Ledger:
         await self._roles.remove(identity.role)
         self._role_generations.pop(identity.role, None)
 
+    async def erase_keys(self, identity: Identity) -> None:
+        """All that the bot has in Redis. Its user can append nothing any more afterwards, and is to be removed."""
+        self._users_ready.discard(identity.redis_user)
+        await self._users.erase_keys(identity.redis_user, identity.bot_id)
+
     async def remove_user(self, identity: Identity) -> None:
         await self._users.remove(identity.redis_user)
         self._users_ready.discard(identity.redis_user)
@@ -289,10 +302,18 @@ class Ledger:
 
     async def retire(self, identity: Identity) -> None:
         """The object is gone: the accounts are free, the row is marked, the data stays."""
-        key = self._names.get(identity.bot_id)
-        freed = list(self._bound.pop(identity.bot_id, {}))
         await self._bindings.release(identity.bot_id)
         await self._bots.mark_deleted(identity.bot_id)
+        self._forget(identity)
+
+    async def erase_row(self, identity: Identity) -> None:
+        """The data is erased: the row goes too, with the lease and the accounts, which are free then."""
+        await self._bots.erase(identity.bot_id)
+        self._forget(identity)
+
+    def _forget(self, identity: Identity) -> None:
+        key = self._names.get(identity.bot_id)
+        freed = list(self._bound.pop(identity.bot_id, {}))
         self._names.pop(identity.bot_id, None)
         self._beats.pop(identity.bot_id, None)
         if key is not None:
@@ -332,7 +353,13 @@ class Ledger:
             raise AssertionError("a bot of the operator has an object, a role and a user")
         key = BotKey(bot.namespace, bot.name)
         identity = Identity(
-            bot.id, bot.uid, bot.role_name, bot.redis_user, bot.credentials_generation, bot.session_key_generation
+            bot.id,
+            bot.uid,
+            bot.role_name,
+            bot.redis_user,
+            bot.credentials_generation,
+            bot.session_key_generation,
+            bot.credentials_rotation,
         )
         self._identities[key] = identity
         self._names[bot.id] = key

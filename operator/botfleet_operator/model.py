@@ -16,7 +16,15 @@ from botfleet.conditions import Reason
 from botfleet.digest import bot_account_id, credential_digest
 from botfleet.spec.behaviour import prompt_mistake
 from botfleet_operator.fields import Fields, our_fields
-from botfleet_operator.names import ANNOTATION_APPLIED, ANNOTATION_CREDENTIALS, LABEL_BOT, LABEL_MANAGED_BY, MANAGED_BY
+from botfleet_operator.names import (
+    ANNOTATION_APPLIED,
+    ANNOTATION_CREDENTIALS,
+    ANNOTATION_PAUSED,
+    ANNOTATION_ROTATE,
+    LABEL_BOT,
+    LABEL_MANAGED_BY,
+    MANAGED_BY,
+)
 
 
 class BotKey(NamedTuple):
@@ -38,6 +46,9 @@ class BotRecord:
     deleting: bool
     spec: dict[str, Any]
     status: dict[str, Any]
+    finalizers: tuple[str, ...] = ()
+    paused: bool = False  # the operator changes nothing of it
+    rotation: str | None = None  # digest of the request for new credentials
 
     @property
     def key(self) -> BotKey:
@@ -47,6 +58,8 @@ class BotRecord:
 def bot_record(body: Mapping[str, Any]) -> BotRecord:
     """Of a TelegramBot's body."""
     metadata = body["metadata"]
+    annotations = metadata.get("annotations") or {}
+    request = annotations.get(ANNOTATION_ROTATE)
     return BotRecord(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -56,6 +69,9 @@ def bot_record(body: Mapping[str, Any]) -> BotRecord:
         deleting=bool(metadata.get("deletionTimestamp")),
         spec=dict(body.get("spec") or {}),
         status=dict(body.get("status") or {}),
+        finalizers=tuple(metadata.get("finalizers") or ()),
+        paused=annotations.get(ANNOTATION_PAUSED) == "true",
+        rotation=hashlib.sha256(request.encode()).hexdigest() if request else None,
     )
 
 
@@ -115,6 +131,11 @@ def child_record(kind: str, body: Mapping[str, Any]) -> ChildRecord:
         deleting=bool(metadata.get("deletionTimestamp")),
         deployment=_deployment_state(body) if kind == "Deployment" and "spec" in body else None,
     )
+
+
+def ours(bot: BotRecord, child: ChildRecord) -> bool:
+    """Made by us for exactly this object."""
+    return child.controller_uid == bot.uid and (child.fields is not None or child.applied_hash is not None)
 
 
 def _deployment_state(body: Mapping[str, Any]) -> DeploymentState:

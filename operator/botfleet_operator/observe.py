@@ -6,7 +6,7 @@ Never: ask the network: it reads what watches and the ledger already brought, an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from botfleet_operator.builders import Platform
@@ -26,7 +26,8 @@ class Scratch:
     children: dict[str, ChildRecord] = field(default_factory=dict)
     looked_up: bool = False
     in_use_by: BotKey | None = None
-    wait_seconds: float | None = None  # a predecessor of the same name has to be gone first
+    wait_seconds: float | None = None  # a runner has to be gone first, or there is more to do than one turn may take
+    finalizers: tuple[str, ...] | None = None  # of the object, after they were changed
     failures: dict[type[Step], Failure] = field(default_factory=dict)
 
 
@@ -41,6 +42,8 @@ class Setting:
 def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scratch: Scratch) -> Observed:
     """The bot as it is now."""
     identity = ledger.identity_of(bot.key, bot.uid)
+    if scratch.finalizers is not None:
+        bot = replace(bot, finalizers=scratch.finalizers)
     return Observed(
         bot=bot,
         platform=setting.platform,
@@ -50,6 +53,7 @@ def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scra
         prompts={name: _prompt(bot, name, world, scratch) for name in world.names("ConfigMap", bot)},
         identity=identity,
         own=ledger.own_secrets(identity) if identity else None,
+        role_exists=identity is not None and ledger.role_exists(identity),
         role_ready=identity is not None and ledger.role_is_ready(identity),
         user_ready=identity is not None and ledger.user_is_ready(identity),
         bound=ledger.bound_to(identity.bot_id) if identity else (),

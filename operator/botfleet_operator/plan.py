@@ -38,6 +38,7 @@ class Identity:
     redis_user: str
     generation: int
     session_generation: int
+    rotation: str | None = None  # digest of the request for a rotation that was done last
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class Observed:
     prompts: Mapping[str, PromptRecord | Absence] = field(default_factory=dict)
     identity: Identity | None = None
     own: OwnSecrets | None = None
-    role_ready: bool = False
+    role_exists: bool = False
+    role_ready: bool = False  # with the password as it is to be
     user_ready: bool = False
     bound: tuple[BoundAccount, ...] = ()
     in_use_by: BotKey | None = None  # the account that this bot wants is bound to that one
@@ -125,6 +127,25 @@ class EnsureIdentity(Step):
     """A row in `bots`: a new one, or the retained one of the same name and credential."""
 
     credential_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetFinalizer(Step):
+    """The finalizer on the object itself: with `Erase` it stands until the data is erased, else not at all."""
+
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EraseData(Step):
+    """Everything that the bot has in the database and in Redis; its role and its user first and last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotate(Step):
+    """The next generation of the derived credentials, once for this request."""
+
+    request: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +257,4 @@ class Plan:
     wanted_account: str | None = None  # to wait for, when it is in use
     retry_seconds: float | None = None
     defaults: DefaultsRecord | None = None  # what took part
+    in_force: bool = True  # False: the finalizer is not yet as this generation of the spec wants it

@@ -8,18 +8,18 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
 from botfleet.conditions import Reason
-from botfleet.spec import GROUP, KIND, PLURAL, VERSION
 from botfleet.store.errors import StoreError
 from botfleet_operator import status
 from botfleet_operator.apply import Applier
 from botfleet_operator.decide import decide
+from botfleet_operator.eraser import Eraser
 from botfleet_operator.kubeapi import (
     MERGE_PATCH,
     ConflictError,
@@ -27,7 +27,6 @@ from botfleet_operator.kubeapi import (
     KubeError,
     NotFoundError,
     NotLeadingError,
-    Resource,
 )
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.metrics import Metrics
@@ -37,11 +36,10 @@ from botfleet_operator.plan import Plan
 from botfleet_operator.provision.bus import BusUnavailableError
 from botfleet_operator.queue import KeyedQueue
 from botfleet_operator.removal import Remover
-from botfleet_operator.world import World
+from botfleet_operator.world import TELEGRAM_BOTS, World
 
 log = structlog.get_logger("botfleet.operator.reconcile")
 
-TELEGRAM_BOTS = Resource(GROUP, VERSION, PLURAL, KIND)
 _ROUNDS_MOST = 12
 # What sends no news when it comes or goes: an object without our label; a binding that nobody has proved in time.
 _UNWATCHED = frozenset(
@@ -78,6 +76,7 @@ class Reconciler:
         setting: Setting,
         queue: KeyedQueue[BotKey],
         remover: Remover,
+        eraser: Eraser,
         metrics: Metrics,
         *,
         guard: Callable[[], None],
@@ -85,7 +84,7 @@ class Reconciler:
     ) -> None:
         self._api, self._world, self._ledger, self.setting = api, world, ledger, setting
         self._queue, self._remover, self._metrics, self._now = queue, remover, metrics, now
-        self._applier = Applier(api, world, ledger, guard)
+        self._applier = Applier(api, world, ledger, eraser, guard)
         self._written: dict[BotKey, _Written] = {}
         self._failing: set[BotKey] = set()
         self.phases: dict[BotKey, str] = {}  # for the metric
@@ -180,9 +179,7 @@ class Reconciler:
         written = self._written.get(bot.key)
         if written is None or written.uid != bot.uid or written.version <= bot.version:
             return bot
-        return BotRecord(
-            bot.namespace, bot.name, bot.uid, bot.version, bot.generation, bot.deleting, bot.spec, dict(written.status)
-        )
+        return replace(bot, status=dict(written.status))
 
     async def _write_status(self, bot: BotRecord, plan: Plan) -> None:
         if not plan.verdicts and not bot.deleting:

@@ -16,16 +16,14 @@ import structlog
 from botfleet.store.errors import StoreError
 from botfleet_operator.kubeapi import KubeApi, KubeError, Resource
 from botfleet_operator.ledger import Ledger
+from botfleet_operator.lockout import Lockout
 from botfleet_operator.metrics import Metrics
 from botfleet_operator.model import BotKey
 from botfleet_operator.plan import Identity
 from botfleet_operator.provision.bus import BusUnavailableError
-from botfleet_operator.settings import LONGEST_LEASE_SECONDS
 from botfleet_operator.world import World
 
 log = structlog.get_logger("botfleet.operator.removal")
-
-_LEASE_MARGIN_SECONDS = 0.2
 
 
 class Remover:
@@ -33,7 +31,7 @@ class Remover:
 
     def __init__(self, world: World, ledger: Ledger, guard: Callable[[], None]) -> None:
         self._world, self._ledger, self._guard = world, ledger, guard
-        self._locked_out: dict[str, float] = {}  # bot ids whose role is gone, and since when
+        self._lockout = Lockout(ledger)
 
     async def clean_up(self, key: BotKey, successor: str | None = None) -> float | None:
         """Removes what a deleted bot of this name had, unless the object `successor` has taken it over.
@@ -48,20 +46,17 @@ class Remover:
             self._forget(key, successor)
             return None
         self._guard()
-        await self._ledger.remove_role(identity)
-        since = self._locked_out.setdefault(identity.bot_id, time.monotonic())
+        await self._lockout.begin(identity)
         try:
             await self._ledger.remove_user(identity)
         except BusUnavailableError as error:
             # The next comparison takes it away; nothing else has to wait for Redis.
             log.warning("redis_user_left", namespace=key.namespace, bot=key.name, error=str(error))
-        # Its role could have written any time there; without it nothing is renewed, so a term is the most that is left.
-        most = since + LONGEST_LEASE_SECONDS - time.monotonic()
-        seconds = min(await self._ledger.lease_seconds(identity), most)
+        seconds = await self._lockout.seconds_left(identity)
         if seconds > 0:
-            return seconds + _LEASE_MARGIN_SECONDS
+            return seconds
         await self._ledger.retire(identity)
-        self._locked_out.pop(identity.bot_id, None)
+        self._lockout.end(identity)
         self._forget(key, successor)
         log.info("bot_removed", namespace=key.namespace, bot=key.name)
         return None

@@ -23,7 +23,8 @@ def merged(bot: BotRecord, plan: Plan, now: datetime, *, figures: bool = True) -
     """The status as it should be. With `figures` False those that are there stay as they were."""
     old = bot.status
     status = dict(old)
-    status["observedGeneration"] = bot.generation
+    if plan.in_force:
+        status["observedGeneration"] = bot.generation
     status["phase"] = plan.phase.value
     status["conditions"] = _conditions(bot, plan.verdicts, now)
     if plan.account_id is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from botfleet.spec import DEFAULTS_NAME
+from botfleet.spec import DEFAULTS_NAME, GROUP, KIND, PLURAL, VERSION
 from botfleet_operator.defaults import TELEGRAM_BOT_DEFAULTS, DefaultsRecord, defaults_record
 from botfleet_operator.informers import Informer
 from botfleet_operator.kubeapi import (
@@ -35,6 +35,7 @@ from botfleet_operator.names import CHILD_SELECTOR, CREDENTIALS_SELECTOR, PROMPT
 from botfleet_operator.prompts import PromptRecord, prompt_record
 from botfleet_operator.uses import Named, Uses, named_in
 
+TELEGRAM_BOTS = Resource(GROUP, VERSION, PLURAL, KIND)
 CHILD_RESOURCES: dict[str, Resource] = {
     r.kind: r for r in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS, SECRETS, DEPLOYMENTS)
 }

@@ -41,6 +41,7 @@ class DeletionPolicy(StrEnum):
     """What happens to a bot's data when its object is deleted."""
 
     RETAIN = "Retain"
+    ERASE = "Erase"
 
 
 class TelegramBotSpec(Wire):
@@ -57,7 +58,11 @@ class TelegramBotSpec(Wire):
     admins: Admins = None
     suspend: Annotated[bool | None, Field(description="True stops the bot and keeps everything. Default false.")] = None
     deletion_policy: Annotated[
-        DeletionPolicy | None, Field(description="Retain (default): the data stays when the object is deleted.")
+        DeletionPolicy | None,
+        Field(
+            description="Retain (default): the data stays when the object is deleted. Erase: the object goes when all data of the"
+            " bot is erased; in force once status.observedGeneration shows it."
+        ),
     ] = None
     network: NetworkSpec | None = None
     workload: WorkloadSpec | None = None

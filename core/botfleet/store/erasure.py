@@ -38,8 +38,11 @@ class ErasureRepository:
         Yields the number of rows of each batch, which is committed then. The bot's role must be gone, or more may come.
         """
         for table in ERASED_FIRST:
-            while rows := await self._erase_some(table, bot_id):
-                yield rows
+            rows = BATCH
+            while rows >= BATCH:
+                rows = await self._erase_some(table, bot_id)
+                if rows:
+                    yield rows
 
     async def _erase_some(self, table: sa.Table, bot_id: str) -> int:
         key = [column for column in table.primary_key.columns if str(column) not in _NOT_READ]

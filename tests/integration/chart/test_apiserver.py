@@ -136,7 +136,7 @@ MAY: list[Right] = [
     ("list", "telegrambotdefaults.botfleet.dev", "hotel", True),
     ("patch", "telegrambotdefaults.botfleet.dev", "hotel", False),
     ("update", "telegrambots.botfleet.dev", "hotel", False),
-    ("patch", "telegrambots.botfleet.dev", "hotel", False),
+    ("patch", "telegrambots.botfleet.dev", "hotel", True),
     ("delete", "telegrambots.botfleet.dev", "hotel", False),
     ("patch", "deployments.apps", "hotel", True),
     ("patch", "networkpolicies.networking.k8s.io", "hotel", True),

@@ -14,7 +14,7 @@ import redis
 
 from botfleet.conditions import Reason
 from botfleet.health import Spent
-from botfleet_operator.reconcile import TELEGRAM_BOTS
+from botfleet_operator.world import TELEGRAM_BOTS
 from tests.integration.operator.harness import Place, bot_of, credentials, eventually, secret_of
 
 CHILDREN = (

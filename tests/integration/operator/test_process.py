@@ -122,19 +122,25 @@ def test_outages_of_database_and_redis_pass_and_lost_users_are_made_again(own_se
     place = own_servers.place
     operator = own_servers.operator(BOTFLEET_STORE_TIMEOUT_SECONDS="2").wait_leading()
     place.make("early")
+    place.make("doomed", deletionPolicy="Erase")
     users = own_servers.redis_users()
-    assert len(users) == 1
+    assert len(users) == 2
     own_servers.redis.restart()
     eventually(lambda: own_servers.redis_users() == users, deadline=20, what="the user is asserted again")
     own_servers.redis.stop()
     own_servers.database.postgres.stop()
+    place.kubectl("delete", "telegrambot", "doomed", "--wait=false")
     place.apply(*credentials("late", 99), bot_of("late"))
     place.wait("Provisioned", "False", "DatabaseUnavailable", name="late")
     assert not place.exists("deployment", "late")
+    eventually(lambda: "patch telegrambot doomed" in place.condition("Erased", "doomed")["message"], deadline=20)
+    assert place.condition("Erased", "doomed")["reason"] == "WaitingForDatabase"
     own_servers.database.postgres.start()
     place.wait("Provisioned", "False", "RedisUnavailable", name="late", deadline=30)
     assert place.exists("deployment", "late")  # a bot answers without Redis
+    eventually(lambda: place.condition("Erased", "doomed")["reason"] == "WaitingForRedis", deadline=20)
     own_servers.redis.start()
     place.wait("Provisioned", "True", name="late", deadline=30)
     eventually(lambda: len(own_servers.redis_users()) == 2, deadline=20, what="the early one too")
+    eventually(lambda: not place.exists("telegrambot", "doomed"), deadline=20)
     assert operator.get("/livez") == 200

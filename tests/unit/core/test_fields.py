@@ -317,8 +317,7 @@ SHOWN_BY = {
     "limits.concurrentReplies": "test_chats_go_on_side_by_side_up_to_the_bound_that_the_owner_said",
     "conversation.takeoverMinutes": "test_the_owner_typing_takes_a_chat_over_for_as_long_as_the_spec_says",
     "admins": "test_only_an_admin_can_steer_the_bot",
-    # It has one value, which is what happens.
-    "deletionPolicy": "test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_same_credential_gets_back",
+    "deletionPolicy": "test_a_bot_with_erase_leaves_nothing_in_the_database_or_redis_but_tombstones",
 }
 
 

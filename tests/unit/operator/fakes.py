@@ -31,6 +31,7 @@ class FakeRoles:
 class FakeUsers:
     def __init__(self) -> None:
         self.users: dict[str, str] = {}
+        self.keys: set[str] = set()  # ids of bots that have some
         self.away = False
         self.started = "run-1"
 
@@ -49,6 +50,10 @@ class FakeUsers:
     async def remove(self, user: str) -> None:
         self._reach()
         self.users.pop(user, None)
+
+    async def erase_keys(self, user: str, bot_id: str) -> None:
+        self._reach()
+        self.keys.discard(bot_id)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -102,7 +107,7 @@ class FakeApi:
     async def apply(self, resource: Resource, namespace: str, name: str, manifest: dict[str, Any]) -> dict[str, Any]:
         self._call("apply", resource.kind, name)
         entry = {"manager": "botfleet-operator", "operation": "Apply", "fieldsV1": fields_of(manifest)}
-        return {**self.store(resource.kind, manifest), "managedFields": [entry]}
+        return self.store(resource.kind, {**manifest, "metadata": {**manifest["metadata"], "managedFields": [entry]}})
 
     async def patch(self, resource: Resource, namespace: str, name: str, patch: Any, **_: Any) -> dict[str, Any]:
         self._call("patch", resource.kind, name)
@@ -111,9 +116,20 @@ class FakeApi:
             raise NotFoundError("gone", status=404)
         if isinstance(patch, dict) and patch["metadata"]["uid"] != found["metadata"]["uid"]:
             raise ConflictError("another object", status=409)
+        if isinstance(patch, dict) and "finalizers" in patch["metadata"]:
+            return self._set_finalizers(resource, found, patch["metadata"])
         both = {**found.get("status", {}), **patch["status"]} if isinstance(patch, dict) else {}
         status = {key: value for key, value in both.items() if value is not None}
         return self.store(resource.kind, {**found, "status": status})
+
+    def _set_finalizers(self, resource: Resource, found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+        metadata = found["metadata"]
+        if wanted["resourceVersion"] != metadata["resourceVersion"]:
+            raise ConflictError("changed meanwhile", status=409)
+        changed = self.store(resource.kind, {**found, "metadata": {**metadata, "finalizers": wanted["finalizers"]}})
+        if metadata.get("deletionTimestamp") and not wanted["finalizers"]:
+            del self.objects[(resource.kind, metadata["namespace"], metadata["name"])]
+        return changed
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str) -> None:
         self._call("delete", resource.kind, name)

@@ -7,17 +7,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from botfleet.store.engine import Store
+from botfleet.store.erasure import ErasureRepository
 from botfleet_operator.defaults import defaults_record
+from botfleet_operator.eraser import Eraser
 from botfleet_operator.kubeapi import NotLeadingError
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.metrics import Metrics
-from botfleet_operator.model import BotKey, BotRecord
+from botfleet_operator.model import BotKey, BotRecord, bot_record, child_record
 from botfleet_operator.observe import Setting
 from botfleet_operator.prompts import prompt_record
 from botfleet_operator.queue import KeyedQueue
-from botfleet_operator.reconcile import TELEGRAM_BOTS, Reconciler
+from botfleet_operator.reconcile import Reconciler
 from botfleet_operator.removal import Remover, Sweeper
-from botfleet_operator.world import World
+from botfleet_operator.world import TELEGRAM_BOTS, World
 from tests.unit.operator import samples
 from tests.unit.operator.fakes import FakeApi, FakeRoles, FakeUsers
 from tests.unit.operator.samples import KEY, PLATFORM
@@ -28,8 +30,10 @@ KEY_OF = BotKey("hotel", "concierge")
 class Rig:
     """An operator without its process."""
 
-    def __init__(self, store: Store, installation_id: str) -> None:
-        self.store, self.api, self.roles, self.users = store, FakeApi(), FakeRoles(), FakeUsers()
+    def __init__(self, store: Store, installation_id: str, before: Rig | None = None) -> None:
+        self.store, self.installation_id = store, installation_id
+        self.api = before.api if before else FakeApi()
+        self.roles, self.users = (before.roles, before.users) if before else (FakeRoles(), FakeUsers())
         self.metrics = Metrics()
         self.leading = True
         self.queue: KeyedQueue[BotKey] = KeyedQueue()
@@ -41,14 +45,28 @@ class Rig:
         )  # fmt: skip
         self.ledger.freed, self.ledger.lost = self.world.freed, self.queue.add
         self.remover = Remover(self.world, self.ledger, self.guard)
+        self.eraser = Eraser(self.ledger, ErasureRepository(store, KEY), self.guard)
         self.reconciler = Reconciler(
-            api, self.world, self.ledger, Setting(PLATFORM, {}), self.queue, self.remover, self.metrics,
+            api, self.world, self.ledger, Setting(PLATFORM, {}), self.queue, self.remover, self.eraser, self.metrics,
             guard=self.guard, now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
         )  # fmt: skip
         self.sweeper = Sweeper(
             api, TELEGRAM_BOTS, self.world, self.ledger, self.metrics, namespaces=(), seconds=0, same_cluster=True,
             guard=self.guard,
         )  # fmt: skip
+
+    async def restarted(self) -> Rig:
+        """Another process, which has read everything that there is."""
+        again = Rig(self.store, self.installation_id, self)
+        await again.ledger.load()
+        for record in samples.secrets().values():
+            again.world.secrets._store(record)
+        for (kind, _, _), body in self.api.objects.items():
+            if kind in again.world.children:
+                again.world.children[kind]._store(child_record(kind, body))
+            elif kind == "TelegramBot":
+                again.world.bot_seen(bot_record(body))
+        return again
 
     def guard(self) -> None:
         if not self.leading:
@@ -88,6 +106,21 @@ class Rig:
         for key in keys:
             self.queue.done(key)
         return sorted(keys)
+
+    def change(self, name: str = "concierge", spec: dict[str, Any] | None = None, **metadata: Any) -> bool:
+        """Somebody changes the object, or nobody does, and the watch shows it as it is now. False: it has gone."""
+        key = ("TelegramBot", "hotel", name)
+        body = self.api.objects.get(key)
+        if body is None:
+            gone = self.world.bots.get(BotKey("hotel", name))
+            if gone is not None:
+                self.world.bot_deleted(gone.key, gone.uid)
+            return False
+        generation = body["metadata"].get("generation", 3) + (spec is not None)
+        metadata = {**body["metadata"], "generation": generation, **metadata}
+        self.api.store("TelegramBot", {**body, "metadata": metadata, "spec": {**body["spec"], **(spec or {})}})
+        self.world.bot_seen(bot_record(self.api.objects[key]))
+        return True
 
     def hide(self, name: str = "concierge", uid: str = "uid-1") -> None:
         """The bot's deletion is shown by the watch."""
