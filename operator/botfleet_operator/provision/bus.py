@@ -14,6 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import redis.asyncio
 import redis.exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 # No SCAN, KEYS, RANDOMKEY or DBSIZE: Redis does not filter them by key pattern. No CLIENT SETINFO: an access list that
 # names it is refused by Redis 7.0, and client libraries do without.
@@ -108,6 +110,8 @@ class Users:
             socket_timeout=self._timeout,
             socket_connect_timeout=self._timeout,
             max_connections=connections,
+            # One that died in the pool while Redis was away is made anew; each command can be repeated.
+            retry=Retry(NoBackoff(), 1),
         )
 
     def _check(self, user: str) -> None:
