@@ -1,11 +1,12 @@
-"""Promises of `kubectl delete`: no object, role or Redis user is left; the data stays as its policy says, and comes back."""
+"""Promises of `kubectl delete`: no object, role or Redis user is left; the data stays or goes as its policy says."""
 
 import asyncio
 import json
 
+from botfleet.store.tables import metadata
 from botfleet_tools.platform import simulated
 from tests.e2e.conftest import Fleet, named_once, wait_for
-from tests.e2e.servers import query, redis_users
+from tests.e2e.servers import query, redis_users, stream
 from tests.e2e.test_isolation import read_out
 from tests.e2e.test_killed import lab, lab_bot
 
@@ -73,3 +74,40 @@ async def test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_sa
         await asyncio.to_thread(fleet.wait_condition, "lab", "leaving", "Ready", "True")
         await named_once(fleet, who.id, username, [9101, 9102])
     assert read_out(fleet, "lab", "leaving")["environment"]["BOTFLEET_BUS_PREFIX"].split(":")[2] == bot_id
+
+
+async def test_new_credentials_amid_messages_lose_none_and_a_bot_with_erase_leaves_nothing(fleet: Fleet) -> None:
+    username = await lab(fleet, "erased")
+    bot = lab_bot("erased")
+    bot["spec"]["deletionPolicy"] = "Erase"
+    simulated.apply(fleet.cluster, bot)
+    await asyncio.to_thread(fleet.wait_condition, "lab", "erased", "Ready", "True")
+    environment = read_out(fleet, "lab", "erased")["environment"]
+    user = environment["BOTFLEET_REDIS_URL"].split("://")[1].split("@")[0]
+    prefix = environment["BOTFLEET_BUS_PREFIX"]
+    bot_id = prefix.split(":")[2]
+    given = "select shobj_description(oid, 'pg_authid') from pg_roles where rolname = %s"
+    who = await fleet.new_person(42)
+    async with fleet.person(who) as person:
+        await person.say(username, "message 9201")
+        fleet.kubectl("-n", "lab", "annotate", "telegrambot", "erased", "botfleet.dev/rotate-credentials=today")
+        for number in (9202, 9203):
+            await person.say(username, f"message {number}")
+        await asyncio.to_thread(
+            wait_for,
+            lambda: str(query(fleet, given, user)[0][0]).endswith(" generation 2") or None,
+            60,
+            lambda: f"the role has no new password: {query(fleet, given, user)}",
+        )
+        await named_once(fleet, who.id, username, [9201, 9202, 9203])
+    assert stream(fleet, f"{prefix}events")
+    fleet.kubectl("-n", "lab", "delete", "telegrambot", "erased", "--timeout=60s")
+    tables = [table.name for table in metadata.sorted_tables if "bot_id" in table.c]
+    count = "select '{0}', count(*) from botfleet.{0} where bot_id = %s"
+    counted = " union all ".join(count.format(name) for name in tables)
+    assert dict(query(fleet, counted, *[bot_id] * len(tables))) == dict.fromkeys(tables, 0)
+    assert query(fleet, "select 1 from botfleet.bots where id = %s", bot_id) == []
+    assert query(fleet, given, user) == []
+    assert user not in redis_users(fleet)
+    assert stream(fleet, f"{prefix}events") == []
+    assert query(fleet, "select count(*) from botfleet.tombstones")[0][0]
