@@ -79,6 +79,27 @@ async def test_the_operator_makes_users_for_bots_and_sees_no_key(port: int) -> N
                 refused()
 
 
+async def test_the_operator_erases_a_bots_keys_and_no_others_without_a_right_of_its_own_to_any(port: int) -> None:
+    """The prefix of one bot begins like that of another: a key is one bot's or it is not."""
+    bot, user = "0123456789abcdef" * 2, "bf_0a1b2c3d_0123456789abcdef"
+    users = Users(f"redis://botfleet-operator@127.0.0.1:{port}/0", PASSWORD, "0a1b2c3d")
+    others = {b"bf:0a1b2c3d:other:events", b"bf:0a1b2c3d:" + bot.encode() + b"0:events", b"somebody's"}
+    with redis.Redis(port=port, username="tester", password=PASSWORD) as tester:
+        for key in (*others, f"bf:0a1b2c3d:{bot}:events", *(f"bf:0a1b2c3d:{bot}:{number}" for number in range(3000))):
+            tester.set(key, "1")
+        try:
+            await users.ensure(user, bot, "bot-word-22")
+            for _ in ("once", "and again: there is nothing left"):
+                await users.erase_keys(user, bot)
+                assert set(tester.keys()) == others
+            with pytest.raises(redis.AuthenticationError):
+                redis.Redis(port=port, username=user, password="bot-word-22").ping()
+            await users.remove(user)
+            assert await users.present() == {}
+        finally:
+            await users.close()
+
+
 def test_a_full_server_refuses_to_write_and_forgets_nothing(port: int) -> None:
     with redis.Redis(port=port, username="tester", password=PASSWORD) as tester:
         tester.set("first", "kept")
