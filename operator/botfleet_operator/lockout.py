@@ -15,7 +15,7 @@ _MARGIN_SECONDS = 0.2
 
 
 class Lockout:
-    """Which bots are locked out, and since when."""
+    """Which objects' bots are locked out, and since when: the data of one may be living again under the next."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -23,20 +23,20 @@ class Lockout:
 
     def has_begun(self, identity: Identity) -> bool:
         """As far as this process knows."""
-        return identity.bot_id in self._since
+        return identity.uid in self._since
 
     async def begin(self, identity: Identity) -> None:
         """No new session, an end to those that there are, no role. Done again, it changes nothing."""
         await self._ledger.remove_role(identity)
-        self._since.setdefault(identity.bot_id, time.monotonic())
+        self._since.setdefault(identity.uid, time.monotonic())
 
     async def seconds_left(self, identity: Identity) -> float:
         """How much longer its runner may be connected to Telegram; 0: certainly it is not."""
         # Its role could have written any time there; without it nothing is renewed, so a term is the most that is left.
-        most = self._since[identity.bot_id] + LONGEST_LEASE_SECONDS - time.monotonic()
+        most = self._since[identity.uid] + LONGEST_LEASE_SECONDS - time.monotonic()
         seconds = min(await self._ledger.lease_seconds(identity), most)
         return seconds + _MARGIN_SECONDS if seconds > 0 else 0.0
 
     def end(self, identity: Identity) -> None:
         """There is nothing left of it to hold."""
-        self._since.pop(identity.bot_id, None)
+        self._since.pop(identity.uid, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -22,10 +23,11 @@ from botfleet_operator.kubeapi import ServerSideError
 from botfleet_operator.model import BotKey, PodRecord
 from botfleet_operator.names import FINALIZER_ERASE
 from botfleet_operator.plan import EraseData, SetFinalizer
+from botfleet_operator.settings import LONGEST_LEASE_SECONDS
 from tests.contracts.store.erasure_contract import counts, fill
 from tests.contracts.store.samples import ACCOUNT, OTHER, PERSON
 from tests.unit.operator import samples
-from tests.unit.operator.rig import Rig
+from tests.unit.operator.rig import KEY_OF, Rig
 from tests.unit.operator.samples import KEY, account
 
 DELETED = "2026-01-01T00:00:00Z"
@@ -250,6 +252,31 @@ async def test_a_lease_of_which_no_news_has_come_yet_is_asked_for_before_the_run
     await settle(rig, turns=3)
     assert rig.roles.roles
     assert (await counts(rig.store, bot_id))["messages"] == 3
+
+
+async def test_an_erasing_that_was_called_off_lets_the_next_runner_of_the_data_end_as_it_should(
+    rig: Rig, monkeypatch: Any
+) -> None:
+    bot_id = await made(rig)
+    rig.users.away = True
+    rig.change(deletionTimestamp=DELETED)
+    await settle(rig, turns=2)
+    rig.change(spec={"deletionPolicy": "Retain"})
+    rig.users.away = False
+    await settle(rig)
+    rig.show(uid="uid-2", deletionPolicy="Erase")
+    await rig.reconcile()
+    back = rig.ledger.identity_of(KEY_OF, "uid-2")
+    assert back is not None
+    assert back.bot_id == bot_id
+    later = time.monotonic() + 2 * LONGEST_LEASE_SECONDS
+    monkeypatch.setattr("botfleet_operator.lockout.time.monotonic", lambda: later)
+    assert await LeaseRepository(rig.store, bot_id).acquire("pod-1", 60)
+    rig.world._pod_changed(None, pod())
+    rig.change()
+    rig.change(deletionTimestamp=DELETED)
+    await settle(rig, turns=3)
+    assert rig.roles.roles, "not locked out yet"
 
 
 async def test_data_is_erased_only_when_the_lease_is_over_although_no_pod_is_seen(rig: Rig, monkeypatch: Any) -> None:
