@@ -37,6 +37,7 @@ class Reason(StrEnum):
     CONFIG_MAP_KEY_MISSING = "ConfigMapKeyMissing"
     CONFIG_MAP_NOT_LABELLED = "ConfigMapNotLabelled"
     CONFIG_MAP_UNUSABLE = "ConfigMapUnusable"
+    NOT_ALLOWED = "NotAllowed"
     ACCOUNT_IN_USE = "AccountInUse"
     NAME_CONFLICT = "NameConflict"
     EGRESS_NOT_ALLOWED = "EgressNotAllowed"
@@ -64,6 +65,7 @@ class Reason(StrEnum):
     LEASE_HELD_ELSEWHERE = "LeaseHeldElsewhere"
     DISCONNECTED = "Disconnected"
     CRASH_LOOPING = "CrashLooping"
+    OUT_OF_MEMORY = "OutOfMemory"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     UNSCHEDULABLE = "Unschedulable"
     SUSPENDED = "Suspended"
@@ -232,6 +234,11 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.CONFIG_MAP_UNUSABLE: ReasonInfo(
         (_C.ACCEPTED,), "Key {key} of ConfigMap {name} cannot be the prompt: {detail}. Put the right text there."
     ),
+    Reason.NOT_ALLOWED: ReasonInfo(
+        (_C.ACCEPTED,),
+        "{field} is {value}, which this installation does not allow; allowed: {allowed}. Take one of these, or have the chart's "
+        "value {chart_value} extended: see docs/install.md.",
+    ),
     Reason.ACCOUNT_IN_USE: ReasonInfo(
         (_C.ACCEPTED,),
         "Another TelegramBot has this Telegram account{other}. One account is one bot: delete the other or use another account.",
@@ -313,6 +320,11 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.CRASH_LOOPING: ReasonInfo(
         (_C.READY,), "The runner ends again and again: kubectl -n {namespace} logs deployment/{name} --previous"
+    ),
+    Reason.OUT_OF_MEMORY: ReasonInfo(
+        (_C.READY,),
+        "The runner was killed because it needed more memory than its limit. Set a higher spec.workload.resources.limits.memory; "
+        "it is started again by itself meanwhile.",
     ),
     Reason.IMAGE_PULL_FAILED: ReasonInfo(
         (_C.READY,), "The runner's image cannot be pulled. Check spec.workload.image, or the image of the installation."

@@ -16,6 +16,7 @@ from botfleet.digest import content_digest
 from botfleet.effective import EffectiveSpec, IncompleteError, effective, with_prompt
 from botfleet.spec import TelegramBotSpec
 from botfleet.spec.behaviour import ConfigMapKeyRef
+from botfleet_operator.allowlist import ANYTHING, Allowlist, Excess
 from botfleet_operator.defaults import DefaultsRecord
 from botfleet_operator.model import BotRecord, KeyView, SecretRecord
 from botfleet_operator.plan import Absence
@@ -59,6 +60,7 @@ def accept(
     secrets: Mapping[str, SecretRecord | Absence],
     nearer: DefaultsRecord | None = None,
     prompts: Mapping[str, PromptRecord | Absence] = NOTHING,
+    allowed: Allowlist = ANYTHING,
 ) -> Accepted | Refused | Undecided:
     """The verdict on one bot's spec and on what it names. `defaults`: the cluster's; `nearer`: its namespace's."""
     suspend = bot.spec.get("suspend") is True
@@ -71,6 +73,9 @@ def accept(
         return Refused(Reason.INCOMPLETE, {"fields": ", ".join(error.fields)}, suspend)
     except ValidationError as error:
         return Refused(Reason.INVALID, {"detail": _said(error)}, suspend)
+    excess = next(allowed.excesses(spec), None)
+    if excess is not None:
+        return Refused(Reason.NOT_ALLOWED, _told(excess), suspend)
     wanted, reference = list(needs(spec)), config_map_of(spec)
     states = {need.secret: secrets.get(need.secret, Absence.UNKNOWN) for need in wanted}
     texts = {reference.name: prompts.get(reference.name, Absence.UNKNOWN)} if reference else {}
@@ -115,8 +120,17 @@ def _said(error: ValidationError) -> str:
     return _short("; ".join(f"spec.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()))
 
 
-def _short(said: str) -> str:
-    return said if len(said) <= _DETAIL_MOST else said[: _DETAIL_MOST - 1] + "…"
+def _told(excess: Excess) -> dict[str, str | int]:
+    return {
+        "field": excess.field,
+        "value": _short(excess.value),
+        "allowed": _short(", ".join(excess.allowed)),
+        "chart_value": excess.chart_value,
+    }
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _DETAIL_MOST else text[: _DETAIL_MOST - 1] + "…"
 
 
 def _view(bot: BotRecord, need: Need, state: SecretRecord | Absence, suspend: bool) -> KeyView | Refused:

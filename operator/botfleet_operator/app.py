@@ -18,6 +18,7 @@ import structlog
 from botfleet.store.engine import Store, create_store
 from botfleet.store.erasure import ErasureRepository
 from botfleet.store.schema import wait_for_schema
+from botfleet_operator.allowlist import allowlist
 from botfleet_operator.builders import Platform
 from botfleet_operator.defaults import TELEGRAM_BOT_DEFAULTS
 from botfleet_operator.eraser import Eraser
@@ -224,7 +225,13 @@ class Operator:
             log_level=settings.runner_log_level,
             network=await network_of(settings, self.api),
         )
-        return Setting(platform, settings.bot_defaults)
+        allowed = allowlist(
+            settings.allowed_images,
+            settings.allowed_model_endpoints,
+            runner_image=settings.runner_image,
+            defaults=settings.bot_defaults,
+        )
+        return Setting(platform, settings.bot_defaults, allowed)
 
     def _later(self, key: BotKey, seconds: float) -> None:
         if seconds > 0:

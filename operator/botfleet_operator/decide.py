@@ -60,7 +60,9 @@ def decide(observed: Observed) -> Plan:
 
 
 def _decide_living(observed: Observed) -> Plan:
-    acceptance = accept(observed.bot, observed.defaults, observed.secrets, observed.nearer, observed.prompts)
+    acceptance = accept(
+        observed.bot, observed.defaults, observed.secrets, observed.nearer, observed.prompts, observed.allowed
+    )
     if isinstance(acceptance, Undecided):
         steps: list[Step] = [LookUpSecrets(acceptance.secrets)] if acceptance.secrets else []
         steps += [LookUpPrompts(acceptance.prompts)] if acceptance.prompts else []

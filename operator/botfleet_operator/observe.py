@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from botfleet_operator.allowlist import ANYTHING, Allowlist
 from botfleet_operator.builders import Platform
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.model import BotKey, BotRecord, ChildRecord, SecretRecord
@@ -37,6 +38,7 @@ class Setting:
 
     platform: Platform
     defaults: Mapping[str, Any]
+    allowed: Allowlist = ANYTHING
 
 
 def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scratch: Scratch) -> Observed:
@@ -63,6 +65,7 @@ def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scra
         heartbeat=ledger.heartbeat(identity.bot_id) if identity else None,
         pods=world.pods_of(bot.key),
         failures=scratch.failures,
+        allowed=setting.allowed,
     )
 
 

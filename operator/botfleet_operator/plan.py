@@ -13,6 +13,7 @@ from typing import Any
 
 from botfleet.conditions import ConditionType, Phase, Reason
 from botfleet.health import Health
+from botfleet_operator.allowlist import ANYTHING, Allowlist
 from botfleet_operator.builders import Platform
 from botfleet_operator.defaults import DefaultsRecord
 from botfleet_operator.model import BotKey, BotRecord, ChildRecord, PodRecord, SecretRecord
@@ -91,6 +92,7 @@ class Observed:
     heartbeat: Heartbeat | None = None
     pods: tuple[PodRecord, ...] = ()
     failures: Mapping[type[Step], Failure] = field(default_factory=dict)
+    allowed: Allowlist = ANYTHING
 
 
 @dataclass(frozen=True, slots=True)

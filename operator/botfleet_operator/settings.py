@@ -82,6 +82,20 @@ class Settings(BaseModel):
             description="Defaults of the cluster for what a TelegramBot's spec does not say (YAML or JSON, as spec)."
         ),
     ] = {}
+    allowed_images: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Images that bots may name beside the installation's own, separated by commas: a repository, a"
+            " whole reference, or a prefix that ends in `/`; `*`: any."
+        ),
+    ] = ()
+    allowed_model_endpoints: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Model endpoints that bots may use beside those of the defaults, separated by commas: a host (https)"
+            " or a URL, and all below it; `*`: any. Empty, and none in the defaults: OpenAI's own."
+        ),
+    ] = ()
 
     network_policies: Annotated[
         bool, Field(description="Make a NetworkPolicy for each bot. Without it those that were made are removed.")
@@ -140,7 +154,14 @@ class Settings(BaseModel):
     )
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$", description="Least level logged.")] = "info"
 
-    @field_validator("namespaces", "runner_image_pull_secrets", "network_denied_addresses", mode="before")
+    @field_validator(
+        "namespaces",
+        "runner_image_pull_secrets",
+        "allowed_images",
+        "allowed_model_endpoints",
+        "network_denied_addresses",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

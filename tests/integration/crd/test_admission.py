@@ -1,6 +1,5 @@
 """Promises of `kubectl apply`: what is wrong is refused by the API server itself, with the field and what to write instead."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,6 @@ from tests.unit.core.test_defaults import document as defaults
 from tests.unit.core.test_spec import MINIMAL, REFERENCE, bot
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module", params=["1.34", "1.36"])
-def api(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
-    if reason := ApiServer.unavailable(request.param):
-        pytest.skip(reason)
-    with ApiServer(version=request.param) as api:
-        api.kubectl("apply", "-f", str(ROOT / "crds"))
-        api.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
-        yield api
 
 
 def apply(api: ApiServer, document: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
+from botfleet.effective import BUILT_IN
+
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts" / "botfleet"
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
@@ -103,6 +105,11 @@ def test_every_top_level_value_and_choice_is_explained() -> None:
 @pytest.mark.parametrize("path", sorted(CHART.glob("templates/**/*.*")), ids=lambda path: path.name)
 def test_a_template_is_small_and_says_why(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 200
+
+
+def test_the_endpoint_that_is_allowed_where_nothing_is_listed_is_the_built_in_default() -> None:
+    own = (CHART / "templates" / "admission" / "_allowlists.tpl").read_text()
+    assert f'list "{BUILT_IN["model"]["baseUrl"]}"' in own
 
 
 def test_the_password_files_are_read_by_psql_and_not_by_the_shell() -> None:

@@ -39,11 +39,19 @@ ENVIRONMENT = {
 
 
 def test_settings_come_from_the_environment_and_have_words_for_what_is_wrong() -> None:
-    more = {"BOTFLEET_NAMESPACES": "a, b,", "BOTFLEET_BOT_DEFAULTS": "model: {name: m}", "BOTFLEET_POD_UID": "pod"}
+    lists = {"BOTFLEET_ALLOWED_IMAGES": "a.example/", "BOTFLEET_ALLOWED_MODEL_ENDPOINTS": "b.example,http://c.svc:1/v1"}
+    more = {
+        **lists,
+        "BOTFLEET_NAMESPACES": "a, b,",
+        "BOTFLEET_BOT_DEFAULTS": "model: {name: m}",
+        "BOTFLEET_POD_UID": "pod",
+    }
     settings = from_environment({**ENVIRONMENT, **more, "OTHER": "x"})
     assert settings.namespaces == ("a", "b")
     assert settings.bot_defaults == {"model": {"name": "m"}}
     assert settings.identity == "pod"
+    assert settings.allowed_images == ("a.example/",)
+    assert settings.allowed_model_endpoints == ("b.example", "http://c.svc:1/v1")
     assert from_environment(ENVIRONMENT).identity != from_environment(ENVIRONMENT).identity
     missing = {k: v for k, v in ENVIRONMENT.items() if k != "BOTFLEET_RUNNER_IMAGE"}
     with pytest.raises(SettingsError, match="BOTFLEET_RUNNER_IMAGE"):

@@ -42,6 +42,10 @@
   value: {{ .Values.bots.logLevel }}
 - name: BOTFLEET_BOT_DEFAULTS
   value: {{ toJson .Values.bots.defaults | quote }}
+- name: BOTFLEET_ALLOWED_IMAGES
+  value: {{ join "," .Values.bots.allowedImages | quote }}
+- name: BOTFLEET_ALLOWED_MODEL_ENDPOINTS
+  value: {{ join "," .Values.bots.allowedModelEndpoints | quote }}
 {{- $policies := .Values.networkPolicies.bots }}
 {{- if and .Values.networkPolicies.enabled $policies.enabled }}
 - name: BOTFLEET_NETWORK_POLICIES

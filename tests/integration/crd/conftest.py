@@ -1,0 +1,30 @@
+"""Why: one API server a version, with the CRD, for all tests of what it refuses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from botfleet_tools.servers import ApiServer
+from tests.integration.chart.conftest import chart
+from tests.integration.operator.harness import eventually
+
+ROOT = Path(__file__).parents[3]
+
+__all__ = ["chart"]
+
+
+def wait_served(api: ApiServer, group: str) -> None:
+    """The group's TelegramBots can be asked for. (`kubectl wait` fails where a CRD has no conditions yet.)"""
+    eventually(lambda: api.kubectl("get", "--raw", f"/apis/{group}/v1alpha1/telegrambots"), what=group)
+
+
+@pytest.fixture(scope="package", params=["1.34", "1.36"])
+def api(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
+    """The oldest and the newest version that tests have."""
+    if reason := ApiServer.unavailable(request.param):
+        pytest.skip(reason)
+    with ApiServer(version=request.param) as api:
+        api.kubectl("apply", "-f", str(ROOT / "crds"))
+        wait_served(api, "botfleet.dev")
+        yield api

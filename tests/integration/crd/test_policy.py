@@ -1,0 +1,180 @@
+"""Promises of the chart's admission policy: images and endpoints beyond the installation's lists are refused by the API server,
+with the field, the value and what is allowed, and by no trick let in."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from botfleet_tools.binaries import Program, resolve
+from botfleet_tools.servers import ApiServer
+from tests.integration.crd.conftest import wait_served
+from tests.integration.operator.harness import eventually
+from tests.support.allowlist_cases import ENDPOINTS, IMAGES, RUNNER
+from tests.unit.core.test_spec import bot
+
+if TYPE_CHECKING:
+    from tests.integration.chart.conftest import Chart
+
+# Without a schema, so that nothing but the policy refuses.
+LOOSE = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "telegrambots.loose.botfleet.dev"},
+    "spec": {
+        "group": "loose.botfleet.dev",
+        "scope": "Namespaced",
+        "names": {"plural": "telegrambots", "kind": "LooseBot"},
+        "versions": [
+            {
+                "name": "v1alpha1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+def index(kind: str, entry: str) -> int:
+    """The number of the installation that lists this."""
+    return next(n for n, lists in enumerate(LISTS) if lists[kind == "endpoint"] == entry)
+
+
+# Each list of images and one of endpoints, in a namespace of its own, as of so many installations.
+LISTS = list(zip_longest(dict.fromkeys(c[0] for c in IMAGES), dict.fromkeys(c[0] for c in ENDPOINTS), fillvalue=""))
+CASES: list[tuple[int, dict[str, Any], bool]] = [
+    *((index("image", entry), {"workload": {"image": image}}, allowed) for entry, image, allowed in IMAGES),
+    *((index("endpoint", entry), {"model": {"baseUrl": url}}, allowed) for entry, url, allowed in ENDPOINTS),
+    *(
+        (index("endpoint", entry), {"model": {place: value}}, allowed)
+        for entry, url, allowed in ENDPOINTS[2:9]
+        for place, value in {
+            "fallbacks": [{"name": "a"}, {"name": "b", "baseUrl": url}],
+            "transcription": {"name": "t", "baseUrl": url},
+        }.items()
+    ),
+]
+
+
+def policy(chart: "Chart", release: str, namespace: str, **bots: Any) -> list[dict[str, Any]]:
+    """The policy of an installation that watches one namespace."""
+    values = {"bots": {"image": {"repository": RUNNER}, **bots}, "operator": {"watchNamespaces": [namespace]}}
+    return [doc for doc in chart.render(values, release=release) if "admissionregistration" in doc["apiVersion"]]
+
+
+def refused(api: ApiServer, documents: list[dict[str, Any]], *flags: str) -> dict[str, str]:
+    """What of these is not taken, by name, and what was said about it."""
+    command = [str(resolve(Program.KUBECTL)), "--kubeconfig", str(api.kubeconfig), "apply", *flags, "--filename", "-"]
+    text = yaml.safe_dump_all(documents)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    errors = re.split(r"^(?=Error from server|The |Warning)", done.stderr, flags=re.MULTILINE)
+    names = [document["metadata"]["name"] for document in documents]
+    return {name: text for text in errors for name in names if re.search(rf'[" ]{name}"', text)}
+
+
+@pytest.fixture(scope="module")
+def places(api: ApiServer, chart: "Chart") -> Iterator[None]:
+    if api.version != "1.34":
+        pytest.skip("the whole table once; what follows tries the policy on every version")
+    documents: list[dict[str, Any]] = [LOOSE]
+    for number, (image, endpoint) in enumerate(LISTS):
+        place = f"place-{number}"
+        lists = {"allowedImages": [image] if image else [], "allowedModelEndpoints": [endpoint] if endpoint else []}
+        (rules, binding) = policy(chart, place, place, **lists)
+        rules["spec"]["matchConstraints"]["resourceRules"][0]["apiGroups"] = ["loose.botfleet.dev"]
+        documents += [rules, binding, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}}]
+    manifests = yaml.safe_dump_all(documents)
+    api.kubectl("apply", "--filename", "-", stdin=manifests)
+    wait_served(api, "loose.botfleet.dev")
+    yield
+    api.kubectl("delete", "--filename", "-", "--wait=false", stdin=manifests)
+
+
+def loose(name: str, number: int, spec: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": f"place-{number}"}
+    return {"apiVersion": "loose.botfleet.dev/v1alpha1", "kind": "LooseBot", "metadata": metadata, "spec": spec}
+
+
+@pytest.mark.usefixtures("places")
+def test_the_policy_and_the_operator_allow_and_refuse_the_same(api: ApiServer) -> None:
+    documents = [loose(f"case-{number}", place, spec) for number, (place, spec, _) in enumerate(CASES)]
+
+    def as_listed() -> bool:
+        """A policy acts once the API server has seen it."""
+        said = refused(api, documents, "--dry-run=server")
+        # With a line break in it a message is not shown, but the one without the value.
+        told = [
+            bool(re.search("does not allow|is not among", said.get(f"case-{number}", "")))
+            for number in range(len(CASES))
+        ]
+        wrong = [case for case, refusal in zip(CASES, told, strict=True) if case[2] == refusal]
+        assert wrong == []
+        return True
+
+    eventually(as_listed)
+
+
+@pytest.fixture(scope="module")
+def hotel(api: ApiServer, chart: "Chart") -> Iterator[None]:
+    """The real CRD, with a bot that was there before the policy and is beyond it."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hotel"}}
+    api.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump_all([namespace, old()]))
+    rules = yaml.safe_dump_all(policy(chart, "botfleet", "hotel", allowedImages=["registry.example/bots/"]))
+    api.kubectl("apply", "--filename", "-", stdin=rules)
+    evil = in_hotel(spec__workload__image="evil.example/x")
+    eventually(lambda: refused(api, [evil], "--dry-run=server"), what="the policy acts")
+    yield
+    api.kubectl("delete", "--filename", "-", stdin=rules)
+
+
+def in_hotel(**changes: Any) -> dict[str, Any]:
+    return bot(metadata__namespace="hotel", **changes)
+
+
+def old(**changes: Any) -> dict[str, Any]:
+    elsewhere = {"name": "m", "baseUrl": "https://old.example/v1", "apiKeySecretRef": {"name": "s", "key": "k"}}
+    before = {"metadata__name": "old", "spec__workload__image": "old.example/runner:1", "spec__model": elsewhere}
+    return in_hotel(**{**before, **changes})
+
+
+@pytest.mark.usefixtures("hotel")
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"spec__workload__image": "evil.example/x:1"},
+            f"spec.workload.image is evil.example/x:1, which this installation does not allow; allowed: {RUNNER},"
+            " registry.example/bots/. Take one of these, or have the value bots.allowedImages of the chart extended.",
+        ),
+        (
+            {"spec__model__baseUrl": "https://api.openai.com.evil.example/v1"},
+            "spec.model.baseUrl is https://api.openai.com.evil.example/v1, which this installation does not allow; allowed:"
+            " https://api.openai.com/v1. Take one of these, or have the value bots.allowedModelEndpoints of the chart",
+        ),
+    ],
+)
+def test_a_bot_beyond_the_lists_is_refused_with_field_value_and_what_is_allowed(
+    api: ApiServer, changes: dict[str, Any], told: str
+) -> None:
+    assert told in " ".join(refused(api, [in_hotel(**changes)])["concierge"].split())
+    assert api.kubectl("get", "telegrambots", "--namespace", "hotel", "--output", "name").split() == [
+        "telegrambot.botfleet.dev/old"
+    ]
+
+
+@pytest.mark.usefixtures("hotel")
+def test_a_bot_that_was_there_before_the_limits_can_still_be_suspended_but_not_moved_elsewhere(api: ApiServer) -> None:
+    assert refused(api, [old(spec__suspend=True)]) == {}
+    assert "old" in refused(api, [old(spec__model__baseUrl="https://other.example/v1")])
+    assert "old" in refused(api, [old(spec__workload__image="old.example/runner:2")])
+
+
+@pytest.mark.usefixtures("hotel")
+def test_another_installations_namespaces_are_left_alone(api: ApiServer) -> None:
+    assert refused(api, [bot(spec__workload__image="evil.example/x:1")], "--dry-run=server") == {}
