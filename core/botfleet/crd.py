@@ -107,7 +107,8 @@ def _structural(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
     if node.get("x-kubernetes-preserve-unknown-fields"):
         return _described({"type": "object", "x-kubernetes-preserve-unknown-fields": True}, node)
     if node.get("x-kubernetes-int-or-string"):
-        return _described({"x-kubernetes-int-or-string": True, "pattern": node["pattern"]}, node)
+        kept = ("x-kubernetes-int-or-string", "minimum", "maxLength", "pattern")
+        return _described({key: node[key] for key in kept if key in node}, node)
     if "$ref" in node:
         return _described(_structural(defs[node["$ref"].rsplit("/", 1)[1]], defs), node)
     if "anyOf" in node:  # only "this or not said" is used

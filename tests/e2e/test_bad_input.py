@@ -4,8 +4,12 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
+import yaml
+
 from botfleet_tools.platform import simulated
 from botfleet_tools.platform.pods import pod_of, restarts
+from botfleet_tools.run import CommandFailedError
 from tests.e2e.conftest import Fleet
 from tests.e2e.test_killed import lab, lab_bot
 
@@ -112,3 +116,34 @@ async def test_a_second_bot_with_the_same_account_is_refused_and_the_first_goes_
     ready = fleet.condition(bot.namespace, bot.name, "Ready")
     assert ready is not None
     assert ready["status"] == "True"
+
+
+REJECTED: dict[str, tuple[dict[str, Any], str]] = {
+    # By the CRD …
+    "root": ({"workload": {"securityContext": {"runAsUser": 0}}}, 'unknown field "spec.workload.securityContext"'),
+    "lots": ({"workload": {"resources": {"limits": {"memory": "lots"}}}}, "spec.workload.resources.limits"),
+    # … and by the installation's admission policy.
+    "image": (
+        {"workload": {"image": "evil.example/runner:1"}},
+        "spec.workload.image is evil.example/runner:1, which this installation does not allow; allowed: localhost/botfleet/runner",
+    ),
+    "endpoint": (
+        {"model": {"baseUrl": simulated.MODEL_URL.replace(".local:", ".local.evil.example:")}},
+        f"which this installation does not allow; allowed: {simulated.MODEL_URL}.",
+    ),
+}
+
+
+async def test_an_object_that_is_nonsense_or_beyond_the_installations_limits_is_rejected_when_it_is_applied(
+    fleet: Fleet,
+) -> None:
+    await lab(fleet, "rejected")
+    for changes, told in REJECTED.values():
+        document = lab_bot("rejected")
+        for part, values in changes.items():
+            document["spec"][part] = {**document["spec"].get(part, {}), **values}
+        with pytest.raises(CommandFailedError) as refused:
+            fleet.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(document))
+        assert told in " ".join(refused.value.output.split())
+    for kind in ("telegrambot", "deployment", "configmap", "serviceaccount"):
+        assert fleet.kubectl("-n", "lab", "get", kind, "rejected", "--ignore-not-found") == ""

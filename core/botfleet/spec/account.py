@@ -37,7 +37,12 @@ class DataCenter(Wire):
     id: Annotated[int, Field(ge=1, le=1000, description="Number of the data center.")]
     address: Annotated[
         str,
-        Field(min_length=1, max_length=253, description="IP address or host name; a name is resolved by the runner."),
+        Field(
+            min_length=1,
+            max_length=253,
+            pattern=r"^[A-Za-z0-9._:-]+$",
+            description="IP address or host name; a name is resolved by the runner.",
+        ),
     ]
     port: Annotated[int, Field(ge=1, le=65535)] = 443
     public_key_secret_ref: Annotated[

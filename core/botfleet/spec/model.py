@@ -1,5 +1,7 @@
 """Why: which models write the answers, in which order, and what they cost. Every optional field has no default here (see effective.py)."""
 
+import json
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -15,10 +17,11 @@ TEMPERATURE = Rule(
     "temperature must lie between 0 and 2; leave it out to use the model's own",
     lambda value: 0 <= value <= 2,
 )
+_HTTP_URL = r"^https?://([A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-~]*)?$"
 HTTP_URL = Rule(
-    "self.startsWith('https://') || self.startsWith('http://')",
-    "baseUrl must be a URL such as https://api.openai.com/v1",
-    lambda url: url.startswith(("https://", "http://")),
+    f"self.matches({json.dumps(_HTTP_URL)})",
+    "baseUrl must be a URL such as https://api.openai.com/v1, without user and password: the key comes from a Secret",
+    lambda url: re.match(_HTTP_URL, url) is not None and not url.endswith("\n"),
 )
 BaseUrl = Annotated[str, HTTP_URL, Field(max_length=2048)]
 Temperature = Annotated[float, TEMPERATURE]

@@ -44,10 +44,13 @@ _UNKNOWN_ZONE = (
 
 MESSAGE = "Thank you for your message. I will answer in our working hours."
 
+# Said twice: beside a validator of ours pydantic leaves a pattern out of the schema.
+_ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
+_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 TimeZone = Annotated[
     str,
     AfterValidator(_known_zone),
-    Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"),
+    Field(min_length=1, max_length=64, pattern=_ZONE, json_schema_extra={"pattern": _ZONE}),
 ]
 
 
@@ -56,7 +59,9 @@ def _from_yaml(value: object) -> object:
     return f"{value // 60:02}:{value % 60:02}" if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-WallTime = Annotated[str, BeforeValidator(_from_yaml), Field(max_length=5, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+WallTime = Annotated[
+    str, BeforeValidator(_from_yaml), Field(max_length=5, pattern=_TIME, json_schema_extra={"pattern": _TIME})
+]
 
 
 class WorkingHours(Wire):

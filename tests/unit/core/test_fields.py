@@ -193,7 +193,7 @@ BOT: dict[str, Any] = {
         ],
     },
     "network": {"egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 8000}]}]},
-    "workload": {"tolerations": [{"key": "a"}]},
+    "workload": {"tolerations": [{"key": "a", "effect": "NoExecute"}]},
 }
 LABELLED = {"matchLabels": {"app": "a"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
 SELECTED = {"network": {"egress": [{"to": [{"podSelector": LABELLED, "namespaceSelector": LABELLED}]}]}}

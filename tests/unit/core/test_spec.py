@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from botfleet.manifest import ManifestError, parse_bot
 from botfleet.model import Price
 from botfleet.spec import TelegramBot, TelegramBotSpec
 from botfleet.spec.schedule import MESSAGE
+from botfleet.spec.workload import quantity
 
 ROOT = Path(__file__).parents[3]
 
@@ -345,3 +347,21 @@ def test_the_example_of_who_is_answered_is_a_valid_one() -> None:
     assert whole.conversation.media_text == BUILT_IN["conversation"]["mediaText"]
     assert whole.schedule is not None
     assert len(whole.schedule.working_hours) == 2
+
+
+def test_a_quantity_is_read_as_kubernetes_reads_it() -> None:
+    read = {"20m": "0.02", "1Gi": 2**30, "0.5Gi": 2**29, "1e3": 1000, "2k": 2000, "1.5": "1.5", 7: 7, "3E": 3 * 10**18}
+    assert {said: quantity(said) for said in read} == {said: Decimal(value) for said, value in read.items()}
+    assert quantity("lots") == 0
+
+
+def test_a_request_beyond_its_limit_is_refused_alone_too() -> None:
+    resources = {"requests": {"memory": "1Gi"}, "limits": {"memory": "512Mi"}}
+    with pytest.raises(ManifestError, match="a request is larger than its limit"):
+        parse_bot(bot(spec__workload={"resources": resources}), "here")
+
+
+def test_a_url_with_a_password_is_refused_without_showing_it() -> None:
+    with pytest.raises(ManifestError, match="without user and password") as refused:
+        parse_bot(bot(spec__model__baseUrl="https://user:SECRET@models.example/v1"), "here")
+    assert "SECRET" not in str(refused.value)
