@@ -105,6 +105,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"spec__account__botTokenSecretRef": {"name": "a; id", "key": "token"}}, "spec.account.botTokenSecretRef.name"),
     ({"spec__account__botTokenSecretRef": {"name": "a", "key": "../token"}}, "spec.account.botTokenSecretRef.key"),
     ({"spec__account__dataCenter": {"id": 2, "address": "$(id)"}}, "spec.account.dataCenter.address"),
+    (
+        {"spec__account__botTokenSecretRef": {"name": "a", "key": "token", "namespace": "botfleet"}},
+        'unknown field "spec.account.botTokenSecretRef.namespace"',
+    ),
     # Nonsense times and counts.
     ({"spec__conversation": {"debounceSeconds": "soon"}}, "spec.conversation.debounceSeconds"),
     ({"spec__conversation": {"debounceSeconds": 1e9}}, "spec.conversation.debounceSeconds"),

@@ -350,7 +350,16 @@ def test_the_example_of_who_is_answered_is_a_valid_one() -> None:
 
 
 def test_a_quantity_is_read_as_kubernetes_reads_it() -> None:
-    read = {"20m": "0.02", "1Gi": 2**30, "0.5Gi": 2**29, "1e3": 1000, "2k": 2000, "1.5": "1.5", 7: 7, "3E": 3 * 10**18}
+    read: dict[str | int, str | int] = {
+        "20m": "0.02",
+        "1Gi": 2**30,
+        "0.5Gi": 2**29,
+        "1e3": 1000,
+        "2k": 2000,
+        "1.5": "1.5",
+        7: 7,
+        "3E": 3 * 10**18,
+    }
     assert {said: quantity(said) for said in read} == {said: Decimal(value) for said, value in read.items()}
     assert quantity("lots") == 0
 

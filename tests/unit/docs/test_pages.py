@@ -1,6 +1,7 @@
 """Promises of the pages for people: what they link, name and show is there."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import jsonschema
@@ -47,13 +48,21 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
             assert anchor in anchors(target), link
 
 
+@cache
+def existing_tests() -> frozenset[str]:
+    """By name."""
+    texts = (path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    return frozenset(name for text in texts for name in re.findall(r"def (test_\w+)\(", text))
+
+
+def named_tests(text: str) -> set[str]:
+    """Those that a page, or a part of it, names."""
+    return set(re.findall(r"`(test_\w+)`", text))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=ids(PAGES))
 def test_every_test_that_a_page_names_exists(page: Path) -> None:
-    there = set()
-    for path in (ROOT / "tests").rglob("*.py"):
-        there |= set(re.findall(r"def (test_\w+)\(", path.read_text()))
-    named = set(re.findall(r"`(test_\w+)`", page.read_text()))
-    assert named <= there
+    assert named_tests(page.read_text()) <= existing_tests()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids(PAGES))
