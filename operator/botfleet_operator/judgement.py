@@ -26,6 +26,7 @@ from botfleet_operator.plan import (
 )
 from botfleet_operator.reported import HIDES, figures, reported
 
+_LOOPS = {Reason.CRASH_LOOPING, Reason.OUT_OF_MEMORY}
 _READY, _AUTHORIZED, _PROVISIONED = ConditionType.READY, ConditionType.AUTHORIZED, ConditionType.PROVISIONED
 
 
@@ -135,7 +136,7 @@ def _ready(observed: Observed, accepted: Accepted | None, *, refused: bool, susp
     health = _serving(observed, accepted)
     if health is not None:
         return _of_health(health)
-    trouble = next((pod.trouble for pod in observed.pods if pod.trouble and not pod.deleting), None)
+    trouble = _trouble(observed)
     if trouble is not None:
         return Verdict(_READY, "False", trouble)
     if _is_silent(observed):
@@ -145,6 +146,19 @@ def _ready(observed: Observed, accepted: Accepted | None, *, refused: bool, susp
     if beat is not None and beat.alive and beat.holder and waiting and _pod(observed, beat.holder) is None:
         return Verdict(_READY, "False", Reason.LEASE_HELD_ELSEWHERE)
     return Verdict(_READY, "False", Reason.STARTING)
+
+
+def _trouble(observed: Observed) -> Reason | None:
+    """What keeps the pod from running. While it ends and starts again that stays one word: a pod that is killed for its memory
+    waits like one that crashes, and both run for a moment in between."""
+    pods = [pod for pod in observed.pods if not pod.deleting]
+    trouble = next((pod.trouble for pod in pods if pod.trouble), None)
+    before = next(
+        (c.get("reason") for c in observed.bot.status.get("conditions") or () if c.get("type") == _READY), None
+    )
+    if trouble in (None, Reason.CRASH_LOOPING) and before in _LOOPS and any(pod.restarting for pod in pods):
+        return Reason(before)
+    return trouble
 
 
 def _of_health(health: Health) -> Verdict:
@@ -209,7 +223,9 @@ def _serving(observed: Observed, accepted: Accepted) -> Health | None:
     return None if pod is not None and (pod.deleting or pod.ended) else beat.health
 
 
-_TROUBLE = {Reason.CRASH_LOOPING, Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE, Reason.NO_HEARTBEAT}
+_TROUBLE = {
+    Reason.CRASH_LOOPING, Reason.OUT_OF_MEMORY, Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE, Reason.NO_HEARTBEAT,
+}  # fmt: skip
 _PAUSED = {Phase.SUSPENDED, Phase.SUSPENDING, Phase.RESUMING}
 _RAN = {Phase.RUNNING, Phase.DEGRADED}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -237,27 +237,20 @@ class PodRecord:
     running: bool  # the container runs now
     ended: bool  # the container has ended and is not running again yet
     trouble: Reason | None
+    restarting: bool  # its container has ended before and has not come up again yet
     credentials: str | None  # botfleet.dev/credentials-digest of its template
 
 
+_BACK_OFF, _KILLED = "CrashLoopBackOff", "OOMKilled"
 _PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 
 
 def pod_record(body: Mapping[str, Any]) -> PodRecord:
     """Of a pod's body; only reasons that are enumerated are taken from it."""
     metadata, status = body["metadata"], body.get("status") or {}
-    states = [c.get("state") or {} for c in status.get("containerStatuses") or ()]
+    containers = status.get("containerStatuses") or ()
+    states = [c.get("state") or {} for c in containers]
     waiting = {(s.get("waiting") or {}).get("reason") for s in states}
-    trouble: Reason | None = None
-    if waiting & _PULL:
-        trouble = Reason.IMAGE_PULL_FAILED
-    elif "CrashLoopBackOff" in waiting:
-        trouble = Reason.CRASH_LOOPING
-    elif any(
-        c.get("type") == "PodScheduled" and c.get("status") == "False" and c.get("reason") == "Unschedulable"
-        for c in status.get("conditions") or ()
-    ):
-        trouble = Reason.UNSCHEDULABLE
     return PodRecord(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -266,7 +259,38 @@ def pod_record(body: Mapping[str, Any]) -> PodRecord:
         bot=(metadata.get("labels") or {}).get(LABEL_BOT, ""),
         deleting=bool(metadata.get("deletionTimestamp")),
         running=bool(states) and all("running" in s for s in states),
-        ended=any("terminated" in s for s in states) or "CrashLoopBackOff" in waiting,
-        trouble=trouble,
+        ended=any("terminated" in s for s in states) or _BACK_OFF in waiting,
+        trouble=_trouble(status, containers, waiting),
+        restarting=any(_restarting(container) for container in containers),
         credentials=(metadata.get("annotations") or {}).get(ANNOTATION_CREDENTIALS),
     )
+
+
+def _trouble(status: Mapping[str, Any], containers: Sequence[Mapping[str, Any]], waiting: set[Any]) -> Reason | None:
+    if waiting & _PULL:
+        return Reason.IMAGE_PULL_FAILED
+    if any(_how_it_ended(container) == _KILLED for container in containers):
+        return Reason.OUT_OF_MEMORY
+    if _BACK_OFF in waiting:
+        return Reason.CRASH_LOOPING
+    unplaced = any(
+        c.get("type") == "PodScheduled" and c.get("status") == "False" and c.get("reason") == "Unschedulable"
+        for c in status.get("conditions") or ()
+    )
+    return Reason.UNSCHEDULABLE if unplaced else None
+
+
+def _how_it_ended(container: Mapping[str, Any]) -> str | None:
+    """Of a container that has ended and has not come up again: kubelet's word for it. While it waits for its next start,
+    and until that has passed its startup probe, the word is that of its last end."""
+    now = (container.get("state") or {}).get("terminated")
+    if now is None and _restarting(container):
+        now = (container.get("lastState") or {}).get("terminated")
+    return now.get("reason") if now else None
+
+
+def _restarting(container: Mapping[str, Any]) -> bool:
+    state = container.get("state") or {}
+    if "running" in state:
+        return container.get("started") is False and bool(container.get("restartCount"))
+    return "terminated" in state or (state.get("waiting") or {}).get("reason") == _BACK_OFF

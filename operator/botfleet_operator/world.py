@@ -239,7 +239,7 @@ def _nothing() -> None:
 
 
 def _pod_view(pod: PodRecord) -> tuple[object, ...]:
-    return (pod.uid, pod.deleting, pod.running, pod.ended, pod.trouble)
+    return (pod.uid, pod.deleting, pod.running, pod.ended, pod.trouble, pod.restarting)
 
 
 def _projection(kind: str) -> Callable[[dict[str, Any]], ChildRecord]:

@@ -212,7 +212,7 @@ def heartbeat(record: BotRecord, *, holder: str | None = "pod-1", alive: bool = 
 
 
 def pod(uid: str = "pod-1", **changes: Any) -> PodRecord:
-    base = PodRecord("hotel", f"concierge-{uid}", uid, 3, "concierge", False, True, False, None, None)
+    base = PodRecord("hotel", f"concierge-{uid}", uid, 3, "concierge", False, True, False, None, False, None)
     return replace(base, **changes)
 
 

@@ -91,7 +91,7 @@ SITUATIONS: dict[int, list[Callable[[], Observed]]] = {
     9: [
         *(
             lambda trouble=trouble: settled(pods=(fresh_pod(bot(), running=False, trouble=trouble),))
-            for trouble in (Reason.CRASH_LOOPING, Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE)
+            for trouble in (Reason.CRASH_LOOPING, Reason.OUT_OF_MEMORY, Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE)
         ),
         lambda: told(silent=True, alive=False),
     ],
