@@ -22,6 +22,7 @@ from botfleet_operator.allowlist import allowlist
 from botfleet_operator.builders import Platform
 from botfleet_operator.defaults import TELEGRAM_BOT_DEFAULTS
 from botfleet_operator.eraser import Eraser
+from botfleet_operator.events import EventRecorder
 from botfleet_operator.feed import HealthPoll, Reassert
 from botfleet_operator.installation import Installation, StartError, read_key, recognise
 from botfleet_operator.kubeapi import Credentials, KubeApi, KubeError
@@ -177,12 +178,12 @@ class Operator:
         self, store: Store, world: World, ledger: Ledger, setting: Setting, installation: Installation
     ) -> None:
         settings, guard = self.settings, self.leader.guard
-        remover, eraser = (
-            Remover(world, ledger, guard),
-            Eraser(ledger, ErasureRepository(store, installation.key), guard),
-        )
+        remover = Remover(world, ledger, guard)
+        eraser = Eraser(ledger, ErasureRepository(store, installation.key), guard)
+        events = EventRecorder(self.api, reporter=settings.identity, guard=guard)
+        self._background.start("events", events.run())
         self._reconciler = Reconciler(
-            self.api, world, ledger, setting, self.queue, remover, eraser, self.metrics, guard=guard
+            self.api, world, ledger, setting, self.queue, remover, eraser, self.metrics, guard=guard, tell=events.tell
         )
         for number in range(settings.workers):
             self._background.start(f"worker {number}", work(self.queue, self._reconciler.handle))

@@ -36,6 +36,7 @@ from botfleet_operator.plan import Plan
 from botfleet_operator.provision.bus import BusUnavailableError
 from botfleet_operator.queue import KeyedQueue
 from botfleet_operator.removal import Remover
+from botfleet_operator.transitions import DELETED, Transition, transitions
 from botfleet_operator.world import TELEGRAM_BOTS, World
 
 log = structlog.get_logger("botfleet.operator.reconcile")
@@ -81,10 +82,12 @@ class Reconciler:
         *,
         guard: Callable[[], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tell: Callable[[BotKey, str, Transition], None] = lambda key, uid, transition: None,
     ) -> None:
         self._api, self._world, self._ledger, self.setting = api, world, ledger, setting
         self._queue, self._remover, self._metrics, self._now = queue, remover, metrics, now
         self._applier = Applier(api, world, ledger, eraser, guard)
+        self._tell = tell
         self._written: dict[BotKey, _Written] = {}
         self._failing: set[BotKey] = set()
         self.phases: dict[BotKey, str] = {}  # for the metric
@@ -126,7 +129,7 @@ class Reconciler:
     async def _reconcile(self, key: BotKey) -> str:
         bot = self._world.bots.get(key)
         if bot is None:
-            waits = await self._remover.clean_up(key)
+            waits = await self._clean_up(key)
             self._written.pop(key, None)
             self.phases.pop(key, None)
             self._failing.discard(key)
@@ -138,7 +141,7 @@ class Reconciler:
         bot = self._as_written(bot)
         scratch = Scratch()
         plan = await self._rounds(bot, scratch)
-        waits = await self._remover.clean_up(key, successor=bot.uid)
+        waits = await self._clean_up(key, successor=bot.uid)
         if scratch.wait_seconds is not None and waits is None:
             retired = self._ledger.identity_at(key) is None
             waits = 0.0 if retired else scratch.wait_seconds
@@ -157,6 +160,14 @@ class Reconciler:
         if retry is not None:
             self._queue.add_after(key, retry)
         return "ok"
+
+    async def _clean_up(self, key: BotKey, successor: str | None = None) -> float | None:
+        """As the remover; whose removal is done is told."""
+        gone = {uid for uid, name in self._world.gone.items() if name == key}
+        waits = await self._remover.clean_up(key, successor=successor)
+        for uid in gone - self._world.gone.keys():
+            self._tell(key, uid, DELETED)
+        return waits
 
     async def _rounds(self, bot: BotRecord, scratch: Scratch) -> Plan:
         for _ in range(_ROUNDS_MOST):
@@ -209,3 +220,5 @@ class Reconciler:
         told = bool(status.FIGURES & patch.keys())
         figures_at = time.monotonic() if told else (before.figures_at if before else float("-inf"))
         self._written[bot.key] = _Written(bot.uid, int(answered["resourceVersion"]), wanted, figures_at)
+        for transition in transitions(bot.status, wanted):
+            self._tell(bot.key, bot.uid, transition)

@@ -109,11 +109,18 @@ class FakeApi:
         entry = {"manager": "botfleet-operator", "operation": "Apply", "fieldsV1": fields_of(manifest)}
         return self.store(resource.kind, {**manifest, "metadata": {**manifest["metadata"], "managedFields": [entry]}})
 
+    async def create(self, resource: Resource, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        self._call("create", resource.kind, manifest["metadata"]["name"])
+        self.store(resource.kind, manifest)
+        return manifest
+
     async def patch(self, resource: Resource, namespace: str, name: str, patch: Any, **_: Any) -> dict[str, Any]:
         self._call("patch", resource.kind, name)
         found = self.objects.get((resource.kind, namespace, name))
         if found is None:
             raise NotFoundError("gone", status=404)
+        if isinstance(patch, dict) and "series" in patch:
+            return self.store(resource.kind, {**found, **patch})
         if isinstance(patch, dict) and patch["metadata"]["uid"] != found["metadata"]["uid"]:
             raise ConflictError("another object", status=409)
         if isinstance(patch, dict) and "finalizers" in patch["metadata"]:

@@ -19,6 +19,7 @@ from botfleet_operator.prompts import prompt_record
 from botfleet_operator.queue import KeyedQueue
 from botfleet_operator.reconcile import Reconciler
 from botfleet_operator.removal import Remover, Sweeper
+from botfleet_operator.transitions import Transition
 from botfleet_operator.world import TELEGRAM_BOTS, World
 from tests.unit.operator import samples
 from tests.unit.operator.fakes import FakeApi, FakeRoles, FakeUsers
@@ -36,6 +37,7 @@ class Rig:
         self.roles, self.users = (before.roles, before.users) if before else (FakeRoles(), FakeUsers())
         self.metrics = Metrics()
         self.leading = True
+        self.told: list[tuple[str, str, str]] = []  # Events: the bot's UID, type and reason
         self.queue: KeyedQueue[BotKey] = KeyedQueue()
         api: Any = self.api
         self.world = World(api, namespaces=(), installation_key=KEY, enqueue=self.queue.add, defaults={})
@@ -48,7 +50,7 @@ class Rig:
         self.eraser = Eraser(self.ledger, ErasureRepository(store, KEY), self.guard)
         self.reconciler = Reconciler(
             api, self.world, self.ledger, Setting(PLATFORM, {}), self.queue, self.remover, self.eraser, self.metrics,
-            guard=self.guard, now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+            guard=self.guard, now=lambda: datetime(2026, 1, 1, tzinfo=UTC), tell=self._tell,
         )  # fmt: skip
         self.sweeper = Sweeper(
             api, TELEGRAM_BOTS, self.world, self.ledger, self.metrics, namespaces=(), seconds=0, same_cluster=True,
@@ -67,6 +69,9 @@ class Rig:
             elif kind == "TelegramBot":
                 again.world.bot_seen(bot_record(body))
         return again
+
+    def _tell(self, _key: BotKey, uid: str, transition: Transition) -> None:
+        self.told.append((uid, transition.type, transition.reason))
 
     def guard(self) -> None:
         if not self.leading:

@@ -1,4 +1,5 @@
-"""Who of the operator writes to the cluster: apply the children, the loop the status, the leader its Lease, the Job the Secrets."""
+"""Who of the operator writes to the cluster: apply the children, the loop the status, the recorder Events, the leader its Lease,
+the Job the Secrets."""
 
 import ast
 from pathlib import Path
@@ -9,6 +10,7 @@ MAY = {
     "apply.py": {"apply", "delete", "patch"},
     "reconcile.py": {"patch"},
     "leader.py": {"create", "replace"},
+    "events.py": {"create", "patch"},
     "bootstrap.py": {"create"},
 }
 
@@ -41,6 +43,11 @@ def test_the_loop_writes_the_status_alone() -> None:
     (call,) = calls((OPERATOR / "reconcile.py").read_text())
     (subresource,) = [ast.literal_eval(word.value) for word in call.keywords if word.arg == "subresource"]
     assert subresource == "status"
+
+
+def test_of_events_nothing_else_is_written() -> None:
+    written = calls((OPERATOR / "events.py").read_text())
+    assert {ast.unparse(call.args[0]) for call in written} == {"EVENTS"}
 
 
 def test_a_write_would_be_seen() -> None:
