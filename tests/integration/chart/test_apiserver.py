@@ -3,12 +3,16 @@ uninstall leaves the CRD and every bot."""
 
 import json
 import subprocess
+from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from botfleet_tools.binaries import Program, resolve
+from tests.integration.operator.harness import eventually
+from tests.support.accounts import kubeconfig_of
 
 if TYPE_CHECKING:
     from botfleet_tools.servers import ApiServer
@@ -144,6 +148,9 @@ MAY: list[Right] = [
     ("get", "endpointslices.discovery.k8s.io/another", "default", False),
     ("list", "endpointslices.discovery.k8s.io", "default", False),
     ("get", "endpointslices.discovery.k8s.io/kubernetes", "hotel", False),
+    ("create", "events.events.k8s.io", "hotel", True),
+    ("list", "events.events.k8s.io", "hotel", False),
+    ("create", "events", "hotel", False),
     ("create", "pods/exec", "hotel", False),
     ("create", "pods", "hotel", False),
     ("create", "roles.rbac.authorization.k8s.io", "hotel", False),
@@ -175,6 +182,98 @@ def test_the_operator_may_do_its_work_and_no_more(chart: "Chart", api: "ApiServe
         asked += [("list", "telegrambots.botfleet.dev", "elsewhere", mode == "cluster")]
         assert answers(api, "botfleet-operator", asked) == asked
         assert answers(api, "botfleet-bootstrap", BOOTSTRAP_MAY) == BOOTSTRAP_MAY
+    finally:
+        api.kubectl("delete", "--filename", "-", stdin=rendered)
+
+
+NEEDED = {
+    "telegrambots.botfleet.dev": "get list watch",
+    "telegrambots.botfleet.dev/status": "patch",
+    "serviceaccounts": "create delete get list patch watch",
+    "configmaps": "create delete get list patch watch",
+    "secrets": "create delete get list patch watch",
+    "deployments.apps": "create delete get list patch watch",
+    "networkpolicies.networking.k8s.io": "create delete get list patch watch",
+    "pods": "list watch",
+    "events.events.k8s.io": "create patch",
+}
+LEASE = {"leases.coordination.k8s.io": "create", "leases.coordination.k8s.io named botfleet-operator": "get update"}
+CLUSTER = {"namespaces named kube-system": "get"}
+# What Kubernetes gives to everybody who has logged in: to ask about oneself.
+EVERYBODY = {
+    "selfsubjectreviews.authentication.k8s.io",
+    "selfsubjectaccessreviews.authorization.k8s.io",
+    "selfsubjectrulesreviews.authorization.k8s.io",
+}
+REFUSED = [
+    ("run", "thief", "--image=thief", "--namespace", "hotel"),
+    ("create", "serviceaccount", "thief", "--namespace", "kube-system"),
+    ("create", "token", "botfleet-operator", "--namespace", "release"),
+    (
+        "create",
+        "clusterrolebinding",
+        "thief",
+        "--clusterrole=cluster-admin",
+        "--serviceaccount=release:botfleet-operator",
+    ),
+    ("create", "rolebinding", "thief", "--clusterrole=admin", "--serviceaccount=release:x", "--namespace", "hotel"),
+    ("get", "secrets", "--namespace", "elsewhere"),
+    ("get", "secrets", "--all-namespaces"),
+    ("get", "nodes"),
+    ("get", "crds"),
+    ("delete", "namespace", "elsewhere"),
+    ("get", "secrets", "--namespace", "hotel", "--as=system:admin"),
+    ("delete", "validatingadmissionpolicies", "--all"),
+]
+
+
+def rules_of(token: Path, namespace: str) -> dict[str, str]:
+    """Everything that the holder of this token may do in a namespace, as the API server lists it."""
+    asked = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    }
+    done = kubectl(token, "create", "--validate=false", "--output", "yaml", "--filename", "-", stdin=json.dumps(asked))
+    assert done.returncode == 0, done.stderr
+    found: dict[str, set[str]] = {}
+    for rule in yaml.safe_load(done.stdout)["status"]["resourceRules"]:
+        for group, resource in product(rule.get("apiGroups", [""]), rule["resources"]):
+            kind, _, part = resource.partition("/")
+            named = f" named {', '.join(rule['resourceNames'])}" if rule.get("resourceNames") else ""
+            name = f"{kind}.{group}" if group else kind
+            found.setdefault(f"{name}/{part}{named}" if part else f"{name}{named}", set()).update(rule["verbs"])
+    return {what: " ".join(sorted(verbs)) for what, verbs in found.items() if what not in EVERYBODY}
+
+
+def kubectl(kubeconfig: Path, *words: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
+    command = [str(resolve(Program.KUBECTL)), "--kubeconfig", str(kubeconfig), *words]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_with_the_operators_own_token_everything_that_it_does_not_need_is_refused(
+    chart: "Chart", api: "ApiServer", tmp_path: Path
+) -> None:
+    """In the mode of production: Roles in named namespaces. The whole list, and what a thief of the token would try."""
+    for name in ("release", "hotel", "elsewhere"):
+        make_namespace(api, name)
+    documents = chart.render({"operator": {"watchNamespaces": ["hotel"]}}, namespace="release")
+    rendered = yaml.safe_dump_all([d for d in documents if "rbac" in d["apiVersion"] or d["kind"] == "ServiceAccount"])
+    api.kubectl("apply", "--filename", "-", stdin=rendered)
+    try:
+        token = kubeconfig_of(api, "release", "botfleet-operator", tmp_path / "kubeconfig")
+        expected = [{**NEEDED, **CLUSTER}, {**LEASE, **CLUSTER}, CLUSTER]
+
+        def as_expected() -> bool:
+            """The authorizer sees the roles a moment later."""
+            assert [rules_of(token, name) for name in ("hotel", "release", "elsewhere")] == expected
+            return True
+
+        eventually(as_expected)
+        for words in REFUSED:
+            done = kubectl(token, *words)
+            assert done.returncode != 0, words
+            assert "orbidden" in done.stderr, (words, done.stderr)
     finally:
         api.kubectl("delete", "--filename", "-", stdin=rendered)
 
