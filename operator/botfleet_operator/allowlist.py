@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botfleet.effective import BUILT_IN, EffectiveSpec
+from botfleet.defaults import BUILT_IN
+from botfleet.effective import EffectiveSpec
 
 ANY = "*"
 _TAG_AND_DIGEST = r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"

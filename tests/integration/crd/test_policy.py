@@ -15,6 +15,7 @@ from botfleet_tools.servers import ApiServer
 from tests.integration.crd.conftest import wait_served
 from tests.integration.operator.harness import eventually
 from tests.support.allowlist_cases import ENDPOINTS, IMAGES, RUNNER
+from tests.unit.core.test_defaults import document as defaults
 from tests.unit.core.test_spec import bot
 
 if TYPE_CHECKING:
@@ -121,29 +122,29 @@ def test_the_policy_and_the_operator_allow_and_refuse_the_same(api: ApiServer) -
 
 
 @pytest.fixture(scope="module")
-def hotel(api: ApiServer, chart: "Chart") -> Iterator[None]:
+def limited(api: ApiServer, chart: "Chart") -> Iterator[None]:
     """The real CRD, with a bot that was there before the policy and is beyond it."""
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hotel"}}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "limited"}}
     api.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump_all([namespace, old()]))
-    rules = yaml.safe_dump_all(policy(chart, "botfleet", "hotel", allowedImages=["registry.example/bots/"]))
+    rules = yaml.safe_dump_all(policy(chart, "botfleet", "limited", allowedImages=["registry.example/bots/"]))
     api.kubectl("apply", "--filename", "-", stdin=rules)
-    evil = in_hotel(spec__workload__image="evil.example/x")
+    evil = in_limited(spec__workload__image="evil.example/x")
     eventually(lambda: refused(api, [evil], "--dry-run=server"), what="the policy acts")
     yield
     api.kubectl("delete", "--filename", "-", stdin=rules)
 
 
-def in_hotel(**changes: Any) -> dict[str, Any]:
-    return bot(metadata__namespace="hotel", **changes)
+def in_limited(**changes: Any) -> dict[str, Any]:
+    return bot(metadata__namespace="limited", **changes)
 
 
 def old(**changes: Any) -> dict[str, Any]:
     elsewhere = {"name": "m", "baseUrl": "https://old.example/v1", "apiKeySecretRef": {"name": "s", "key": "k"}}
     before = {"metadata__name": "old", "spec__workload__image": "old.example/runner:1", "spec__model": elsewhere}
-    return in_hotel(**{**before, **changes})
+    return in_limited(**{**before, **changes})
 
 
-@pytest.mark.usefixtures("hotel")
+@pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -162,19 +163,25 @@ def old(**changes: Any) -> dict[str, Any]:
 def test_a_bot_beyond_the_lists_is_refused_with_field_value_and_what_is_allowed(
     api: ApiServer, changes: dict[str, Any], told: str
 ) -> None:
-    assert told in " ".join(refused(api, [in_hotel(**changes)])["concierge"].split())
-    assert api.kubectl("get", "telegrambots", "--namespace", "hotel", "--output", "name").split() == [
+    assert told in " ".join(refused(api, [in_limited(**changes)])["concierge"].split())
+    assert api.kubectl("get", "telegrambots", "--namespace", "limited", "--output", "name").split() == [
         "telegrambot.botfleet.dev/old"
     ]
 
 
-@pytest.mark.usefixtures("hotel")
+@pytest.mark.usefixtures("limited")
 def test_a_bot_that_was_there_before_the_limits_can_still_be_suspended_but_not_moved_elsewhere(api: ApiServer) -> None:
     assert refused(api, [old(spec__suspend=True)]) == {}
     assert "old" in refused(api, [old(spec__model__baseUrl="https://other.example/v1")])
     assert "old" in refused(api, [old(spec__workload__image="old.example/runner:2")])
 
 
-@pytest.mark.usefixtures("hotel")
+@pytest.mark.usefixtures("limited")
+def test_the_defaults_of_a_namespace_are_held_to_the_same_lists(api: ApiServer) -> None:
+    for spec in ({"workload": {"image": "evil.example/x:1"}}, {"model": {"baseUrl": "https://evil.example/v1"}}):
+        assert "does not allow" in refused(api, [defaults("limited", **spec)])["default"]
+
+
+@pytest.mark.usefixtures("limited")
 def test_another_installations_namespaces_are_left_alone(api: ApiServer) -> None:
     assert refused(api, [bot(spec__workload__image="evil.example/x:1")], "--dry-run=server") == {}

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from botfleet.effective import BUILT_IN
+from botfleet.defaults import BUILT_IN
 
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts" / "botfleet"
