@@ -199,6 +199,7 @@ NEEDED = {
     "events.events.k8s.io": "create patch",
 }
 LEASE = {"leases.coordination.k8s.io": "create", "leases.coordination.k8s.io named botfleet-operator": "get update"}
+ADDRESSES = {"endpointslices.discovery.k8s.io named kubernetes": "get"}  # the API server's, for the bots' policies
 CLUSTER = {"namespaces named kube-system": "get"}
 # What Kubernetes gives to everybody who has logged in: to ask about oneself.
 EVERYBODY = {
@@ -263,11 +264,11 @@ def test_with_the_operators_own_token_everything_that_it_does_not_need_is_refuse
     api.kubectl("apply", "--filename", "-", stdin=rendered)
     try:
         token = kubeconfig_of(api, "release", "botfleet-operator", tmp_path / "kubeconfig")
-        expected = [{**NEEDED, **CLUSTER}, {**LEASE, **CLUSTER}, CLUSTER]
+        expected = [{**NEEDED, **CLUSTER}, {**LEASE, **CLUSTER}, {**ADDRESSES, **CLUSTER}, CLUSTER]
 
         def as_expected() -> bool:
             """The authorizer sees the roles a moment later."""
-            assert [rules_of(token, name) for name in ("hotel", "release", "elsewhere")] == expected
+            assert [rules_of(token, name) for name in ("hotel", "release", "default", "elsewhere")] == expected
             return True
 
         eventually(as_expected)

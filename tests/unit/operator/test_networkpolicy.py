@@ -175,7 +175,7 @@ def test_a_model_in_the_cluster_opens_no_port_of_the_internet(host: str) -> None
     assert not reaches(made, "8.8.8.8", 8080)
 
 
-@pytest.mark.parametrize("url", ["http://models.example:99999/v1", "http://[bad/v1", "https://"])
+@pytest.mark.parametrize("url", ["http://models.example:99999/v1", "http://[bad]/v1", "http://[bad]:99999"])
 def test_a_url_that_nobody_can_call_opens_nothing(url: str) -> None:
     made = policy({"model": {**bot().spec["model"], "baseUrl": url}})
     assert [port for port in (80, 443, 9999) if reaches(made, "8.8.8.8", port)] == [443]
