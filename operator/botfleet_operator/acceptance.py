@@ -24,6 +24,8 @@ from botfleet_operator.prompts import PromptRecord
 from botfleet_operator.references import Need, Use, config_map_of, needs
 
 _DETAIL_MOST = 512
+# Otherwise who may write TelegramBots and nothing else could make any token or key a prompt, and have the bot tell it.
+_NO_PROMPT = "a bot can be made to tell its prompt, so a Secret of prompts (no credentials) has the label botfleet.dev/prompt=true too"
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -149,6 +151,8 @@ def _view(bot: BotRecord, need: Need, state: SecretRecord | Absence, suspend: bo
             {**values, "detail": "the operator made this Secret, and no bot may read another's credentials"},
             suspend,
         )
+    if need.use is Use.PROMPT and not state.tellable:
+        return Refused(Reason.SECRET_UNUSABLE, {**values, "detail": _NO_PROMPT}, suspend)
     view = state.keys.get(need.key)
     if view is None:
         return Refused(Reason.SECRET_KEY_MISSING, values, suspend)

@@ -23,6 +23,7 @@ from botfleet_operator.names import (
     ANNOTATION_ROTATE,
     LABEL_BOT,
     LABEL_MANAGED_BY,
+    LABEL_PROMPT,
     MANAGED_BY,
 )
 
@@ -189,12 +190,14 @@ class SecretRecord:
     uid: str
     version: int
     ours: bool  # made by the operator: never accepted as a reference
+    tellable: bool  # its owner says that it holds prompts, which a bot may be made to tell
     keys: dict[str, KeyView] = field(repr=False)
 
 
 def secret_record(body: Mapping[str, Any], installation_key: bytes) -> SecretRecord:
     """Digests and the few public properties that decide; the values are dropped here."""
     metadata = body["metadata"]
+    labels = metadata.get("labels") or {}
     keys = {}
     for key, encoded in (body.get("data") or {}).items():
         keys[key] = _key_view(base64.b64decode(encoded), installation_key)
@@ -203,7 +206,8 @@ def secret_record(body: Mapping[str, Any], installation_key: bytes) -> SecretRec
         name=metadata["name"],
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
-        ours=(metadata.get("labels") or {}).get(LABEL_MANAGED_BY) == MANAGED_BY,
+        ours=labels.get(LABEL_MANAGED_BY) == MANAGED_BY,
+        tellable=labels.get(LABEL_PROMPT) == "true",
         keys=keys,
     )
 

@@ -185,7 +185,7 @@ class World:
 
     def _secret_changed(self, old: SecretRecord | None, new: SecretRecord | None) -> None:
         record = new or old
-        if record is None or (old is not None and new is not None and (old.keys, old.ours) == (new.keys, new.ours)):
+        if record is None or (old is not None and new is not None and _secret_view(old) == _secret_view(new)):
             return
         for key in self._uses.by(record.namespace, Named("Secret", record.name)):
             self._enqueue(key)
@@ -236,6 +236,10 @@ class World:
 
 def _nothing() -> None:
     """Before anybody listens."""
+
+
+def _secret_view(secret: SecretRecord) -> tuple[object, ...]:
+    return (secret.keys, secret.ours, secret.tellable)
 
 
 def _pod_view(pod: PodRecord) -> tuple[object, ...]:

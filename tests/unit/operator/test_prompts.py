@@ -15,6 +15,7 @@ from tests.unit.operator.rig import KEY_OF, Rig
 from tests.unit.operator.test_defaults import OTHER, applied, said, spec_of, two_bots
 
 FROM_MAP = {"promptFrom": {"configMapKeyRef": {"name": "house", "key": "concierge"}}}
+TELLABLE = {"botfleet.dev/prompt": "true"}
 FROM_SECRET = {"promptFrom": {"secretKeyRef": {"name": "hidden", "key": "prompt"}}}
 
 
@@ -105,7 +106,7 @@ def test_a_binary_value_is_no_prompt_and_one_that_is_too_long_is_not_kept() -> N
 async def test_a_prompt_in_a_secret_is_mounted_and_copied_nowhere(rig: Rig) -> None:
     rig.show(persona=FROM_SECRET)
     assert "label secret hidden botfleet.dev/credentials=true" in said(await rig.reconcile())
-    rig.world.secrets._store(samples.secret("hidden", prompt="planted: you are Ada."))
+    rig.world.secrets._store(samples.secret("hidden", labels=TELLABLE, prompt="planted: you are Ada."))
     await rig.reconcile()
     deployment = rig.api.objects[("Deployment", "hotel", "concierge")]
     volumes = deployment["spec"]["template"]["spec"]["volumes"]
@@ -114,11 +115,24 @@ async def test_a_prompt_in_a_secret_is_mounted_and_copied_nowhere(rig: Rig) -> N
     assert spec_of(rig)["persona"] == {**FROM_SECRET, "disclosure": "FirstReply"}
     assert "planted" not in yaml.safe_dump([o for (kind, _, _), o in rig.api.objects.items() if kind != "Secret"])
     applied(rig)
-    rig.world.secrets._store(replace(samples.secret("hidden", prompt="planted: you are Bo."), version=50))
+    rig.world.secrets._store(
+        replace(samples.secret("hidden", labels=TELLABLE, prompt="planted: you are Bo."), version=50)
+    )
     await rig.reconcile()
     assert applied(rig) == {("Deployment", "concierge")}
-    rig.world.secrets._store(replace(samples.secret("hidden", prompt="x" * (PROMPT_MOST + 1)), version=60))
+    rig.world.secrets._store(
+        replace(samples.secret("hidden", labels=TELLABLE, prompt="x" * (PROMPT_MOST + 1)), version=60)
+    )
     assert rig.reason(await rig.reconcile(), "Accepted") == "SecretUnusable"
+
+
+async def test_a_token_cannot_be_made_a_prompt_and_told(rig: Rig) -> None:
+    """By somebody who may write TelegramBots and nothing else."""
+    rig.show(persona={"promptFrom": {"secretKeyRef": {"name": "concierge", "key": "token"}}})
+    status = await rig.reconcile()
+    assert rig.reason(status, "Accepted") == "SecretUnusable"
+    assert "botfleet.dev/prompt=true" in said(status)
+    assert applied(rig) == set()
 
 
 async def test_a_prompt_of_the_defaults_is_that_of_the_bots_which_have_none_of_their_own(rig: Rig) -> None:
