@@ -25,9 +25,6 @@ def run(benchmark: Coroutine[Any, Any, int], *, minutes: float) -> int:
         return asyncio.run(_bounded(benchmark, minutes))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except TimeoutError:
-        print(f"not done within {minutes:g} minutes", file=sys.stderr)
-        return TOO_LONG
 
 
 async def _bounded(benchmark: Coroutine[Any, Any, int], minutes: float) -> int:
@@ -43,8 +40,13 @@ async def _bounded(benchmark: Coroutine[Any, Any, int], minutes: float) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end)
     try:
-        async with asyncio.timeout(minutes * 60):
+        async with asyncio.timeout(minutes * 60) as bound:
             return await task
+    except TimeoutError:
+        if not bound.expired():
+            raise  # of something within, which the traceback tells
+        print(f"not done within {minutes:g} minutes", file=sys.stderr)
+        return TOO_LONG
     except asyncio.CancelledError:
         if interrupted:
             return INTERRUPTED
