@@ -18,6 +18,7 @@ class ConditionType(StrEnum):
     MODEL_AVAILABLE = "ModelAvailable"
     UNRESTRICTED = "Unrestricted"
     WITHIN_BUDGET = "WithinBudget"
+    UP_TO_DATE = "UpToDate"
 
 
 class Reason(StrEnum):
@@ -96,6 +97,11 @@ class Reason(StrEnum):
     BUDGET_WARNING = "BudgetWarning"
     BUDGET_NEARLY_SPENT = "BudgetNearlySpent"
     BUDGET_EXHAUSTED = "BudgetExhausted"
+    # UpToDate
+    UP_TO_DATE = "UpToDate"
+    ROLLOUT_PENDING = "RolloutPending"
+    ROLLOUT_IN_PROGRESS = "RolloutInProgress"
+    ROLLOUT_FAILED = "RolloutFailed"
     # any
     NOT_KNOWN = "NotKnown"
     NO_HEARTBEAT = "NoHeartbeat"
@@ -163,6 +169,11 @@ CONDITIONS: dict[ConditionType, ConditionInfo] = {
     _C.WITHIN_BUDGET: ConditionInfo(
         "what the models cost today (UTC) is under the limits of spec.limits.budget, or there are none",
         "the operator has not seen the object yet",
+    ),
+    _C.UP_TO_DATE: ConditionInfo(
+        "the bot's Deployment has the newest pod template of the installation, and a bot that got it in a wave of a roll-out has "
+        "been Ready with it",
+        "there is no Deployment yet",
     ),
 }
 
@@ -399,6 +410,20 @@ REASONS: dict[Reason, ReasonInfo] = {
         (_C.WITHIN_BUDGET,),
         "The budget of today is spent: messages are closed unanswered until 00:00 UTC, or set a higher spec.limits.budget. "
         "See status.budget.",
+    ),
+    Reason.UP_TO_DATE: ReasonInfo((_C.UP_TO_DATE,), "The bot has the newest pod template of the installation."),
+    Reason.ROLLOUT_PENDING: ReasonInfo(
+        (_C.UP_TO_DATE,),
+        "A newer pod template (image, defaults or operator of the installation) waits for this bot's wave; it comes by itself. At "
+        "once: kubectl -n {namespace} rollout restart deployment/{name}",
+    ),
+    Reason.ROLLOUT_IN_PROGRESS: ReasonInfo(
+        (_C.UP_TO_DATE,), "The bot has got the newest pod template and was not Ready with it yet. Wait for Ready."
+    ),
+    Reason.ROLLOUT_FAILED: ReasonInfo(
+        (_C.UP_TO_DATE,),
+        "The bot was Ready before it got the newest pod template, and was not within {seconds} s since: the roll-out stands still. "
+        "See Ready; then correct or roll back what was changed in the installation, or suspend this bot.",
     ),
     Reason.NOT_KNOWN: ReasonInfo(
         (_C.MODEL_AVAILABLE, _C.UNRESTRICTED, _C.WITHIN_BUDGET),

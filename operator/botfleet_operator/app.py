@@ -35,6 +35,7 @@ from botfleet_operator.reconcile import TELEGRAM_BOTS, Reconciler
 from botfleet_operator.removal import Remover, Sweeper
 from botfleet_operator.settings import Settings
 from botfleet_operator.tasks import Background
+from botfleet_operator.waves import Waves
 from botfleet_operator.web import ProbeServer
 from botfleet_operator.world import World
 
@@ -173,7 +174,11 @@ class Operator:
     def _start_workers(self, world: World, ledger: Ledger, setting: Setting, installation: Installation) -> None:
         settings, guard = self.settings, self.leader.guard
         remover = Remover(world, ledger, guard)
-        self._reconciler = Reconciler(self.api, world, ledger, setting, self.queue, remover, self.metrics, guard=guard)
+        waves = Waves(world, settings.rollout_limits, self.queue.add, self.metrics)
+        self._reconciler = Reconciler(
+            self.api, world, ledger, setting, self.queue, remover, self.metrics, waves, guard=guard
+        )
+        self._background.start("rollout", waves.run())
         for number in range(settings.workers):
             self._background.start(f"worker {number}", work(self.queue, self._reconciler.handle))
         poll = HealthPoll(

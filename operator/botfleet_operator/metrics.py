@@ -52,6 +52,21 @@ class Metrics:
             "1 while so many bots are missing at once that nothing is removed until a person has looked.",
             registry=self.registry,
         )
+        self.rollout_pending = Gauge(
+            "botfleet_operator_rollout_pending",
+            "Bots that keep their old pod template until their wave.",
+            registry=self.registry,
+        )
+        self.rollout_in_progress = Gauge(
+            "botfleet_operator_rollout_in_progress",
+            "Bots that a wave brought a new pod template, and that were not Ready with it yet.",
+            registry=self.registry,
+        )
+        self.rollout_halted = Gauge(
+            "botfleet_operator_rollout_halted",
+            "1 while no further wave goes, since bots of the last one did not become Ready in time.",
+            registry=self.registry,
+        )
         self.store_failures = Counter(
             "botfleet_operator_store_failures", "Failed calls to database and Redis.", ["store"], registry=self.registry
         )

@@ -10,13 +10,24 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from botfleet.conditions import Reason
 from botfleet.digest import bot_account_id, credential_digest
 from botfleet.spec.behaviour import prompt_mistake
 from botfleet_operator.fields import Fields, our_fields
-from botfleet_operator.names import ANNOTATION_APPLIED, ANNOTATION_CREDENTIALS, LABEL_BOT, LABEL_MANAGED_BY, MANAGED_BY
+from botfleet_operator.names import (
+    ANNOTATION_APPLIED,
+    ANNOTATION_CREDENTIALS,
+    ANNOTATION_RESTARTED,
+    ANNOTATION_ROLLED_OUT,
+    ANNOTATION_TEMPLATE,
+    LABEL_BOT,
+    LABEL_MANAGED_BY,
+    MANAGED_BY,
+)
+from botfleet_operator.podtemplate import NamedList, TemplateRecord, named_lists, template_record
 
 
 class BotKey(NamedTuple):
@@ -60,16 +71,6 @@ def bot_record(body: Mapping[str, Any]) -> BotRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedList:
-    """A list in a pod template to which a foreign hand could add."""
-
-    pointer: str  # JSON pointer within the pod spec
-    label: str  # the same for the same list of the same container, whatever the container's index is
-    key: str  # the field that tells its elements apart
-    names: tuple[str | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class DeploymentState:
     """What a Deployment says about its pods."""
 
@@ -77,6 +78,7 @@ class DeploymentState:
     wanted: int  # spec.replicas
     replicas: int  # pods that exist
     lists: tuple[NamedList, ...]
+    restarted_at: datetime | None = None  # by `kubectl rollout restart`
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,16 @@ class ChildRecord:
     fields: Fields | None
     deleting: bool
     deployment: DeploymentState | None = None
+    template: TemplateRecord | None = None  # of a Deployment: the pod template as it was applied
+    rolled_out: str = ""  # of a Deployment: when a wave that waits for the bot brought it
 
 
 def child_record(kind: str, body: Mapping[str, Any]) -> ChildRecord:
     """Of a child's body, or of its metadata alone (then without a Deployment's state)."""
     metadata = body["metadata"]
     owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), None)
+    annotations, fields = metadata.get("annotations") or {}, our_fields(dict(metadata))
+    state = _deployment_state(body) if kind == "Deployment" and "spec" in body else None
     return ChildRecord(
         kind=kind,
         namespace=metadata["namespace"],
@@ -110,41 +116,25 @@ def child_record(kind: str, body: Mapping[str, Any]) -> ChildRecord:
         generation=int(metadata.get("generation") or 0),
         bot=(metadata.get("labels") or {}).get(LABEL_BOT),
         controller_uid=owner["uid"] if owner else None,
-        applied_hash=(metadata.get("annotations") or {}).get(ANNOTATION_APPLIED),
-        fields=our_fields(dict(metadata)),
+        applied_hash=annotations.get(ANNOTATION_APPLIED),
+        fields=fields,
         deleting=bool(metadata.get("deletionTimestamp")),
-        deployment=_deployment_state(body) if kind == "Deployment" and "spec" in body else None,
+        deployment=state,
+        template=template_record(annotations, fields, state.lists if state else ()),
+        rolled_out=annotations.get(ANNOTATION_ROLLED_OUT, ""),
     )
 
 
 def _deployment_state(body: Mapping[str, Any]) -> DeploymentState:
-    status = body.get("status") or {}
+    status, template = body.get("status") or {}, body["spec"]["template"]
+    restarted = ((template.get("metadata") or {}).get("annotations") or {}).get(ANNOTATION_RESTARTED)
     return DeploymentState(
         observed_generation=int(status.get("observedGeneration") or 0),
         wanted=int(body["spec"].get("replicas", 1)),
         replicas=int(status.get("replicas") or 0),
-        lists=named_lists(body["spec"]["template"]["spec"]),
+        lists=named_lists(template["spec"]),
+        restarted_at=moment(restarted),
     )
-
-
-def named_lists(spec: Mapping[str, Any]) -> tuple[NamedList, ...]:
-    """The lists of a pod spec, those of a container after the list of containers."""
-    lists: list[NamedList] = []
-
-    def note(pointer: str, label: str, elements: Any, key: str = "name") -> None:
-        if elements:
-            lists.append(NamedList(pointer, label, key, tuple(element.get(key) for element in elements)))
-
-    note("/volumes", "volumes", spec.get("volumes"))
-    for group in ("initContainers", "containers"):
-        containers = spec.get(group) or ()
-        note(f"/{group}", group, containers)
-        for index, container in enumerate(containers):
-            path, label = f"/{group}/{index}", f"{group} {container['name']}"
-            note(f"{path}/env", f"{label} env", container.get("env"))
-            note(f"{path}/envFrom", f"{label} envFrom", container.get("envFrom"), "prefix")
-            note(f"{path}/volumeMounts", f"{label} volumeMounts", container.get("volumeMounts"), "mountPath")
-    return tuple(lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +207,7 @@ class PodRecord:
     ended: bool  # the container has ended and is not running again yet
     trouble: Reason | None
     credentials: str | None  # botfleet.dev/credentials-digest of its template
+    template: str | None = None  # botfleet.dev/template-digest of its template
 
 
 _PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
@@ -248,4 +239,14 @@ def pod_record(body: Mapping[str, Any]) -> PodRecord:
         ended=any("terminated" in s for s in states) or "CrashLoopBackOff" in waiting,
         trouble=trouble,
         credentials=(metadata.get("annotations") or {}).get(ANNOTATION_CREDENTIALS),
+        template=(metadata.get("annotations") or {}).get(ANNOTATION_TEMPLATE),
     )
+
+
+def moment(text: object) -> datetime | None:
+    """Of an RFC 3339 time that somebody else wrote; None when it is none."""
+    try:
+        read = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)

@@ -14,6 +14,11 @@ MANAGED_BY = "botfleet-operator"
 ANNOTATION_APPLIED = "botfleet.dev/applied-hash"
 ANNOTATION_SPEC = "botfleet.dev/spec-digest"
 ANNOTATION_CREDENTIALS = "botfleet.dev/credentials-digest"
+ANNOTATION_TEMPLATE = "botfleet.dev/template-digest"  # of a pod template, and so of its pods
+ANNOTATION_APPLIED_TEMPLATE = "botfleet.dev/applied-template"  # the pod template as it was applied, as JSON
+ANNOTATION_OWNER = "botfleet.dev/owner-digest"  # what of the pod template comes from the bot's owner
+ANNOTATION_ROLLED_OUT = "botfleet.dev/rolled-out-at"  # when a wave of a roll-out, which waits for the bot, brought it
+ANNOTATION_RESTARTED = "kubectl.kubernetes.io/restartedAt"  # by `kubectl rollout restart`
 
 CHILD_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_BOT}"
 CREDENTIALS_SELECTOR = f"{LABEL_CREDENTIALS}=true"

@@ -12,7 +12,7 @@ from typing import Any
 from botfleet_operator.builders import Platform
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.model import BotKey, BotRecord, ChildRecord, SecretRecord
-from botfleet_operator.plan import Absence, Failure, Observed, Step
+from botfleet_operator.plan import Absence, Failure, Observed, Step, Turn
 from botfleet_operator.prompts import PromptRecord
 from botfleet_operator.world import CHILD_RESOURCES, World, child_name
 
@@ -38,7 +38,7 @@ class Setting:
     defaults: Mapping[str, Any]
 
 
-def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scratch: Scratch) -> Observed:
+def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scratch: Scratch, turn: Turn) -> Observed:
     """The bot as it is now."""
     identity = ledger.identity_of(bot.key, bot.uid)
     return Observed(
@@ -59,6 +59,7 @@ def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scra
         heartbeat=ledger.heartbeat(identity.bot_id) if identity else None,
         pods=world.pods_of(bot.key),
         failures=scratch.failures,
+        turn=turn,
     )
 
 

@@ -16,6 +16,7 @@ from botfleet.health import Health
 from botfleet_operator.builders import Platform
 from botfleet_operator.defaults import DefaultsRecord
 from botfleet_operator.model import BotKey, BotRecord, ChildRecord, PodRecord, SecretRecord
+from botfleet_operator.podtemplate import TemplateRecord
 from botfleet_operator.prompts import PromptRecord
 
 
@@ -69,6 +70,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What the roll-out says to one bot. As it is here: nothing is held back."""
+
+    may: bool = True  # take a new pod template now
+    now: str = ""  # the time, to be noted on a Deployment that is waited for
+    overdue: bool = False  # it was waited for long enough
+    timeout_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that a decision may depend on."""
 
@@ -89,6 +100,9 @@ class Observed:
     heartbeat: Heartbeat | None = None
     pods: tuple[PodRecord, ...] = ()
     failures: Mapping[type[Step], Failure] = field(default_factory=dict)
+    turn: Turn = Turn()
+    template: str = ""  # digest of the pod template that the bot should have; by hold.py, like the next
+    held: TemplateRecord | None = None  # the one that it keeps for now
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +178,7 @@ class Apply(Step):
     """Server-side apply of one child."""
 
     manifest: dict[str, Any] = field(repr=False)
+    keeps_template: bool = False  # of a Deployment: with the pod template that it remembers
 
     @property
     def kind(self) -> str:

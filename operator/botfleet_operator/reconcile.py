@@ -37,6 +37,7 @@ from botfleet_operator.plan import Plan
 from botfleet_operator.provision.bus import BusUnavailableError
 from botfleet_operator.queue import KeyedQueue
 from botfleet_operator.removal import Remover
+from botfleet_operator.waves import Waves
 from botfleet_operator.world import World
 
 log = structlog.get_logger("botfleet.operator.reconcile")
@@ -79,12 +80,14 @@ class Reconciler:
         queue: KeyedQueue[BotKey],
         remover: Remover,
         metrics: Metrics,
+        waves: Waves,
         *,
         guard: Callable[[], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._api, self._world, self._ledger, self.setting = api, world, ledger, setting
         self._queue, self._remover, self._metrics, self._now = queue, remover, metrics, now
+        self._waves = waves
         self._applier = Applier(api, world, ledger, guard)
         self._written: dict[BotKey, _Written] = {}
         self._failing: set[BotKey] = set()
@@ -121,6 +124,7 @@ class Reconciler:
                 where=f"{Path(where.filename).name}:{where.lineno}",
                 retry_seconds=delay,
             )
+        self._waves.noted(key)
         self._metrics.reconciles.labels(result).inc()
         self._metrics.reconcile_seconds.observe(time.monotonic() - began)
 
@@ -130,6 +134,7 @@ class Reconciler:
             waits = await self._remover.clean_up(key)
             self._written.pop(key, None)
             self.phases.pop(key, None)
+            self._waves.gone(key)
             self._failing.discard(key)
             if waits is None:
                 self._queue.forget(key)
@@ -144,6 +149,7 @@ class Reconciler:
             retired = self._ledger.identity_at(key) is None
             waits = 0.0 if retired else scratch.wait_seconds
         await self._write_status(bot, plan)
+        self._waves.note(self._as_written(bot))
         if plan.wanted_account:
             self._world.wait_for(plan.wanted_account, key)
         if scratch.failures:
@@ -161,7 +167,8 @@ class Reconciler:
 
     async def _rounds(self, bot: BotRecord, scratch: Scratch) -> Plan:
         for _ in range(_ROUNDS_MOST):
-            plan = decide(observe(bot, self._world, self._ledger, self.setting, scratch))
+            turn = self._waves.turn(bot.key)
+            plan = decide(observe(bot, self._world, self._ledger, self.setting, scratch, turn))
             if not plan.steps:
                 return plan
             await self._applier.run(bot, plan.steps, scratch)

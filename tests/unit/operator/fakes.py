@@ -66,6 +66,7 @@ class FakeApi:
         self.version = 100
         self.calls: list[tuple[str, str, str]] = []
         self.errors: dict[str, Exception] = {}
+        self.managed: dict[tuple[str, str, str], list[dict[str, Any]]] = {}  # managedFields, of what was applied
         self.hidden = False  # the whole resource is not served
 
     def _call(self, verb: str, kind: str, name: str) -> None:
@@ -102,6 +103,7 @@ class FakeApi:
     async def apply(self, resource: Resource, namespace: str, name: str, manifest: dict[str, Any]) -> dict[str, Any]:
         self._call("apply", resource.kind, name)
         entry = {"manager": "botfleet-operator", "operation": "Apply", "fieldsV1": fields_of(manifest)}
+        self.managed[(resource.kind, namespace, name)] = [entry]
         return {**self.store(resource.kind, manifest), "managedFields": [entry]}
 
     async def patch(self, resource: Resource, namespace: str, name: str, patch: Any, **_: Any) -> dict[str, Any]:
@@ -113,7 +115,8 @@ class FakeApi:
             raise ConflictError("another object", status=409)
         both = {**found.get("status", {}), **patch["status"]} if isinstance(patch, dict) else {}
         status = {key: value for key, value in both.items() if value is not None}
-        return self.store(resource.kind, {**found, "status": status})
+        managed = self.managed.get((resource.kind, namespace, name), [])
+        return {**self.store(resource.kind, {**found, "status": status}), "managedFields": managed}
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str) -> None:
         self._call("delete", resource.kind, name)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from botfleet.store.engine import Store
+from botfleet_operator.builders import Platform
 from botfleet_operator.defaults import defaults_record
 from botfleet_operator.kubeapi import NotLeadingError
 from botfleet_operator.ledger import Ledger
@@ -17,11 +19,14 @@ from botfleet_operator.prompts import prompt_record
 from botfleet_operator.queue import KeyedQueue
 from botfleet_operator.reconcile import TELEGRAM_BOTS, Reconciler
 from botfleet_operator.removal import Remover, Sweeper
+from botfleet_operator.rollout import Limits
+from botfleet_operator.waves import Waves
 from botfleet_operator.world import World
 from tests.unit.operator import samples
 from tests.unit.operator.fakes import FakeApi, FakeRoles, FakeUsers
 from tests.unit.operator.samples import KEY, PLATFORM
 
+LIMITS = Limits("2")
 KEY_OF = BotKey("hotel", "concierge")
 
 
@@ -41,13 +46,22 @@ class Rig:
         )  # fmt: skip
         self.ledger.freed, self.ledger.lost = self.world.freed, self.queue.add
         self.remover = Remover(self.world, self.ledger, self.guard)
-        self.reconciler = Reconciler(
-            api, self.world, self.ledger, Setting(PLATFORM, {}), self.queue, self.remover, self.metrics,
-            guard=self.guard, now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
-        )  # fmt: skip
+        self.time = datetime(2026, 1, 1, tzinfo=UTC)
+        self.lead()
         self.sweeper = Sweeper(
             api, TELEGRAM_BOTS, self.world, self.ledger, self.metrics, namespaces=(), seconds=0, same_cluster=True,
             guard=self.guard,
+        )  # fmt: skip
+
+    def lead(
+        self, platform: Platform = PLATFORM, defaults: Mapping[str, Any] | None = None, limits: Limits = LIMITS
+    ) -> None:
+        """Another leader begins, without any memory but the watches'; perhaps of another release."""
+        api: Any = self.api
+        self.waves = Waves(self.world, limits, self.queue.add, self.metrics, now=lambda: self.time)
+        self.reconciler = Reconciler(
+            api, self.world, self.ledger, Setting(platform, defaults or {}), self.queue, self.remover, self.metrics,
+            self.waves, guard=self.guard, now=lambda: self.time,
         )  # fmt: skip
 
     def guard(self) -> None:
@@ -56,8 +70,8 @@ class Rig:
 
     def show(self, name: str = "concierge", uid: str = "uid-1", **spec: Any) -> BotRecord:
         """The bot and all Secrets appear in the watches."""
-        for record in samples.secrets().values():
-            self.world.secrets._store(record)
+        for secret in samples.secrets().values():
+            self.world.secrets._store(secret)
         base = samples.bot(**spec)
         record = replace(base, name=name, uid=uid, version=self.api.version)
         metadata = {"namespace": "hotel", "name": name, "uid": uid}
