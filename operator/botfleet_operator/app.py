@@ -258,8 +258,12 @@ class Operator:
         while True:
             self.metrics.queue_depth.set(len(self.queue))
             self.metrics.queue_oldest.set(self.queue.oldest_seconds)
+            self.metrics.queue_retrying.set(self.queue.retrying)
+            for plural, seconds in self._world.silence().items() if self._world is not None else ():
+                self.metrics.watch_silence.labels(plural).set(seconds)
             if self._reconciler is not None:
                 self.metrics.count_phases(self._reconciler.phases.values())
+                self.metrics.count_conditions(self._reconciler.conditions.values())
             await asyncio.sleep(1.0)
 
     # Waiting

@@ -30,7 +30,7 @@ from botfleet_operator.kubeapi import (
     Resource,
 )
 from botfleet_operator.ledger import Ledger
-from botfleet_operator.metrics import Metrics
+from botfleet_operator.metrics import Metrics, Statuses, statuses
 from botfleet_operator.model import BotKey, BotRecord
 from botfleet_operator.observe import Scratch, Setting, observe
 from botfleet_operator.plan import Plan
@@ -91,7 +91,9 @@ class Reconciler:
         self._applier = Applier(api, world, ledger, guard)
         self._written: dict[BotKey, _Written] = {}
         self._failing: set[BotKey] = set()
-        self.phases: dict[BotKey, str] = {}  # for the metric
+        # For the metrics:
+        self.phases: dict[BotKey, str] = {}
+        self.conditions: dict[BotKey, Statuses] = {}
 
     def try_again(self) -> None:
         """What everything depends on is back: nobody waits for the end of a back-off."""
@@ -126,7 +128,7 @@ class Reconciler:
             )
         self._waves.noted(key)
         self._metrics.reconciles.labels(result).inc()
-        self._metrics.reconcile_seconds.observe(time.monotonic() - began)
+        self._metrics.reconcile_seconds.labels(result).observe(time.monotonic() - began)
 
     async def _reconcile(self, key: BotKey) -> str:
         bot = self._world.bots.get(key)
@@ -134,6 +136,7 @@ class Reconciler:
             waits = await self._remover.clean_up(key)
             self._written.pop(key, None)
             self.phases.pop(key, None)
+            self.conditions.pop(key, None)
             self._waves.gone(key)
             self._failing.discard(key)
             if waits is None:
@@ -199,6 +202,7 @@ class Reconciler:
         whole, now = since >= status.FIGURES_INTERVAL_SECONDS, self._now()
         wanted = status.merged(bot, plan, now, figures=whole)
         self.phases[bot.key] = str(wanted["phase"])
+        self.conditions[bot.key] = statuses(wanted["conditions"])
         patch = status.difference(bot.status, wanted)
         if not whole and status.merged(bot, plan, now) != wanted:
             self._queue.add_after(bot.key, status.FIGURES_INTERVAL_SECONDS - since)
