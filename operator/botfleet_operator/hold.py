@@ -12,7 +12,6 @@ from typing import Any
 
 from botfleet.conditions import ConditionType, Reason
 from botfleet_operator.builders import stamped
-from botfleet_operator.fields import covers
 from botfleet_operator.model import ChildRecord, moment
 from botfleet_operator.names import ANNOTATION_APPLIED, ANNOTATION_OWNER, ANNOTATION_ROLLED_OUT, ANNOTATION_SPEC
 from botfleet_operator.owner import owner_changed
@@ -106,11 +105,12 @@ def _can_be_kept(observed: Observed, old: TemplateRecord, config: dict[str, Any]
 
 
 def _is_whole_and_old(observed: Observed, config: dict[str, Any]) -> bool:
+    # Not by the new manifest: another operator may build another one, and nobody has touched the old for that.
     child = observed.children.get("ConfigMap")
     if child is None or child.deleting or child.fields is None:
         return False
     is_old = child.applied_hash != config["metadata"]["annotations"][ANNOTATION_APPLIED]
-    return is_old and covers(child.fields, config)
+    return is_old and bool(child.fields.get("f:data"))
 
 
 def _was(observed: Observed, kind: ConditionType) -> dict[str, Any]:

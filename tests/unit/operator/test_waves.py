@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from botfleet_operator.builders import Blueprint, configmap
 from botfleet_operator.kubeapi import ForbiddenError
 from botfleet_operator.model import BotKey
 from botfleet_operator.names import ANNOTATION_APPLIED_TEMPLATE
@@ -331,6 +332,43 @@ async def test_new_defaults_of_the_cluster_go_in_waves_and_the_others_stay_ready
     assert fleet.condition("bot-0", "Ready")[0] == "False"
     await fleet.ready("bot-0", "bot-1")
     assert fleet.condition("bot-0") == ("True", DONE)
+
+
+async def test_another_operator_that_builds_another_configmap_holds_the_fleet_back_like_any_other(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = configmap.build
+
+    def with_more(blueprint: Blueprint) -> dict[str, Any]:
+        made = build(blueprint)
+        return {**made, "data": {**made["data"], "more.yaml": "x"}}
+
+    monkeypatch.setattr(configmap, "build", with_more)
+    await fleet.lead(defaults={"model": {"maxOutputTokens": 77}})
+    assert fleet.reasons() == [UNDER_WAY, UNDER_WAY, PENDING, PENDING, PENDING]
+    assert set(fleet.rig.api.objects[("ConfigMap", "hotel", "bot-4")]["data"]) == {"bot.yaml"}
+
+
+async def test_an_old_configmap_that_somebody_has_edited_goes_with_the_new(fleet: Fleet) -> None:
+    await fleet.lead(defaults={"model": {"maxOutputTokens": 77}})
+
+    def edit(body: dict[str, Any], fields: dict[str, Any]) -> None:
+        body["data"]["bot.yaml"] = "foreign"
+        del fields["f:data"]["f:bot.yaml"]
+
+    await fleet.somebody_edits("ConfigMap", "bot-4", edit)
+    assert "77" in fleet.rig.api.objects[("ConfigMap", "hotel", "bot-4")]["data"]["bot.yaml"]
+
+
+async def test_a_configmap_that_the_rollout_does_not_change_is_restored_to_a_bot_that_is_held_back(
+    fleet: Fleet,
+) -> None:
+    await fleet.lead(platform=NEXT)
+    old = fleet.rig.api.objects.pop(("ConfigMap", "hotel", "bot-4"))["data"]
+    fleet.rig.world.children["ConfigMap"]._drop(("hotel", "bot-4"), fleet.rig.api.version)
+    await fleet.run()
+    assert fleet.rig.api.objects[("ConfigMap", "hotel", "bot-4")]["data"] == old
+    assert fleet.images()[4] == "1"
 
 
 async def test_an_old_configmap_that_is_gone_cannot_be_kept_so_the_bot_goes_ahead(fleet: Fleet) -> None:
