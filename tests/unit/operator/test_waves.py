@@ -13,6 +13,7 @@ from botfleet_operator.builders import Blueprint, configmap
 from botfleet_operator.kubeapi import ForbiddenError
 from botfleet_operator.model import BotKey
 from botfleet_operator.names import ANNOTATION_APPLIED_TEMPLATE
+from botfleet_operator.uses import named_in
 from tests.unit.operator import samples
 from tests.unit.operator.fleet import Fleet
 from tests.unit.operator.rig import LIMITS, Rig
@@ -182,6 +183,14 @@ async def test_an_owners_change_is_applied_at_once_and_takes_the_new_template_wi
     await fleet.run()
     assert fleet.images() == ["2", "2", "2", "2", "1"]
     assert fleet.reasons()[2:] == [DONE, DONE, PENDING], "and nobody waits for it"
+
+
+async def test_defaults_of_a_namespace_and_prompts_are_its_owners_and_go_at_once(fleet: Fleet) -> None:
+    await fleet.lead(platform=NEXT)
+    fleet.rig.defaults(conversation={"historyMessages": 9})
+    await fleet.run()
+    assert fleet.images() == ["2"] * 5
+    assert fleet.reasons()[2:] == [DONE] * 3
 
 
 async def test_a_changed_secret_that_many_bots_use_restarts_them_at_once(fleet: Fleet) -> None:
@@ -384,7 +393,7 @@ async def test_defaults_that_name_another_secret_are_no_change_of_the_owners(rig
     rig.world.secrets._store(samples.secret("other", api_key="planted"))
     model = {"name": "gpt-5-mini"}
     first, second = ({"model": {"apiKeySecretRef": {"name": n, "key": "api-key"}}} for n in ("openai", "other"))
-    rig.world._secrets_of_defaults = frozenset({"openai", "other"})
+    rig.world._named_by_cluster = frozenset({*named_in(first), *named_in(second)})
     rig.lead(defaults=first)
     fleet = Fleet(rig, 5, model=model)
     await fleet.run()
