@@ -19,6 +19,7 @@ class ConditionType(StrEnum):
     UNRESTRICTED = "Unrestricted"
     WITHIN_BUDGET = "WithinBudget"
     ERASED = "Erased"
+    UP_TO_DATE = "UpToDate"
 
 
 class Reason(StrEnum):
@@ -105,6 +106,11 @@ class Reason(StrEnum):
     ERASING_WAITS_FOR_RUNNER = "WaitingForRunner"
     ERASING_NEEDS_DATABASE = "WaitingForDatabase"
     ERASING_NEEDS_REDIS = "WaitingForRedis"
+    # UpToDate
+    UP_TO_DATE = "UpToDate"
+    ROLLOUT_PENDING = "RolloutPending"
+    ROLLOUT_IN_PROGRESS = "RolloutInProgress"
+    ROLLOUT_FAILED = "RolloutFailed"
     # any
     NOT_KNOWN = "NotKnown"
     NO_HEARTBEAT = "NoHeartbeat"
@@ -176,6 +182,11 @@ CONDITIONS: dict[ConditionType, ConditionInfo] = {
     _C.ERASED: ConditionInfo(
         "nobody sees it so: with the last of the data the object is gone",
         "the object is not being deleted, or spec.deletionPolicy is not Erase",
+    ),
+    _C.UP_TO_DATE: ConditionInfo(
+        "the bot's Deployment has the newest pod template of the installation, and a bot that got it in a wave of a roll-out has "
+        "been Ready with it",
+        "there is no Deployment yet",
     ),
 }
 
@@ -450,6 +461,20 @@ REASONS: dict[Reason, ReasonInfo] = {
         (_C.ERASED,),
         "The data in the database is erased, the bot's streams are not: Redis does not answer; tried again by itself. "
         + _GIVE_UP,
+    ),
+    Reason.UP_TO_DATE: ReasonInfo((_C.UP_TO_DATE,), "The bot has the newest pod template of the installation."),
+    Reason.ROLLOUT_PENDING: ReasonInfo(
+        (_C.UP_TO_DATE,),
+        "A newer pod template (image, defaults or operator of the installation) waits for this bot's wave; it comes by itself. At "
+        "once: kubectl -n {namespace} rollout restart deployment/{name}",
+    ),
+    Reason.ROLLOUT_IN_PROGRESS: ReasonInfo(
+        (_C.UP_TO_DATE,), "The bot has got the newest pod template and was not Ready with it yet. Wait for Ready."
+    ),
+    Reason.ROLLOUT_FAILED: ReasonInfo(
+        (_C.UP_TO_DATE,),
+        "The bot was Ready before it got the newest pod template, and was not within {seconds} s since: the roll-out stands still. "
+        "See Ready; then correct or roll back what was changed in the installation, or suspend this bot.",
     ),
     Reason.NOT_KNOWN: ReasonInfo(
         (_C.MODEL_AVAILABLE, _C.UNRESTRICTED, _C.WITHIN_BUDGET),

@@ -37,6 +37,7 @@ class Accepted:
     account_key: str
     credential_digest: str
     credentials_digest: str  # of all values that the runner gets, under the installation's key
+    prompt_from: tuple[str, str] | None = None  # name and key of the ConfigMap from which the prompt was read
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ def accept(
             return found
         views[need.use] = found
         digests.append([need.secret, need.key, found.digest])
+    source = (reference.name, reference.key) if reference is not None else None
     if reference is not None:
         text = _prompt(bot, reference, texts[reference.name], suspend)
         if isinstance(text, Refused):
@@ -99,7 +101,7 @@ def accept(
         spec = with_prompt(spec, text)
     credential = views.get(Use.TOKEN) or views[Use.SESSION]
     key = f"bot:{credential.account_id}" if Use.TOKEN in views else f"session:{credential.credential}"
-    return Accepted(spec, key, credential.credential, content_digest(sorted(digests))[:32])
+    return Accepted(spec, key, credential.credential, content_digest(sorted(digests))[:32], source)
 
 
 def _unknown(states: Mapping[str, object]) -> tuple[str, ...]:

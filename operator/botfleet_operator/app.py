@@ -39,6 +39,7 @@ from botfleet_operator.reconcile import Reconciler
 from botfleet_operator.removal import Remover, Sweeper
 from botfleet_operator.settings import Settings
 from botfleet_operator.tasks import Background
+from botfleet_operator.waves import Waves
 from botfleet_operator.web import ProbeServer
 from botfleet_operator.world import TELEGRAM_BOTS, World
 
@@ -182,9 +183,21 @@ class Operator:
         eraser = Eraser(ledger, ErasureRepository(store, installation.key), guard)
         events = EventRecorder(self.api, reporter=settings.identity, guard=guard)
         self._background.start("events", events.run())
+        waves = Waves(world, settings.rollout_limits, self.queue.add, self.metrics)
         self._reconciler = Reconciler(
-            self.api, world, ledger, setting, self.queue, remover, eraser, self.metrics, guard=guard, tell=events.tell
+            self.api,
+            world,
+            ledger,
+            setting,
+            self.queue,
+            remover,
+            eraser,
+            self.metrics,
+            waves,
+            guard=guard,
+            tell=events.tell,
         )
+        self._background.start("rollout", waves.run())
         for number in range(settings.workers):
             self._background.start(f"worker {number}", work(self.queue, self._reconciler.handle))
         poll = HealthPoll(
@@ -270,8 +283,12 @@ class Operator:
         while True:
             self.metrics.queue_depth.set(len(self.queue))
             self.metrics.queue_oldest.set(self.queue.oldest_seconds)
+            self.metrics.queue_retrying.set(self.queue.retrying)
+            for plural, seconds in self._world.silence().items() if self._world is not None else ():
+                self.metrics.watch_silence.labels(plural).set(seconds)
             if self._reconciler is not None:
                 self.metrics.count_phases(self._reconciler.phases.values())
+                self.metrics.count_conditions(self._reconciler.conditions.values())
             await asyncio.sleep(1.0)
 
     # Waiting

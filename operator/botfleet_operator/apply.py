@@ -16,6 +16,7 @@ from botfleet.store.errors import StoreError
 from botfleet_operator.eraser import Eraser
 from botfleet_operator.kubeapi import (
     CONFIG_MAPS,
+    DEPLOYMENTS,
     JSON_PATCH,
     MERGE_PATCH,
     SECRETS,
@@ -51,6 +52,7 @@ from botfleet_operator.plan import (
     SetFinalizer,
     Step,
 )
+from botfleet_operator.podtemplate import with_template
 from botfleet_operator.provision.bus import BusUnavailableError
 from botfleet_operator.world import CHILD_RESOURCES, TELEGRAM_BOTS, World, child_name
 
@@ -188,10 +190,20 @@ class Applier:
 
     async def _apply(self, bot: BotRecord, step: Apply, scratch: Scratch) -> None:
         kind, metadata = step.kind, step.manifest["metadata"]
-        answered = await self._api.apply(CHILD_RESOURCES[kind], metadata["namespace"], metadata["name"], step.manifest)
+        manifest = await self._with_template(step.manifest) if step.keeps_template else step.manifest
+        answered = await self._api.apply(CHILD_RESOURCES[kind], metadata["namespace"], metadata["name"], manifest)
         self._remember(kind, answered)
         scratch.children.pop(kind, None)
         log.info("applied", namespace=bot.namespace, bot=bot.name, kind=kind, name=metadata["name"])
+
+    async def _with_template(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Completes the manifest of a Deployment that is held back with the pod template that it remembers."""
+        metadata = manifest["metadata"]
+        found = await self._api.get(DEPLOYMENTS, metadata["namespace"], metadata["name"], metadata_only=True)
+        whole = with_template(manifest, found) if found is not None else None
+        if whole is None:
+            raise ConflictError("the Deployment has changed meanwhile; its news is on its way", status=409)
+        return whole
 
     async def _delete(self, bot: BotRecord, step: Delete, scratch: Scratch) -> None:
         child = step.child

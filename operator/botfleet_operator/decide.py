@@ -15,8 +15,10 @@ from botfleet_operator.acceptance import Accepted, Refused, Undecided, accept
 from botfleet_operator.builders import Blueprint, configmap, deployment, networkpolicy, secret, serviceaccount, stamped
 from botfleet_operator.egress import beyond
 from botfleet_operator.fields import covers
-from botfleet_operator.model import ChildRecord, named_lists, ours
+from botfleet_operator.hold import Manifests, settle
+from botfleet_operator.model import ChildRecord, ours
 from botfleet_operator.names import ANNOTATION_APPLIED
+from botfleet_operator.owner import owner_mark
 from botfleet_operator.plan import (
     REPLICAS,
     Apply,
@@ -37,6 +39,7 @@ from botfleet_operator.plan import (
     Step,
     Verdict,
 )
+from botfleet_operator.podtemplate import NamedList, named_lists
 
 # In the order in which they are made: the Deployment comes last, when everything that its pod needs is there and all that it
 # may not reach is closed.
@@ -96,9 +99,12 @@ def _decide_accepted(observed: Observed, accepted: Accepted) -> Plan:
         )
         return judgement.plan(observed, accepted, stop, (refusal,))
     fine = Verdict(ConditionType.ACCEPTED, "True", Reason.ACCEPTED)
+    manifests: Manifests = []
+    if observed.identity is not None:
+        observed, manifests = settle(observed, build_all(observed, accepted))
     database = _database_steps(observed, accepted)
     # With the stop before them: a database that is away keeps nothing running.
-    steps = (*stop, *database) if database else _child_steps(observed, accepted)
+    steps = (*stop, *database) if database else _child_steps(observed, manifests)
     steps = tuple(step for step in steps if type(step) not in observed.failures)
     return judgement.plan(observed, accepted, steps, (fine,))
 
@@ -172,12 +178,12 @@ def _narrowed(observed: Observed, accepted: Accepted, left_out: set[int]) -> tup
     )
 
 
-def _child_steps(observed: Observed, accepted: Accepted) -> tuple[Step, ...]:
+def _child_steps(observed: Observed, manifests: Manifests) -> tuple[Step, ...]:
     steps: list[Step] = []
     policy = observed.children.get("NetworkPolicy")
     if observed.platform.network is None and policy is not None and not policy.deleting and policy.fields is not None:
         steps.append(Delete(policy))  # of a time when bots had network policies
-    for manifest in build_all(observed, accepted):
+    for manifest in manifests:
         steps.extend(_steps_for(observed, manifest))
     return tuple(steps)
 
@@ -198,6 +204,7 @@ def build_all(observed: Observed, accepted: Accepted) -> list[dict[str, Any]]:
         redis_user=identity.redis_user,
         spec_digest=spec_digest(accepted.spec),
         credentials_digest=judgement.credentials_mark(accepted, identity),
+        owner_digest=owner_mark(observed.bot, accepted, identity, observed.nearer),
         database_password=own.database_password,
         redis_password=own.redis_password,
         session_key=own.session_key,
@@ -216,22 +223,24 @@ def _steps_for(observed: Observed, manifest: dict[str, Any]) -> list[Step]:
     if not ours(observed.bot, child) and child.applied_hash != wanted:
         return [Delete(child)]  # left by an owner that is gone
     steps: list[Step] = []
-    if child.applied_hash != wanted or child.fields is None or not covers(child.fields, manifest):
-        steps.append(Apply(manifest))
+    held = observed.held if child.kind == "Deployment" else None
+    whole = child.fields is not None and covers(child.fields, manifest) and (held is None or held.whole)
+    if child.applied_hash != wanted or not whole:
+        steps.append(Apply(manifest, keeps_template=held is not None))
     if child.deployment is not None:
-        operations = removals(child, manifest)
+        operations = removals(child, held.lists if held else named_lists(manifest["spec"]["template"]["spec"]))
         if operations:
             steps.append(Patch(child, operations))
     return steps
 
 
-def removals(child: ChildRecord, manifest: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+def removals(child: ChildRecord, lists: tuple[NamedList, ...]) -> tuple[dict[str, Any], ...]:
     """A JSON patch that takes foreign containers, env, volumes and mounts out of a Deployment. Each removal is tested
     first, so that a patch which comes too late does nothing. Later indexes first, so that earlier ones stay true."""
     state = child.deployment
     if state is None:
         return ()
-    wanted = {part.label: set(part.names) for part in named_lists(manifest["spec"]["template"]["spec"])}
+    wanted = {part.label: set(part.names) for part in lists}
     containers = wanted["containers"]
     operations: list[dict[str, Any]] = []
     for part in reversed(state.lists):

@@ -49,6 +49,11 @@ def covers(fields: Fields, manifest: dict[str, Any]) -> bool:
     return _covers_object(fields, content)
 
 
+def covers_part(fields: Fields | None, value: dict[str, Any]) -> bool:
+    """The same for an object within, by the part of the entry that is about it; None: the entry has none."""
+    return fields is not None and _covers_object(fields, value)
+
+
 def _covers(fields: Fields, value: Any) -> bool:
     if not fields:
         return True  # a leaf, or a list or object that is owned as a whole

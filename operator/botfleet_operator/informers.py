@@ -66,7 +66,12 @@ class Informer(Generic[R]):
         self._buried: dict[ObjectName, int] = {}  # versions of DELETED events: a late answer to an own write is older
         self._unsynced: set[str | None] = set(self._scopes)
         self.synced = asyncio.Event()
-        self.heard_at = time.monotonic()
+        self._heard_at = dict.fromkeys(self._scopes, time.monotonic())
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long the watch that has been silent longest has brought nothing."""
+        return time.monotonic() - min(self._heard_at.values())
 
     def get(self, namespace: str, name: str) -> R | None:
         return self._records.get((namespace, name))
@@ -142,7 +147,7 @@ class Informer(Generic[R]):
                 self._store(record)
         for key in [k for k in self._records if k not in seen and scope in (None, k[0])]:
             self._drop(key, int(version))
-        self.heard_at = time.monotonic()
+        self._heard_at[scope] = time.monotonic()
         self._unsynced.discard(scope)
         if not self._unsynced:
             self.synced.set()
@@ -154,7 +159,7 @@ class Informer(Generic[R]):
             async for event in self._api.watch(
                 self.resource, scope, since=since, selector=self._selector, metadata_only=self._metadata_only
             ):
-                self.heard_at = time.monotonic()
+                self._heard_at[scope] = time.monotonic()
                 since = str(event.object["metadata"]["resourceVersion"])
                 if event.type in ("ADDED", "MODIFIED"):
                     self._store(self._project(event.object))

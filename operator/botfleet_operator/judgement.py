@@ -12,6 +12,7 @@ from botfleet.conditions import REASONS, ConditionType, Phase, Reason
 from botfleet.digest import spec_digest
 from botfleet.health import Health
 from botfleet_operator.acceptance import Accepted
+from botfleet_operator.hold import up_to_date
 from botfleet_operator.model import PodRecord
 from botfleet_operator.plan import (
     Failure,
@@ -43,6 +44,7 @@ def plan(observed: Observed, accepted: Accepted | None, steps: Sequence[Step], v
         said.extend(_authorized(observed, suspended))
         ready = _ready(observed, accepted, refused=refused, suspended=suspended)
         said += [ready, *reported(accepted, _serving(observed, accepted) if accepted else None, ready)]
+        said += up_to_date(observed, ready, suspended=suspended)
     health = observed.heartbeat.health if observed.heartbeat else None
     retry = max((failure.seconds for failure in observed.failures.values()), default=None)
     return Plan(
@@ -193,17 +195,18 @@ def needs_earlier_credentials(observed: Observed) -> bool:
 
 
 def speaks_for(observed: Observed, accepted: Accepted) -> bool:
-    """Whether the heartbeat is that of a runner with the current spec and credentials. (A predecessor's word proves
-    nothing about a new token. Where no pod is seen at all there is nothing to compare with.)"""
+    """Whether the heartbeat is that of a runner with the current spec and credentials, or those with which the bot is held
+    back. (A predecessor's word proves nothing about a new token. Where no pod is seen at all there is nothing to compare with.)"""
     beat = observed.heartbeat
     if beat is None or beat.health is None or not beat.holder or observed.identity is None:
         return False
-    if beat.health.spec_digest != spec_digest(accepted.spec):
+    held = observed.held
+    if beat.health.spec_digest != (held.spec_digest if held else spec_digest(accepted.spec)):
         return False
     pod = _pod(observed, beat.holder)
     if pod is None:
         return not observed.pods
-    return pod.credentials == credentials_mark(accepted, observed.identity)
+    return pod.credentials == (held.credentials if held else credentials_mark(accepted, observed.identity))
 
 
 def proves(observed: Observed, accepted: Accepted) -> bool:

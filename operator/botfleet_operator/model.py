@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from botfleet.conditions import Reason
@@ -20,12 +21,16 @@ from botfleet_operator.names import (
     ANNOTATION_APPLIED,
     ANNOTATION_CREDENTIALS,
     ANNOTATION_PAUSED,
+    ANNOTATION_ROLLED_OUT,
     ANNOTATION_ROTATE,
+    ANNOTATION_TEMPLATE,
     LABEL_BOT,
     LABEL_MANAGED_BY,
     LABEL_PROMPT,
     MANAGED_BY,
+    RESTARTED,
 )
+from botfleet_operator.podtemplate import NamedList, TemplateRecord, named_lists, template_record
 
 
 class BotKey(NamedTuple):
@@ -77,16 +82,6 @@ def bot_record(body: Mapping[str, Any]) -> BotRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedList:
-    """A list in a pod template to which a foreign hand could add."""
-
-    pointer: str  # JSON pointer within the pod spec
-    label: str  # the same for the same list of the same container, whatever the container's index is
-    key: str  # the field that tells its elements apart
-    names: tuple[str | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class DeploymentState:
     """What a Deployment says about its pods."""
 
@@ -94,6 +89,7 @@ class DeploymentState:
     wanted: int  # spec.replicas
     replicas: int  # pods that exist
     lists: tuple[NamedList, ...]
+    restarted_at: datetime | None = None  # by `kubectl rollout restart`
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +108,16 @@ class ChildRecord:
     fields: Fields | None
     deleting: bool
     deployment: DeploymentState | None = None
+    template: TemplateRecord | None = None  # of a Deployment: the pod template as it was applied
+    rolled_out: str = ""  # of a Deployment: when a wave that waits for the bot brought it
 
 
 def child_record(kind: str, body: Mapping[str, Any]) -> ChildRecord:
     """Of a child's body, or of its metadata alone (then without a Deployment's state)."""
     metadata = body["metadata"]
     owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), None)
+    annotations, fields = metadata.get("annotations") or {}, our_fields(dict(metadata))
+    state = _deployment_state(body) if kind == "Deployment" and "spec" in body else None
     return ChildRecord(
         kind=kind,
         namespace=metadata["namespace"],
@@ -127,10 +127,12 @@ def child_record(kind: str, body: Mapping[str, Any]) -> ChildRecord:
         generation=int(metadata.get("generation") or 0),
         bot=(metadata.get("labels") or {}).get(LABEL_BOT),
         controller_uid=owner["uid"] if owner else None,
-        applied_hash=(metadata.get("annotations") or {}).get(ANNOTATION_APPLIED),
-        fields=our_fields(dict(metadata)),
+        applied_hash=annotations.get(ANNOTATION_APPLIED),
+        fields=fields,
         deleting=bool(metadata.get("deletionTimestamp")),
-        deployment=_deployment_state(body) if kind == "Deployment" and "spec" in body else None,
+        deployment=state,
+        template=template_record(annotations, fields, state.lists if state else ()),
+        rolled_out=annotations.get(ANNOTATION_ROLLED_OUT, ""),
     )
 
 
@@ -140,33 +142,15 @@ def ours(bot: BotRecord, child: ChildRecord) -> bool:
 
 
 def _deployment_state(body: Mapping[str, Any]) -> DeploymentState:
-    status = body.get("status") or {}
+    status, template = body.get("status") or {}, body["spec"]["template"]
+    restarted = ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED)
     return DeploymentState(
         observed_generation=int(status.get("observedGeneration") or 0),
         wanted=int(body["spec"].get("replicas", 1)),
         replicas=int(status.get("replicas") or 0),
-        lists=named_lists(body["spec"]["template"]["spec"]),
+        lists=named_lists(template["spec"]),
+        restarted_at=moment(restarted),
     )
-
-
-def named_lists(spec: Mapping[str, Any]) -> tuple[NamedList, ...]:
-    """The lists of a pod spec, those of a container after the list of containers."""
-    lists: list[NamedList] = []
-
-    def note(pointer: str, label: str, elements: Any, key: str = "name") -> None:
-        if elements:
-            lists.append(NamedList(pointer, label, key, tuple(element.get(key) for element in elements)))
-
-    note("/volumes", "volumes", spec.get("volumes"))
-    for group in ("initContainers", "containers"):
-        containers = spec.get(group) or ()
-        note(f"/{group}", group, containers)
-        for index, container in enumerate(containers):
-            path, label = f"/{group}/{index}", f"{group} {container['name']}"
-            note(f"{path}/env", f"{label} env", container.get("env"))
-            note(f"{path}/envFrom", f"{label} envFrom", container.get("envFrom"), "prefix")
-            note(f"{path}/volumeMounts", f"{label} volumeMounts", container.get("volumeMounts"), "mountPath")
-    return tuple(lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +227,7 @@ class PodRecord:
     trouble: Reason | None
     restarting: bool  # its container has ended before and has not come up again yet
     credentials: str | None  # botfleet.dev/credentials-digest of its template
+    template: str | None = None  # botfleet.dev/template-digest of its template
 
 
 _BACK_OFF, _KILLED = "CrashLoopBackOff", "OOMKilled"
@@ -267,6 +252,7 @@ def pod_record(body: Mapping[str, Any]) -> PodRecord:
         trouble=_trouble(status, containers, waiting),
         restarting=any(_restarting(container) for container in containers),
         credentials=(metadata.get("annotations") or {}).get(ANNOTATION_CREDENTIALS),
+        template=(metadata.get("annotations") or {}).get(ANNOTATION_TEMPLATE),
     )
 
 
@@ -298,3 +284,12 @@ def _restarting(container: Mapping[str, Any]) -> bool:
     if "running" in state:
         return container.get("started") is False and bool(container.get("restartCount"))
     return "terminated" in state or (state.get("waiting") or {}).get("reason") == _BACK_OFF
+
+
+def moment(text: object) -> datetime | None:
+    """Of an RFC 3339 time that somebody else wrote; None when it is none."""
+    try:
+        read = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)

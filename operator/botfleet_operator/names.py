@@ -16,6 +16,11 @@ ANNOTATION_SPEC = "botfleet.dev/spec-digest"
 ANNOTATION_CREDENTIALS = "botfleet.dev/credentials-digest"
 ANNOTATION_PAUSED = "botfleet.dev/paused"
 ANNOTATION_ROTATE = "botfleet.dev/rotate-credentials"
+ANNOTATION_TEMPLATE = "botfleet.dev/template-digest"  # of a pod template, and so of its pods
+ANNOTATION_APPLIED_TEMPLATE = "botfleet.dev/applied-template"  # the pod template as it was applied, as JSON
+ANNOTATION_OWNER = "botfleet.dev/owner-digest"  # what of the pod template comes from the bot's owner
+ANNOTATION_ROLLED_OUT = "botfleet.dev/rolled-out-at"  # when a wave of a roll-out, which waits for the bot, brought it
+RESTARTED = "kubectl.kubernetes.io/restartedAt"  # annotation of a pod template, by `kubectl rollout restart`
 
 FINALIZER_ERASE = "botfleet.dev/erase"
 

@@ -13,7 +13,7 @@ from botfleet_operator.allowlist import ANYTHING, Allowlist
 from botfleet_operator.builders import Platform
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.model import BotKey, BotRecord, ChildRecord, SecretRecord
-from botfleet_operator.plan import Absence, Failure, Observed, Step
+from botfleet_operator.plan import Absence, Failure, Observed, Step, Turn
 from botfleet_operator.prompts import PromptRecord
 from botfleet_operator.world import CHILD_RESOURCES, World, child_name
 
@@ -41,7 +41,7 @@ class Setting:
     allowed: Allowlist = ANYTHING
 
 
-def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scratch: Scratch) -> Observed:
+def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scratch: Scratch, turn: Turn) -> Observed:
     """The bot as it is now."""
     identity = ledger.identity_of(bot.key, bot.uid)
     if scratch.finalizers is not None:
@@ -66,6 +66,7 @@ def observe(bot: BotRecord, world: World, ledger: Ledger, setting: Setting, scra
         pods=world.pods_of(bot.key),
         failures=scratch.failures,
         allowed=setting.allowed,
+        turn=turn,
     )
 
 

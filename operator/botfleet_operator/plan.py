@@ -17,6 +17,7 @@ from botfleet_operator.allowlist import ANYTHING, Allowlist
 from botfleet_operator.builders import Platform
 from botfleet_operator.defaults import DefaultsRecord
 from botfleet_operator.model import BotKey, BotRecord, ChildRecord, PodRecord, SecretRecord
+from botfleet_operator.podtemplate import TemplateRecord
 from botfleet_operator.prompts import PromptRecord
 
 
@@ -71,6 +72,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What the roll-out says to one bot. As it is here: nothing is held back."""
+
+    may: bool = True  # take a new pod template now
+    now: str = ""  # the time, to be noted on a Deployment that is waited for
+    overdue: bool = False  # it was waited for long enough
+    timeout_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that a decision may depend on."""
 
@@ -93,6 +104,9 @@ class Observed:
     pods: tuple[PodRecord, ...] = ()
     failures: Mapping[type[Step], Failure] = field(default_factory=dict)
     allowed: Allowlist = ANYTHING
+    turn: Turn = Turn()
+    template: str = ""  # digest of the pod template that the bot should have; by hold.py, like the next
+    held: TemplateRecord | None = None  # the one that it keeps for now
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +201,7 @@ class Apply(Step):
     """Server-side apply of one child."""
 
     manifest: dict[str, Any] = field(repr=False)
+    keeps_template: bool = False  # of a Deployment: with the pod template that it remembers
 
     @property
     def kind(self) -> str:

@@ -55,6 +55,11 @@ class KeyedQueue(Generic[K]):
         """How long the first ready key has been waiting."""
         return time.monotonic() - self._queued[self._ready[0]] if self._ready else 0.0
 
+    @property
+    def retrying(self) -> int:
+        """How many keys have failed and not succeeded since."""
+        return len(self._failures)
+
     def add(self, key: K) -> None:
         """As soon as a worker is free; once, however often it is added before."""
         self._due.pop(key, None)

@@ -29,7 +29,7 @@ from botfleet_operator.kubeapi import (
     NotLeadingError,
 )
 from botfleet_operator.ledger import Ledger
-from botfleet_operator.metrics import Metrics
+from botfleet_operator.metrics import Metrics, Statuses, statuses
 from botfleet_operator.model import BotKey, BotRecord
 from botfleet_operator.observe import Scratch, Setting, observe
 from botfleet_operator.plan import Plan
@@ -37,6 +37,7 @@ from botfleet_operator.provision.bus import BusUnavailableError
 from botfleet_operator.queue import KeyedQueue
 from botfleet_operator.removal import Remover
 from botfleet_operator.transitions import DELETED, Transition, transitions
+from botfleet_operator.waves import Waves
 from botfleet_operator.world import TELEGRAM_BOTS, World
 
 log = structlog.get_logger("botfleet.operator.reconcile")
@@ -79,6 +80,7 @@ class Reconciler:
         remover: Remover,
         eraser: Eraser,
         metrics: Metrics,
+        waves: Waves,
         *,
         guard: Callable[[], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -86,11 +88,13 @@ class Reconciler:
     ) -> None:
         self._api, self._world, self._ledger, self.setting = api, world, ledger, setting
         self._queue, self._remover, self._metrics, self._now = queue, remover, metrics, now
+        self._waves, self._tell = waves, tell
         self._applier = Applier(api, world, ledger, eraser, guard)
-        self._tell = tell
         self._written: dict[BotKey, _Written] = {}
         self._failing: set[BotKey] = set()
-        self.phases: dict[BotKey, str] = {}  # for the metric
+        # For the metrics:
+        self.phases: dict[BotKey, str] = {}
+        self.conditions: dict[BotKey, Statuses] = {}
 
     def try_again(self) -> None:
         """What everything depends on is back: nobody waits for the end of a back-off."""
@@ -123,8 +127,9 @@ class Reconciler:
                 where=f"{Path(where.filename).name}:{where.lineno}",
                 retry_seconds=delay,
             )
+        self._waves.noted(key)
         self._metrics.reconciles.labels(result).inc()
-        self._metrics.reconcile_seconds.observe(time.monotonic() - began)
+        self._metrics.reconcile_seconds.labels(result).observe(time.monotonic() - began)
 
     async def _reconcile(self, key: BotKey) -> str:
         bot = self._world.bots.get(key)
@@ -132,6 +137,8 @@ class Reconciler:
             waits = await self._clean_up(key)
             self._written.pop(key, None)
             self.phases.pop(key, None)
+            self.conditions.pop(key, None)
+            self._waves.gone(key)
             self._failing.discard(key)
             if waits is None:
                 self._queue.forget(key)
@@ -146,6 +153,7 @@ class Reconciler:
             retired = self._ledger.identity_at(key) is None
             waits = 0.0 if retired else scratch.wait_seconds
         await self._write_status(bot, plan)
+        self._waves.note(self._as_written(bot))
         if plan.wanted_account:
             self._world.wait_for(plan.wanted_account, key)
         if scratch.failures:
@@ -171,7 +179,8 @@ class Reconciler:
 
     async def _rounds(self, bot: BotRecord, scratch: Scratch) -> Plan:
         for _ in range(_ROUNDS_MOST):
-            plan = decide(observe(bot, self._world, self._ledger, self.setting, scratch))
+            turn = self._waves.turn(bot.key)
+            plan = decide(observe(bot, self._world, self._ledger, self.setting, scratch, turn))
             if not plan.steps:
                 return plan
             await self._applier.run(bot, plan.steps, scratch)
@@ -200,6 +209,7 @@ class Reconciler:
         whole, now = since >= status.FIGURES_INTERVAL_SECONDS, self._now()
         wanted = status.merged(bot, plan, now, figures=whole)
         self.phases[bot.key] = str(wanted["phase"])
+        self.conditions[bot.key] = statuses(wanted["conditions"])
         patch = status.difference(bot.status, wanted)
         if not whole and status.merged(bot, plan, now) != wanted:
             self._queue.add_after(bot.key, status.FIGURES_INTERVAL_SECONDS - since)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from botfleet.defaults import check_defaults
 from botfleet.spec.network import EgressRule, Peer
+from botfleet_operator.rollout import Limits
 
 PREFIX = "BOTFLEET_"
 LONGEST_LEASE_SECONDS = 120.0
@@ -125,6 +127,20 @@ class Settings(BaseModel):
             description="Who may reach the bots' metrics: peers of a NetworkPolicy, as YAML or JSON. Empty: anybody."
         ),
     ] = ()
+    rollout_wave_size: Annotated[
+        str,
+        Field(
+            pattern=r"^([1-9][0-9]{0,4}|([1-9][0-9]?|100)%)$",
+            description="How many bots get a new pod template of the installation at once: a number, or a share as 10%.",
+        ),
+    ] = "10%"
+    rollout_pause_seconds: Annotated[
+        float, Field(ge=0, le=86400, description="From the end of one wave to the beginning of the next.")
+    ] = 30.0
+    rollout_timeout_seconds: Annotated[
+        float,
+        Field(ge=1, le=86400, description="A bot of a wave that is not Ready after so long stops the roll-out."),
+    ] = 300.0
 
     workers: Annotated[int, Field(ge=1, le=256, description="How many bots are reconciled at once.")] = 16
     resync_seconds: Annotated[
@@ -187,6 +203,12 @@ class Settings(BaseModel):
         except ValidationError as error:
             said = (f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
             raise ValueError(f"no defaults for a TelegramBot's spec: {'; '.join(said)}") from None
+
+    @property
+    def rollout_limits(self) -> Limits:
+        """The three of `rollout_*`."""
+        pause, timeout = timedelta(seconds=self.rollout_pause_seconds), timedelta(seconds=self.rollout_timeout_seconds)
+        return Limits(self.rollout_wave_size, pause, timeout)
 
     @property
     def identity(self) -> str:

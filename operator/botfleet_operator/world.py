@@ -120,6 +120,14 @@ class World:
     def informers(self) -> list[Informer[Any]]:
         return [*self.children.values(), self.secrets, self.prompts, self.defaults, self.pods]
 
+    def silence(self) -> dict[str, float]:
+        """By resource: for how many seconds the watch that has been silent longest has brought nothing."""
+        longest: dict[str, float] = {}
+        for informer in self.informers:
+            plural = informer.resource.plural
+            longest[plural] = max(informer.silent_seconds, longest.get(plural, 0.0))
+        return longest
+
     # Bots
 
     def bot_seen(self, bot: BotRecord) -> None:

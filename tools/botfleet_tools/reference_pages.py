@@ -12,7 +12,7 @@ from typing import Any
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic_core import PydanticUndefined
 
-from botfleet.conditions import Phase
+from botfleet.conditions import ConditionType, Phase
 from botfleet_operator import migrate
 from botfleet_operator import settings as operator_settings
 from botfleet_operator.metrics import Metrics as OperatorMetrics
@@ -81,9 +81,23 @@ _RUNNER_WORDS: dict[str, Iterable[str]] = {
     "botfleet_runner_flood_waits_total": ("account", "chat", "login"),
     "botfleet_runner_flood_wait_seconds_total": ("account", "chat", "login"),
 }
+_RESULTS = ("ok", "failed", "removed", "error", "broken", "not_leading")
 _OPERATOR_WORDS: dict[str, Iterable[str]] = {
-    "botfleet_operator_reconciles_total": ("ok", "failed", "removed", "error", "broken", "not_leading"),
+    "botfleet_operator_reconciles_total": _RESULTS,
+    "botfleet_operator_reconcile_seconds": _RESULTS,
+    "botfleet_operator_api_requests_total": (
+        "get",
+        "list",
+        "watch",
+        "create",
+        "update",
+        "patch",
+        "apply",
+        "delete; plural of the kind; HTTP status",
+    ),
+    "botfleet_operator_watch_silence_seconds": ("plural of the kind",),
     "botfleet_operator_bots": Phase,
+    "botfleet_operator_bot_conditions": (", ".join(ConditionType) + "; True", "False", "Unknown"),
     "botfleet_operator_store_failures_total": ("database", "redis"),
 }
 

@@ -12,7 +12,18 @@ from botfleet.digest import content_digest
 from botfleet.effective import EffectiveSpec
 from botfleet.spec import API_VERSION, KIND
 from botfleet_operator.egress import Network
-from botfleet_operator.names import ANNOTATION_APPLIED, LABEL_BOT, LABEL_MANAGED_BY, MANAGED_BY, own_secret_name
+from botfleet_operator.names import (
+    ANNOTATION_APPLIED,
+    ANNOTATION_APPLIED_TEMPLATE,
+    ANNOTATION_ROLLED_OUT,
+    LABEL_BOT,
+    LABEL_MANAGED_BY,
+    MANAGED_BY,
+    own_secret_name,
+)
+from botfleet_operator.podtemplate import digest_of
+
+_NOT_HASHED = (ANNOTATION_APPLIED, ANNOTATION_APPLIED_TEMPLATE, ANNOTATION_ROLLED_OUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,7 @@ class Blueprint:
     redis_user: str
     spec_digest: str
     credentials_digest: str
+    owner_digest: str
     database_password: str = field(repr=False)
     redis_password: str = field(repr=False)
     session_key: str = field(repr=False)
@@ -91,8 +103,12 @@ def metadata(blueprint: Blueprint, name: str) -> dict[str, Any]:
 
 
 def applied_hash(manifest: dict[str, Any]) -> str:
-    """Of a manifest without its own hash."""
-    return content_digest(manifest)[:32]
+    """Of a manifest without its own hash, nor when it was rolled out. The digest of a pod template stands for it."""
+    annotations = {k: v for k, v in manifest["metadata"]["annotations"].items() if k not in _NOT_HASHED}
+    content = {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
+    if manifest["kind"] == "Deployment":
+        content["spec"] = {**manifest["spec"], "template": digest_of(manifest)}
+    return content_digest(content)[:32]
 
 
 def stamped(manifest: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from botfleet_operator.builders.common import Blueprint, labels, metadata, selector_labels
 from botfleet_operator.names import ANNOTATION_CREDENTIALS, ANNOTATION_SPEC
+from botfleet_operator.podtemplate import recorded
 from botfleet_operator.references import needs
 
 CONTAINER = "runner"
@@ -24,7 +25,7 @@ _DEFAULT_RESOURCES = {"requests": {"cpu": "20m", "memory": "160Mi"}, "limits": {
 
 def build(blueprint: Blueprint) -> dict[str, Any]:
     """The Deployment; suspended: with no replica."""
-    return {
+    manifest = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": metadata(blueprint, blueprint.name),
@@ -48,6 +49,7 @@ def build(blueprint: Blueprint) -> dict[str, Any]:
             },
         },
     }
+    return recorded(manifest, blueprint.owner_digest)
 
 
 def _pod(blueprint: Blueprint) -> dict[str, Any]:

@@ -282,8 +282,10 @@ class KubeApi:
             total=server_seconds + 30, sock_connect=self._timeout, sock_read=self._watch_idle
         )
         what = f"watch {resource.plural} ({resource.path(namespace)})"
+        answered = False
         try:
             async with self._open_watching().get(url, params=params, headers=headers, timeout=timeout) as response:
+                answered = True
                 if self._on_request is not None:
                     self._on_request("watch", resource.plural, response.status)
                 if response.status >= 400:
@@ -295,6 +297,8 @@ class KubeApi:
                 async for line in _lines(response.content):
                     yield _event_of(line, what)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if not answered and self._on_request is not None:
+                self._on_request("watch", resource.plural, 0)
             raise UnreachableError(f"{what}: {type(error).__name__} {error}".rstrip()) from error
 
     # Writing

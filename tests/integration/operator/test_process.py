@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,35 @@ def test_a_killed_leader_is_replaced_within_twenty_seconds_and_a_follower_only_w
     assert time.monotonic() - began < 20
     assert second.writes() == 0
     installation.place.make("after")
+
+
+def test_a_frozen_leader_is_replaced_and_changes_nothing_when_it_wakes(installation: Installation) -> None:
+    place = installation.place
+    first = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS="3").wait_leading()
+    place.make()
+    second = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS="3")
+    eventually(lambda: "waiting_for_leadership" in second.log.read_text(), deadline=30)
+    first.process.send_signal(signal.SIGSTOP)
+    try:
+        said = len(first.lines())
+        place.kubectl("delete", "configmap", "concierge")  # the frozen one will find the news of it when it wakes
+        second.wait_leading()
+        eventually(lambda: place.exists("configmap", "concierge"), what="the second one acts")
+        place.kubectl("delete", "serviceaccount", "concierge")
+        eventually(lambda: place.exists("serviceaccount", "concierge"))
+        versions = [
+            place.get(kind, "concierge")["metadata"]["resourceVersion"] for kind in ("configmap", "serviceaccount")
+        ]
+    finally:
+        first.process.send_signal(signal.SIGCONT)
+    assert first.process.wait(timeout=20) == 1, "it has lost the Lease, and ends"
+    after = [line["event"] for line in first.lines()[said:]]
+    assert "leadership_lost" in after
+    assert not {"applied", "patched", "leader_elected"} & set(after)
+    assert versions == [
+        place.get(kind, "concierge")["metadata"]["resourceVersion"] for kind in ("configmap", "serviceaccount")
+    ]
+    assert second.leads()
 
 
 def test_a_leader_that_is_asked_to_stop_hands_over_at_once(installation: Installation) -> None:

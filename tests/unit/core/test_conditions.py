@@ -23,6 +23,7 @@ GOOD_NEWS = {
     Reason.MODEL_ANSWERS,
     Reason.UNRESTRICTED,
     Reason.WITHIN_BUDGET,
+    Reason.UP_TO_DATE,
 }
 # The reasons of messages, which stand in the store, are words of their own; some are spelled as one of a condition.
 OF_MESSAGES: dict[str, type[StrEnum]] = {"skips.py": Skip, "trouble.py": Failed, "errors.py": SendReason}

@@ -384,7 +384,14 @@ class _Prepared:
 
 def children(spec: EffectiveSpec) -> list[Any]:
     own = {"database_password": "", "redis_password": "", "session_key": ""}
-    names = {"bot_id": "b", "role": "r", "redis_user": "u", "spec_digest": "", "credentials_digest": ""}
+    names = {
+        "bot_id": "b",
+        "role": "r",
+        "redis_user": "u",
+        "spec_digest": "",
+        "credentials_digest": "",
+        "owner_digest": "",
+    }
     blueprint = Blueprint("hotel", "concierge", "uid", spec, PLATFORM, **names, **own)
     return [builder.build(blueprint)["spec"] for builder in (deployment, networkpolicy)]
 

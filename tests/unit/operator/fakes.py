@@ -71,6 +71,7 @@ class FakeApi:
         self.version = 100
         self.calls: list[tuple[str, str, str]] = []
         self.errors: dict[str, Exception] = {}
+        self.managed: dict[tuple[str, str, str], list[dict[str, Any]]] = {}  # managedFields, of what was applied
         self.hidden = False  # the whole resource is not served
 
     def _call(self, verb: str, kind: str, name: str) -> None:
@@ -107,7 +108,8 @@ class FakeApi:
     async def apply(self, resource: Resource, namespace: str, name: str, manifest: dict[str, Any]) -> dict[str, Any]:
         self._call("apply", resource.kind, name)
         entry = {"manager": "botfleet-operator", "operation": "Apply", "fieldsV1": fields_of(manifest)}
-        return self.store(resource.kind, {**manifest, "metadata": {**manifest["metadata"], "managedFields": [entry]}})
+        self.managed[(resource.kind, namespace, name)] = [entry]
+        return {**self.store(resource.kind, manifest), "managedFields": [entry]}
 
     async def create(self, resource: Resource, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
         self._call("create", resource.kind, manifest["metadata"]["name"])
@@ -127,7 +129,8 @@ class FakeApi:
             return self._set_finalizers(resource, found, patch["metadata"])
         both = {**found.get("status", {}), **patch["status"]} if isinstance(patch, dict) else {}
         status = {key: value for key, value in both.items() if value is not None}
-        return self.store(resource.kind, {**found, "status": status})
+        managed = self.managed.get((resource.kind, namespace, name), [])
+        return {**self.store(resource.kind, {**found, "status": status}), "managedFields": managed}
 
     def _set_finalizers(self, resource: Resource, found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
         metadata = found["metadata"]

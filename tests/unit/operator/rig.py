@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from botfleet.store.engine import Store
 from botfleet.store.erasure import ErasureRepository
+from botfleet_operator.builders import Platform
 from botfleet_operator.defaults import defaults_record
 from botfleet_operator.eraser import Eraser
 from botfleet_operator.kubeapi import NotLeadingError
@@ -19,12 +21,15 @@ from botfleet_operator.prompts import prompt_record
 from botfleet_operator.queue import KeyedQueue
 from botfleet_operator.reconcile import Reconciler
 from botfleet_operator.removal import Remover, Sweeper
+from botfleet_operator.rollout import Limits
 from botfleet_operator.transitions import Transition
+from botfleet_operator.waves import Waves
 from botfleet_operator.world import TELEGRAM_BOTS, World
 from tests.unit.operator import samples
 from tests.unit.operator.fakes import FakeApi, FakeRoles, FakeUsers
 from tests.unit.operator.samples import KEY, PLATFORM
 
+LIMITS = Limits("2")
 KEY_OF = BotKey("hotel", "concierge")
 
 
@@ -48,10 +53,8 @@ class Rig:
         self.ledger.freed, self.ledger.lost = self.world.freed, self.queue.add
         self.remover = Remover(self.world, self.ledger, self.guard)
         self.eraser = Eraser(self.ledger, ErasureRepository(store, KEY), self.guard)
-        self.reconciler = Reconciler(
-            api, self.world, self.ledger, Setting(PLATFORM, {}), self.queue, self.remover, self.eraser, self.metrics,
-            guard=self.guard, now=lambda: datetime(2026, 1, 1, tzinfo=UTC), tell=self._tell,
-        )  # fmt: skip
+        self.time = datetime(2026, 1, 1, tzinfo=UTC)
+        self.lead()
         self.sweeper = Sweeper(
             api, TELEGRAM_BOTS, self.world, self.ledger, self.metrics, namespaces=(), seconds=0, same_cluster=True,
             guard=self.guard,
@@ -63,9 +66,11 @@ class Rig:
         await again.ledger.load()
         for record in samples.secrets().values():
             again.world.secrets._store(record)
-        for (kind, _, _), body in self.api.objects.items():
+        for (kind, namespace, name), body in self.api.objects.items():
             if kind in again.world.children:
-                again.world.children[kind]._store(child_record(kind, body))
+                managed = self.api.managed.get((kind, namespace, name), [])
+                seen = {**body, "metadata": {**body["metadata"], "managedFields": managed}}
+                again.world.children[kind]._store(child_record(kind, seen))
             elif kind == "TelegramBot":
                 again.world.bot_seen(bot_record(body))
         return again
@@ -73,14 +78,25 @@ class Rig:
     def _tell(self, _key: BotKey, uid: str, transition: Transition) -> None:
         self.told.append((uid, transition.type, transition.reason))
 
+    def lead(
+        self, platform: Platform = PLATFORM, defaults: Mapping[str, Any] | None = None, limits: Limits = LIMITS
+    ) -> None:
+        """Another leader begins, without any memory but the watches'; perhaps of another release."""
+        api: Any = self.api
+        self.waves = Waves(self.world, limits, self.queue.add, self.metrics, now=lambda: self.time)
+        self.reconciler = Reconciler(
+            api, self.world, self.ledger, Setting(platform, defaults or {}), self.queue, self.remover, self.eraser,
+            self.metrics, self.waves, guard=self.guard, now=lambda: self.time, tell=self._tell,
+        )  # fmt: skip
+
     def guard(self) -> None:
         if not self.leading:
             raise NotLeadingError("no")
 
     def show(self, name: str = "concierge", uid: str = "uid-1", **spec: Any) -> BotRecord:
         """The bot and all Secrets appear in the watches."""
-        for record in samples.secrets().values():
-            self.world.secrets._store(record)
+        for secret in samples.secrets().values():
+            self.world.secrets._store(secret)
         base = samples.bot(**spec)
         record = replace(base, name=name, uid=uid, version=self.api.version)
         metadata = {"namespace": "hotel", "name": name, "uid": uid}

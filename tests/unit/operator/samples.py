@@ -26,11 +26,11 @@ from botfleet_operator.model import (
     DeploymentState,
     PodRecord,
     SecretRecord,
-    named_lists,
     secret_record,
 )
-from botfleet_operator.names import ANNOTATION_APPLIED
+from botfleet_operator.names import ANNOTATION_APPLIED, ANNOTATION_ROLLED_OUT
 from botfleet_operator.plan import BoundAccount, Heartbeat, Identity, Observed, OwnSecrets
+from botfleet_operator.podtemplate import named_lists, template_record
 
 FOLDER = Path(__file__).parent / "golden"
 KEY = b"k" * 32
@@ -162,9 +162,11 @@ def child(manifest: dict[str, Any], owner: BotRecord) -> ChildRecord:
         spec = manifest["spec"]
         replicas = spec["replicas"]
         state = DeploymentState(1, replicas, replicas, named_lists(spec["template"]["spec"]))
+    annotations, fields = metadata["annotations"], fields_of(manifest)
     return ChildRecord(
         manifest["kind"], metadata["namespace"], metadata["name"], f"uid-{manifest['kind']}", 9, 1, owner.name, owner.uid,
-        metadata["annotations"][ANNOTATION_APPLIED], fields_of(manifest), False, state,
+        annotations[ANNOTATION_APPLIED], fields, False, state, template_record(annotations, fields, ()),
+        annotations.get(ANNOTATION_ROLLED_OUT, ""),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 from botfleet.conditions import ConditionType, Reason
 from botfleet_operator.acceptance import Accepted, Undecided, accept
 from botfleet_operator.decide import KINDS, decide, removals
-from botfleet_operator.model import BotKey, NamedList
+from botfleet_operator.model import BotKey
 from botfleet_operator.plan import (
     Absence,
     Apply,
@@ -28,6 +28,7 @@ from botfleet_operator.plan import (
     Plan,
     Prove,
 )
+from botfleet_operator.podtemplate import NamedList
 from tests.unit.operator.samples import (
     DIGEST,
     IDENTITY,
@@ -320,7 +321,7 @@ def test_foreign_additions_are_taken_out_by_name_and_from_behind() -> None:
     ]
     tests = [op for op in step.operations if op["op"] == "test"]
     assert {"op": "test", "path": f"{pod_spec}/containers/0/name", "value": "evil"} in tests
-    assert removals(whole.children["ConfigMap"], {}) == ()
+    assert removals(whole.children["ConfigMap"], ()) == ()
 
 
 @pytest.mark.parametrize("name", ["minimal", "maximal"])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import kopf
 import pytest
 from aiohttp import ClientSession
 
@@ -21,12 +24,15 @@ from botfleet_operator.app import without_user
 from botfleet_operator.bootstrap import BootstrapError, manifest, run, users_acl, wanted
 from botfleet_operator.installation import StartError, decode_key, read_key, recognise
 from botfleet_operator.kubeapi import ForbiddenError
+from botfleet_operator.main import configure
 from botfleet_operator.metrics import Metrics
 from botfleet_operator.model import bot_record, child_record, pod_record
 from botfleet_operator.provision.bus import BusUnavailableError, Users, is_asserted, password_hash
+from botfleet_operator.rollout import Limits
 from botfleet_operator.settings import Settings, SettingsError, from_environment
 from botfleet_operator.tasks import Background
 from botfleet_operator.web import ProbeServer
+from tests.unit.operator.rig import Rig
 
 ENVIRONMENT = {
     "BOTFLEET_DATABASE_URL": "postgresql://operator@db/botfleet",
@@ -53,6 +59,10 @@ def test_settings_come_from_the_environment_and_have_words_for_what_is_wrong() -
     assert settings.allowed_images == ("a.example/",)
     assert settings.allowed_model_endpoints == ("b.example", "http://c.svc:1/v1")
     assert from_environment(ENVIRONMENT).identity != from_environment(ENVIRONMENT).identity
+    assert settings.rollout_limits == Limits("10%", timedelta(seconds=30), timedelta(seconds=300))
+    for wrong in ("0", "0%", "101%", "ten", "-1", "1.5"):
+        with pytest.raises(SettingsError, match="BOTFLEET_ROLLOUT_WAVE_SIZE"):
+            from_environment({**ENVIRONMENT, "BOTFLEET_ROLLOUT_WAVE_SIZE": wrong})
     missing = {k: v for k, v in ENVIRONMENT.items() if k != "BOTFLEET_RUNNER_IMAGE"}
     with pytest.raises(SettingsError, match="BOTFLEET_RUNNER_IMAGE"):
         from_environment(missing)
@@ -140,6 +150,28 @@ def test_metrics_count_every_phase_also_those_without_bots() -> None:
     assert 'botfleet_operator_bots{phase="Running"} 2.0' in text
     assert 'botfleet_operator_bots{phase="Pending"} 0.0' in text
     assert 'botfleet_operator_api_requests_total{resource="secrets",status="200",verb="get"} 1.0' in text
+
+
+async def test_bots_are_counted_by_phase_and_condition_until_they_are_gone(rig: Rig) -> None:
+    def counted() -> dict[tuple[str, str], float]:
+        rig.metrics.count_conditions(rig.reconciler.conditions.values())
+        (family,) = rig.metrics.conditions.collect()
+        return {(s.labels["condition"], s.labels["status"]): s.value for s in family.samples}
+
+    rig.show()
+    await rig.reconcile()
+    assert {pair for pair, count in counted().items() if count} == {
+        ("Accepted", "True"), ("Provisioned", "True"), ("Authorized", "Unknown"), ("Ready", "False"), ("Receiving", "False"),
+        ("ModelAvailable", "Unknown"), ("Unrestricted", "Unknown"), ("WithinBudget", "Unknown"), ("UpToDate", "True"),
+    }  # fmt: skip
+    assert set(rig.reconciler.phases.values()) == {"Starting"}
+    rig.hide()
+    await rig.reconcile()
+    assert set(counted().values()) == {0}
+    assert rig.reconciler.phases == {}
+    (family,) = rig.metrics.reconcile_seconds.collect()
+    results = {s.labels["result"]: s.value for s in family.samples if s.name.endswith("_count")}
+    assert results == {"ok": 1, "removed": 1}
 
 
 async def test_a_background_task_that_dies_is_noticed_and_one_that_is_stopped_is_not() -> None:
@@ -294,3 +326,17 @@ async def test_roles_are_postgresqls_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="none of this installation"):
         await roles.remove("postgres")
     await store.close()
+
+
+async def test_no_watch_of_kopf_can_stall_unseen_and_kopf_writes_nothing() -> None:
+    app: Any = SimpleNamespace(settings=from_environment(ENVIRONMENT))
+    settings = kopf.OperatorSettings()
+    configure(settings, app)
+    watching = settings.watching
+    assert watching.inactivity_timeout == app.settings.watch_idle_seconds
+    assert watching.server_timeout is not None
+    assert watching.client_timeout is not None
+    assert watching.server_timeout < watching.client_timeout
+    assert watching.connect_timeout == app.settings.api_timeout_seconds
+    assert not settings.posting.enabled
+    assert settings.peering.standalone

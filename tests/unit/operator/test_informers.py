@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -192,3 +193,19 @@ async def test_each_namespace_is_listed_for_itself_and_all_must_be_known() -> No
     await harness.run()
     assert harness.informer.synced.is_set()
     assert {(r.namespace, r.name) for r in harness.informer} == {("one", "a"), ("two", "a")}
+
+
+async def test_how_long_a_watch_has_been_silent_is_that_of_its_most_silent_namespace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr("botfleet_operator.informers.time", SimpleNamespace(monotonic=lambda: clock.now))
+    script = Script()
+    harness = Harness(script, namespaces=("ns", "other"))
+    clock.now = 130.0
+    assert harness.informer.silent_seconds == 30
+    script.lists = [("10", []), ("10", [])]
+    await harness.run()
+    assert harness.informer.silent_seconds == 0
+    clock.now = 140.0
+    assert harness.informer.silent_seconds == 10

@@ -249,8 +249,18 @@ async def test_every_request_is_counted(server: Server) -> None:
     server.answer = status(409)
     with pytest.raises(ConflictError):
         await counted.create(SECRETS, "ns", {})
+    with pytest.raises(ConflictError):
+        [event async for event in counted.watch(SECRETS, "ns", since="1")]
     await counted.close()
-    assert seen == [("get", "secrets", 200), ("create", "secrets", 409)]
+    nobody = KubeApi(
+        Credentials(kopf.ConnectionInfo(server="http://127.0.0.1:1")), on_request=lambda *what: seen.append(what)
+    )
+    with pytest.raises(UnreachableError):
+        [event async for event in nobody.watch(SECRETS, "ns", since="1")]
+    await nobody.close()
+    assert seen == [
+        ("get", "secrets", 200), ("create", "secrets", 409), ("watch", "secrets", 409), ("watch", "secrets", 0),
+    ]  # fmt: skip
 
 
 def test_without_any_way_to_log_in_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

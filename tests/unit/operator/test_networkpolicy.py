@@ -49,7 +49,14 @@ def policy(spec: dict[str, Any] | None = None, network: Network = NETWORK, name:
     """The spec of the policy of a bot."""
     whole = effective(TelegramBotSpec.model_validate({**bot(name).spec, **(spec or {})}))
     own = {"database_password": "", "redis_password": "", "session_key": ""}
-    names = {"bot_id": "b", "role": "r", "redis_user": "u", "spec_digest": "", "credentials_digest": ""}
+    names = {
+        "bot_id": "b",
+        "role": "r",
+        "redis_user": "u",
+        "spec_digest": "",
+        "credentials_digest": "",
+        "owner_digest": "",
+    }
     platform = replace(PLATFORM, network=network)
     return dict(networkpolicy.build(Blueprint("hotel", "concierge", "uid", whole, platform, **names, **own))["spec"])
 

@@ -99,3 +99,32 @@ async def test_the_age_of_the_queue_is_that_of_its_first_key() -> None:
     assert queue.oldest_seconds == 0
     queue.add("a")
     assert queue.oldest_seconds >= 0
+
+
+async def test_what_fails_is_counted_until_it_succeeds_or_is_gone() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    for key in ("a", "b", "b", "c"):
+        queue.failed(key)
+    assert queue.retrying == 3
+    queue.succeeded("a")
+    queue.forget("b")
+    assert queue.retrying == 1
+
+
+async def test_a_key_that_fails_again_and_again_delays_no_other() -> None:
+    queue: KeyedQueue[str] = KeyedQueue(Backoff(first=100, most=100))
+    handled: list[str] = []
+
+    async def handle(key: str) -> None:
+        handled.append(key)
+        if key == "broken":
+            queue.failed(key)
+
+    worker = asyncio.create_task(work(queue, handle))
+    for key in ("broken", "a", "b"):
+        queue.add(key)
+    await queue.wait_idle()
+    assert handled == ["broken", "a", "b"]
+    await asyncio.sleep(100)
+    assert handled == ["broken", "a", "b", "broken"]
+    worker.cancel()

@@ -40,6 +40,12 @@
   value: {{ .Values.bots.leaseTermSeconds | quote }}
 - name: BOTFLEET_RUNNER_LOG_LEVEL
   value: {{ .Values.bots.logLevel }}
+- name: BOTFLEET_ROLLOUT_WAVE_SIZE
+  value: {{ .Values.bots.rollout.waveSize | quote }}
+- name: BOTFLEET_ROLLOUT_PAUSE_SECONDS
+  value: {{ .Values.bots.rollout.pauseSeconds | quote }}
+- name: BOTFLEET_ROLLOUT_TIMEOUT_SECONDS
+  value: {{ .Values.bots.rollout.timeoutSeconds | quote }}
 - name: BOTFLEET_BOT_DEFAULTS
   value: {{ toJson .Values.bots.defaults | quote }}
 - name: BOTFLEET_ALLOWED_IMAGES
