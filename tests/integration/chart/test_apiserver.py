@@ -187,7 +187,7 @@ def test_the_operator_may_do_its_work_and_no_more(chart: "Chart", api: "ApiServe
 
 
 NEEDED = {
-    "telegrambots.botfleet.dev": "get list watch",
+    "telegrambots.botfleet.dev": "get list patch watch",
     "telegrambotdefaults.botfleet.dev": "get list watch",
     "telegrambots.botfleet.dev/status": "patch",
     "serviceaccounts": "create delete get list patch watch",
