@@ -19,11 +19,12 @@ import structlog
 from botfleet.spec import API_VERSION, KIND
 from botfleet_operator.kubeapi import EVENTS, MERGE_PATCH, KubeApi, KubeError, NotFoundError
 from botfleet_operator.model import BotKey
+from botfleet_operator.names import MANAGED_BY
 from botfleet_operator.transitions import Transition
 
 log = structlog.get_logger("botfleet.operator.events")
 
-CONTROLLER = "botfleet.dev/operator"
+CONTROLLER = MANAGED_BY
 WAITING_MOST = 1000
 SERIES_MOST = 4096
 SERIES_SECONDS = 3600.0  # the API server keeps an Event for an hour by default
