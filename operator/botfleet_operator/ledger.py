@@ -223,6 +223,8 @@ class Ledger:
 
     async def rotate(self, identity: Identity, request: str) -> None:
         """New derived credentials, once for this request; role and user are given them afterwards."""
+        # Who has the lease decides when the old ones go, and what was read of it last may be a second old.
+        self.heard(row for row in await self._feed.all() if row.bot_id == identity.bot_id)
         self._remember(await self._bots.rotate_credentials(identity.bot_id, request))
         self._users_ready.discard(identity.redis_user)
 
