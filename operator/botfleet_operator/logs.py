@@ -1,6 +1,6 @@
 """
 Why: one log for the operator, kopf and libraries: JSON in a container, readable on a terminal.
-Never: let a library log at INFO for every event of every object.
+Never: let a library log at INFO for every event of every object, or tell the variables of a traceback: passwords are among them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import logging
 import sys
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 _QUIET = ("kopf", "aiohttp", "asyncio", "alembic", "sqlalchemy", "urllib3")
 
@@ -22,9 +23,12 @@ def configure(log_format: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(),
+        ]
         if log_format == "json"
-        else [structlog.dev.ConsoleRenderer()]
+        else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(
         processors=[
