@@ -10,7 +10,7 @@ export BOTFLEET_TYPED = make $(if $(given),$(foreach name,$(given),$(name)='$(su
 export BOTFLEET_BEGAN := $(shell date +%s.%N)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv cluster-venv demo demo-down chat try test lint unit integration e2e bench-kill bench-reply bench-memory soak generate lock clean
+.PHONY: help venv cluster-venv demo demo-down chat try test lint unit integration e2e bench-kill bench-reply bench-memory soak storm generate lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ bench-memory: venv ## Memory of an idle runner and its growth, beside its librar
 
 soak: venv ## Three bots for 30 minutes, a fault every 5: memory, files, tasks, rows, time receiving, with limits
 	@$(BIN)/python -m bench soak
+
+storm: venv ## 500 bots made, edited, deleted at random; the operator killed, its API server at fault (10 minutes)
+	@$(BIN)/python -m bench storm
 
 generate: venv ## The files that are generated from the code: CRD, docs/conditions.md
 	@$(BIN)/python -m botfleet_tools.generate

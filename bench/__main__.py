@@ -1,4 +1,4 @@
-"""Why: the command line: `python -m bench kill`, `reply`, `memory`, `soak`. It reads options, sets the exit code; no more."""
+"""Why: the command line: `python -m bench kill`, `reply`, `memory`, `soak`, `storm`. It reads options, sets the exit code; no more."""
 
 import sys
 from typing import Annotated
@@ -66,6 +66,21 @@ def soak(
     from bench.soak.run import Options, run
 
     sys.exit(running.run(run(Options(minutes, bots, receiving)), minutes=minutes + 15))
+
+
+@cli.command()
+def storm(
+    objects: Annotated[int, typer.Option(help="How many bots.")] = 500,
+    kills: Annotated[int, typer.Option(help="How often the operator is killed.")] = 20,
+    events: Annotated[float, typer.Option(help="What happens to each bot, on average, beyond its creation.")] = 4,
+    namespaces: Annotated[int, typer.Option(help="Among how many namespaces they are spread.")] = 5,
+    seed: Annotated[int | None, typer.Option(help="Of a storm that is to be repeated.")] = None,
+    minutes: Minutes = 30,
+) -> None:
+    """Bots made, edited and deleted at random, the operator killed, its API server at fault: is all as wanted in the end?"""
+    from bench.storm import Options, run
+
+    sys.exit(running.run(run(Options(objects, kills, events, namespaces, seed)), minutes=minutes))
 
 
 @cli.callback()

@@ -137,6 +137,8 @@ class OperatorProcess:
         self.port = free_port()
         self.log = log
         self._environment = {**os.environ, **environment, "BOTFLEET_HTTP_ADDRESS": f"127.0.0.1:{self.port}"}
+        # Images have bytecode. Without, each start compiles for itself, which takes longer than the start.
+        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> OperatorProcess:
@@ -314,7 +316,7 @@ class Place:
             found = next(c for c in bot["status"].get("conditions", []) if c["type"] == kind)
             assert found["status"] == status, found
             assert reason is None or found["reason"] == reason, found
-            return found
+            return dict(found)
 
         return eventually(as_wanted, deadline=deadline, what=f"{name}: {kind}={status} {reason or ''}")
 

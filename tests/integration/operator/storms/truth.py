@@ -1,0 +1,145 @@
+"""
+Why: what must be so once a storm is over: everything that is wanted is there, as wanted, and nothing else.
+Never: ask the operator, or use its own judgement: this looks at the cluster, PostgreSQL and Redis alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import redis
+import yaml
+
+from tests.integration.operator.harness import Installation
+from tests.integration.operator.storms.owner import BOTS, Owner, child_name
+from tests.integration.operator.storms.plan import KINDS, Plan, Wanted
+
+IMAGE = "registry.example/botfleet/runner:test"
+
+
+async def differences(owner: Owner, installation: Installation, plan: Plan) -> list[str]:
+    """Everything that is not as it should be, in words; empty: desired is observed."""
+    said: list[str] = []
+    uids: dict[str, str] = {}
+    served: set[str] = set()
+    for namespace in plan.namespaces:
+        bots = {bot["metadata"]["name"]: bot for bot in await owner.listed(BOTS, namespace)}
+        children = {(c["kind"], c["metadata"]["name"]): c for c in await owner.children(namespace)}
+        wanted = {n: bot for n, bot in plan.wanted.items() if bot.exists and bot.namespace == namespace}
+        said += [f"{namespace}: {sorted(bots)} instead of {sorted(wanted)}"] if set(bots) != set(wanted) else []
+        for name, bot in wanted.items():
+            if name not in bots:
+                continue
+            uids[bots[name]["metadata"]["uid"]] = name
+            own = {kind: children.pop((kind, child_name(kind, name)), None) for kind in KINDS}
+            said += [f"{name}: {line}" for line in _status(bots[name], bot)]
+            said += [f"{name}: {line}" for line in _children(bots[name], bot, own)]
+            if bot.secret:
+                served.add(name)
+        said += [f"orphaned: {kind} {namespace}/{name}" for kind, name in children]
+    return said + await asyncio.to_thread(lambda: list(_outside(installation, uids, served)))
+
+
+def _status(seen: dict[str, Any], wanted: Wanted) -> Iterator[str]:
+    status, generation = seen.get("status", {}), seen["metadata"]["generation"]
+    words = {c["type"]: (c["status"], c["reason"]) for c in status.get("conditions", ())}
+    if status.get("observedGeneration") != generation:
+        yield f"observedGeneration {status.get('observedGeneration')} of {generation}"
+    if wanted.secret:
+        expected = {"Accepted": ("True", "Accepted"), "Provisioned": ("True", "Provisioned")}
+        phases = {"Suspended"} if wanted.suspended else {"Starting", "Resuming"}
+        ready = "Suspended" if wanted.suspended else "Starting"
+    else:
+        expected = {"Accepted": ("False", "SecretMissing"), "Provisioned": ("False", "NotAccepted")}
+        phases = {"Suspended"} if wanted.suspended else {"Failed"}
+        ready = "Suspended" if wanted.suspended else "NotAccepted"
+    for kind, word in {**expected, "Ready": ("False", ready)}.items():
+        if words.get(kind) != word:
+            yield f"{kind} is {words.get(kind)} instead of {word}"
+    if status.get("phase") not in phases:
+        yield f"phase {status.get('phase')} instead of {phases}"
+
+
+def _children(seen: dict[str, Any], wanted: Wanted, own: dict[str, dict[str, Any] | None]) -> Iterator[str]:
+    uid = seen["metadata"]["uid"]
+    for kind, child in own.items():
+        if child is None:
+            if wanted.secret:
+                yield f"no {kind}"
+            continue
+        if [o["uid"] for o in child["metadata"].get("ownerReferences", ())] != [uid] and wanted.secret:
+            yield f"the {kind} has another owner"
+    if not wanted.secret:
+        return  # what was made before is left as it was
+    if own["ServiceAccount"] and own["ServiceAccount"].get("automountServiceAccountToken") is not False:
+        yield "the ServiceAccount mounts a token"
+    if own["ConfigMap"]:
+        data = own["ConfigMap"].get("data") or {}
+        if list(data) != ["bot.yaml"] or wanted.text not in str(yaml.safe_load(data["bot.yaml"])):
+            yield f"the ConfigMap is not as built: {str(data)[:200]}"
+    if own["Deployment"]:
+        yield from _deployment(own["Deployment"], wanted)
+
+
+def _deployment(deployment: dict[str, Any], wanted: Wanted) -> Iterator[str]:
+    spec = deployment["spec"]
+    pod = spec["template"]["spec"]
+    if spec["replicas"] != (0 if wanted.suspended else 1):
+        yield f"{spec['replicas']} replicas"
+    if [(c["name"], c["image"]) for c in pod["containers"]] != [("runner", IMAGE)]:
+        yield f"containers {[(c['name'], c['image']) for c in pod['containers']]}"
+    if any(entry["name"] == "EVIL" for entry in pod["containers"][0]["env"]):
+        yield "a foreign variable"
+
+
+def _outside(installation: Installation, uids: dict[str, str], served: set[str]) -> Iterator[str]:
+    """Rows, roles and Redis users: exactly those of living bots; and the credentials in the children open them."""
+    rows = installation.database.query("select uid, role_name, redis_user from botfleet.bots where deleted_at is null")
+    for uid, _, _ in rows:
+        if uid not in uids:
+            yield f"a living row of an object that is gone: {uid}"
+    missing = served - {uids[uid] for uid, _, _ in rows if uid in uids}
+    if missing:
+        yield f"no row: {sorted(missing)}"
+    for what, found, column in (("role", installation.database.roles(), 1), ("user", installation.redis_users(), 2)):
+        living = {row[column]: uids.get(row[0], "") for row in rows}
+        if found - living.keys():
+            yield f"orphaned {what}s: {sorted(found - living.keys())}"
+        without = {name for user, name in living.items() if user not in found} & served
+        if without:
+            yield f"no {what}: {sorted(without)}"
+
+
+async def locked_out(owner: Owner, installation: Installation, plan: Plan) -> list[str]:
+    """Bots whose own Secret does not open PostgreSQL and Redis."""
+    rows = installation.database.query("select name, role_name, redis_user from botfleet.bots where deleted_at is null")
+    users = {name: (role, user) for name, role, user in rows}
+    said: list[str] = []
+    for namespace in plan.namespaces:
+        for child in await owner.children(namespace):
+            name = child["metadata"]["name"].removesuffix("-botfleet")
+            if child["kind"] == "Secret" and plan.wanted[name].secret:
+                data = {key: base64.b64decode(value).decode() for key, value in child["data"].items()}
+                said += await asyncio.to_thread(_try, installation, name, *users[name], data)
+    return said
+
+
+def _try(installation: Installation, name: str, role: str, user: str, data: dict[str, str]) -> list[str]:
+    database, server = installation.database, installation.redis
+    said = []
+    try:
+        with psycopg.connect(database.url(role), password=data["database-password"]):
+            pass
+    except psycopg.OperationalError as error:
+        said.append(f"{name}: PostgreSQL refuses its role: {error}")
+    try:
+        with redis.Redis(host=server.host, port=server.port, username=user, password=data["redis-password"]) as client:
+            # A bot's user may hardly do anything; logging in is what counts.
+            client.connection_pool.get_connection().disconnect()
+    except redis.RedisError as error:
+        said.append(f"{name}: Redis refuses its user: {error}")
+    return said
