@@ -55,6 +55,7 @@ _UNWATCHED = frozenset(
     }
 )
 _LOOK_AGAIN_SECONDS = 30.0
+_CONFLICT_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -225,8 +226,12 @@ class Reconciler:
                 content_type=MERGE_PATCH,
                 subresource="status",
             )
-        except (NotFoundError, ConflictError):
-            return  # deleted, or made anew; the watch tells
+        except NotFoundError:
+            return  # deleted; the watch tells
+        except ConflictError:
+            # Made anew, mostly, and the watch tells; but what was not written must not wait for news that may not come.
+            self._queue.add_after(bot.key, _CONFLICT_SECONDS)
+            return
         told = bool(status.FIGURES & patch.keys())
         figures_at = time.monotonic() if told else (before.figures_at if before else float("-inf"))
         self._written[bot.key] = _Written(bot.uid, int(answered["resourceVersion"]), wanted, figures_at)

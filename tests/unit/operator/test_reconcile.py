@@ -15,7 +15,7 @@ from botfleet.store.messages import MessagePath
 from botfleet.store.rows import UpdateState
 from botfleet.store.tables import bindings, update_states
 from botfleet_operator.decide import decide
-from botfleet_operator.kubeapi import ForbiddenError, ServerSideError
+from botfleet_operator.kubeapi import ConflictError, ForbiddenError, ServerSideError
 from botfleet_operator.ledger import StillHeldError
 from botfleet_operator.model import BotKey
 from tests.unit.operator import samples
@@ -175,3 +175,12 @@ async def test_a_mistake_in_one_bot_delays_that_bot_alone(rig: Rig, monkeypatch:
     assert "planted" not in str(line)
     assert rig.metrics.reconciles.labels("broken")._value.get() == 1
     assert rig.queue._failures == {KEY_OF: 1}
+
+
+async def test_a_status_that_met_a_conflict_is_written_without_waiting_for_news(rig: Rig) -> None:
+    rig.show()
+    rig.api.errors["patch"] = ConflictError("somebody was faster", status=409)
+    assert await rig.reconcile() == {}
+    del rig.api.errors["patch"]
+    assert rig.queue._due.keys() == {KEY_OF}, "it comes back by itself"
+    assert rig.reason(await rig.reconcile(), "Provisioned") == "Provisioned"
