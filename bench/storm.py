@@ -68,6 +68,7 @@ def _print(outcome: Outcome) -> int:
         for name, number in counted.most_common():
             print(f"  {number:>6} {name}")
     print(f"{'operator starts':<18} {outcome.starts}")
+    print(f"{'its writes':<18} {outcome.writes}")
     print(f"{'storm':<18} {outcome.storm_seconds:.1f} s")
     print(f"{'as wanted after':<18} {outcome.settled_seconds:.1f} s")
     for what, lines in outcome.wrong.items():
