@@ -102,7 +102,9 @@ class Operator:
             loop.add_signal_handler(name, lambda: self._background_stop(0))
         self.api.with_guard(self.leader.guard)
         self._background.start("leadership", self._lead())
-        installation = await recognise(self._store, self.api, key)
+        installation = await recognise(
+            self._store, self.api, key, deadline_seconds=self.settings.start_deadline_seconds
+        )
         await self._assemble(self._store, installation)
         self.metrics.leader.set(1)
         log.info("operator_leads", installation=installation.id)

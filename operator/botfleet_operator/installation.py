@@ -5,8 +5,10 @@ Never: make a new key, or accept another one: every bot's credentials are derive
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,9 +17,11 @@ import structlog
 from botfleet.keys import KEY_BYTES, fingerprint
 from botfleet.store.bots import BotRepository
 from botfleet.store.engine import Store
-from botfleet_operator.kubeapi import NAMESPACES, ForbiddenError, KubeApi
+from botfleet_operator.kubeapi import NAMESPACES, ForbiddenError, KubeApi, KubeError
 
 log = structlog.get_logger("botfleet.operator.installation")
+
+_ASK_AGAIN_SECONDS = 0.5
 
 
 class StartError(Exception):
@@ -66,11 +70,11 @@ def read_key(file: Path) -> bytes:
         ) from error
 
 
-async def recognise(store: Store, api: KubeApi, key: bytes) -> Installation:
+async def recognise(store: Store, api: KubeApi, key: bytes, *, deadline_seconds: float = 0.0) -> Installation:
     """Compares key and cluster with those that the database remembers; remembers them the first time.
 
     Raises:
-        StartError: another key. StoreError, KubeError: ask again later.
+        StartError: another key, or an API server that did not tell its cluster so long. StoreError: ask again later.
     """
     bots = BotRepository(store)
     row = await bots.installation()
@@ -83,7 +87,7 @@ async def recognise(store: Store, api: KubeApi, key: bytes) -> Installation:
             "This is not the installation key that the database's bots were made with. Restore the right Secret from "
             "the backup. Nothing was changed."
         )
-    uid = await _cluster_uid(api)
+    uid = await _cluster_uid_in_time(api, deadline_seconds)
     same = uid is not None and await bots.set_cluster_uid(uid)
     if uid is not None and not same:
         log.error(
@@ -91,6 +95,21 @@ async def recognise(store: Store, api: KubeApi, key: bytes) -> Installation:
             action="this database belongs to bots of another cluster; roles of absent bots are not removed",
         )
     return Installation(row.id, same, key)
+
+
+async def _cluster_uid_in_time(api: KubeApi, deadline_seconds: float) -> str | None:
+    """One answer that did not come is no reason to begin the whole start again."""
+    deadline, said = time.monotonic() + deadline_seconds, False
+    while True:
+        try:
+            return await _cluster_uid(api)
+        except KubeError as error:
+            if time.monotonic() > deadline:
+                raise StartError(f"The API server does not tell which cluster it is: {error}.") from error
+            if not said:
+                log.warning("waiting_for_the_cluster", error=str(error))
+            said = True
+        await asyncio.sleep(_ASK_AGAIN_SECONDS)
 
 
 async def _cluster_uid(api: KubeApi) -> str | None:

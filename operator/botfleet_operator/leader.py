@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from botfleet_operator.kubeapi import LEASES, ConflictError, KubeApi, KubeError, NotLeadingError
+from botfleet_operator.kubeapi import LEASES, ConflictError, KubeApi, KubeError, NotLeadingError, UnreachableError
 
 log = structlog.get_logger("botfleet.operator.leader")
 
@@ -179,8 +179,11 @@ class LeaderElection:
 
     async def _create(self) -> None:
         sent = self._clock()
-        async with asyncio.timeout(self._terms.deadline):
-            lease = await self._api.create(LEASES, self._namespace, self._body(self._identity))
+        try:
+            async with asyncio.timeout(self._terms.deadline):
+                lease = await self._api.create(LEASES, self._namespace, self._body(self._identity))
+        except TimeoutError as error:
+            raise UnreachableError("create leases: no answer before leadership would have ended") from error
         self._won(lease, sent)
 
     async def _write(self, *, taking: bool) -> None:

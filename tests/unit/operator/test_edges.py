@@ -23,7 +23,7 @@ from botfleet_operator import logs
 from botfleet_operator.app import without_user
 from botfleet_operator.bootstrap import BootstrapError, manifest, run, users_acl, wanted
 from botfleet_operator.installation import StartError, decode_key, read_key, recognise
-from botfleet_operator.kubeapi import ForbiddenError
+from botfleet_operator.kubeapi import ForbiddenError, ServerSideError, UnreachableError
 from botfleet_operator.main import configure
 from botfleet_operator.metrics import Metrics
 from botfleet_operator.model import bot_record, child_record, pod_record
@@ -237,6 +237,30 @@ async def test_key_and_cluster_are_remembered_and_another_key_is_refused(tmp_pat
             await recognise(store, home, b"x" * 32)  # type: ignore[arg-type]
         row = await BotRepository(store).installation()
         assert row.key_fingerprint == fingerprint(b"k" * 32)
+    finally:
+        await store.close()
+
+
+async def test_an_answer_that_does_not_come_at_the_start_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botfleet_operator.installation._ASK_AGAIN_SECONDS", 0)
+    home, failures = Cluster("one"), [ServerSideError("etcd", status=500), UnreachableError("time-out")]
+    answer = home.get
+
+    async def at_last(*words: Any, **named: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await answer(*words, **named)
+
+    home.get = at_last  # type: ignore[method-assign]
+    store = create_store(f"sqlite:///{tmp_path / 'store.db'}")
+    try:
+        await create_all_sqlite(store)
+        assert (await recognise(store, home, b"k" * 32, deadline_seconds=60)).same_cluster  # type: ignore[arg-type]
+        failures = [ServerSideError("etcd", status=500)]
+        with pytest.raises(StartError, match="which cluster"):
+            await recognise(store, home, b"k" * 32, deadline_seconds=-1)  # type: ignore[arg-type]
     finally:
         await store.close()
 

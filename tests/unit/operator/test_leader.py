@@ -167,3 +167,17 @@ async def test_the_election_survives_an_api_server_that_is_away() -> None:
     leases.cut.clear()
     await asyncio.wait_for(waiting, 5)
     assert first.leading
+
+
+async def test_a_first_lease_whose_answer_never_comes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    leases = FakeLeases()
+    first = candidate(leases, "a")
+    made = first._api.create
+
+    async def done_and_never_answered(*words: Any, **named: Any) -> Any:
+        await made(*words, **named)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(first._api, "create", done_and_never_answered)
+    await asyncio.wait_for(first.acquire(), 60)
+    assert first.leading
