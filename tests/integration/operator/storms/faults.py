@@ -156,7 +156,7 @@ class FaultProxy:
         assert self._upstream is not None
         if self.storming and self._chance.random() < self._share:
             self.met["watch too old (410)"] += 1
-            return _status(410, "Expired")
+            return _too_old()
         if request.path.endswith("/telegrambots"):
             self.watched.set()
         lives = self._chance.expovariate(1 / WATCH_SECONDS)
@@ -190,6 +190,13 @@ def _cut(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()  # nobody gets it
+
+
+def _too_old() -> web.Response:
+    """As the API server says it of a watch: in the stream. (As an HTTP status it would end kopf, and the operator with it.)"""
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410}
+    line = json.dumps({"type": "ERROR", "object": status}) + "\n"
+    return web.Response(body=line, content_type="application/json")
 
 
 def _status(code: int, reason: str) -> web.Response:

@@ -6,28 +6,16 @@ Never: know the operator, or judge it.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import ssl
 from typing import Any
 
-import aiohttp
-
 from botfleet_operator.names import CHILD_SELECTOR
-from botfleet_tools.servers import ApiServer
+from tests.integration.operator.cluster import APPLY_PATCH, BOTS, CHILDREN, MERGE_PATCH, Cluster, path
 from tests.integration.operator.harness import bot_of, secret_of
 from tests.integration.operator.storms.plan import KINDS, Act, Event, Wanted
 
-BOTS = "apis/botfleet.dev/v1alpha1", "telegrambots"
-PATHS: dict[str, tuple[str, str]] = {
-    "ServiceAccount": ("api/v1", "serviceaccounts"),
-    "ConfigMap": ("api/v1", "configmaps"),
-    "Secret": ("api/v1", "secrets"),
-    "Deployment": ("apis/apps/v1", "deployments"),
-}
 _COLLECT_SECONDS = 1.0
-_MERGE, _STRATEGIC = "application/merge-patch+json", "application/strategic-merge-patch+json"
-_CONTAINER = ["spec", "template", "spec", "containers"]
+_MERGE, _STRATEGIC = MERGE_PATCH, "application/strategic-merge-patch+json"
 
 # What somebody does to a child: (content type, patch). None of it may stay, but for the last of a Deployment.
 EDITS: dict[str, list[tuple[str, dict[str, Any]]]] = {
@@ -60,43 +48,14 @@ def child_name(kind: str, bot: str) -> str:
     return f"{bot}-botfleet" if kind == "Secret" else bot
 
 
-class Owner:
-    """Requests as administrator."""
-
-    def __init__(self, api: ApiServer) -> None:
-        context = ssl.create_default_context(cafile=str(api.ca))
-        context.load_cert_chain(api.client_cert, api.client_key)
-        self._url = api.url
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=context), timeout=aiohttp.ClientTimeout(total=30)
-        )
-
-    async def close(self) -> None:
-        await self._session.close()
-
-    async def _send(
-        self, method: str, path: str, body: Any = None, *, kind: str = "application/json", also: tuple[int, ...] = ()
-    ) -> Any:
-        async with self._session.request(
-            method,
-            f"{self._url}/{path}",
-            data=None if body is None else json.dumps(body),
-            headers={"Content-Type": kind, "User-Agent": "storm"},
-        ) as answer:
-            found = await answer.json()
-            assert answer.status < 300 or answer.status in also, f"{method} {path}: {answer.status} {found}"
-            return found
-
-    async def listed(self, where: tuple[str, str], namespace: str, selector: str = "") -> list[dict[str, Any]]:
-        group, plural = where
-        query = f"?labelSelector={selector}" if selector else ""
-        return list((await self._send("GET", f"{group}/namespaces/{namespace}/{plural}{query}"))["items"])
+class Owner(Cluster):
+    """What owners do, and what somebody else does to what is not theirs."""
 
     async def children(self, namespace: str) -> list[dict[str, Any]]:
         """Everything that says to be the operator's, each with its kind."""
         selector = CHILD_SELECTOR.replace(",", "%2C").replace("=", "%3D")
-        found = await asyncio.gather(*(self.listed(where, namespace, selector) for where in PATHS.values()))
-        return [{**item, "kind": kind} for kind, items in zip(PATHS, found, strict=True) for item in items]
+        found = await asyncio.gather(*(self.listed(where, namespace, selector) for where in CHILDREN.values()))
+        return [{**item, "kind": kind} for kind, items in zip(CHILDREN, found, strict=True) for item in items]
 
     # Acts
 
@@ -109,14 +68,14 @@ class Owner:
         """Carries it out, whatever the operator does meanwhile."""
         bot, act = event.bot, event.act
         if act in (Act.REMAKE, Act.MOVE, Act.DELETE):
-            await self._send("DELETE", self._path(BOTS, bot.namespace, bot.name))
+            await self.send("DELETE", path(BOTS, bot.namespace, bot.name))
         if act in (Act.CREATE, Act.REMAKE, Act.MOVE):
             await self._token(bot)
-            await self._send("POST", self._path(BOTS, bot.namespace), manifest(bot))
+            await self.send("POST", path(BOTS, bot.namespace), manifest(bot))
         elif act is Act.NEW_TOKEN:
             await self._token(bot)
         elif act is Act.LOSE_SECRET:
-            await self._send("DELETE", self._path(PATHS["Secret"], bot.namespace, bot.name))
+            await self.send("DELETE", path(CHILDREN["Secret"], bot.namespace, bot.name))
         elif act is Act.PROMPT:
             await self._patch_bot(bot, {"spec": {"persona": {"prompt": bot.text}}})
         elif act is Act.SUSPEND:
@@ -129,27 +88,23 @@ class Owner:
     async def _harm(self, event: Event) -> None:
         chance = random.Random(event.number)  # noqa: S311 -- chooses, no secret
         kind = chance.choice(KINDS)
-        path = self._path(PATHS[kind], event.bot.namespace, child_name(kind, event.bot.name))
+        where = path(CHILDREN[kind], event.bot.namespace, child_name(kind, event.bot.name))
         if event.act is Act.TAKE_CHILD:
-            await self._send("DELETE", path, also=(404,))
+            await self.send("DELETE", where, also=(404,))
             return
         content_type, patch = chance.choice(EDITS[kind])
         # 422: two such edits in a row (a variable that is there twice, say) are refused by the API server itself.
-        await self._send("PATCH", f"{path}?fieldManager=somebody", patch, kind=content_type, also=(404, 422))
+        await self.send("PATCH", f"{where}?fieldManager=somebody", patch, kind=content_type, also=(404, 422))
 
     async def _patch_bot(self, bot: Wanted, patch: dict[str, Any]) -> None:
-        await self._send("PATCH", self._path(BOTS, bot.namespace, bot.name), patch, kind=_MERGE)
+        await self.send("PATCH", path(BOTS, bot.namespace, bot.name), patch, kind=_MERGE)
 
     async def _token(self, bot: Wanted) -> None:
         await self._secret(bot.namespace, bot.name, token=f"{bot.account}:AAplanted-{bot.name}-{bot.token}")
 
     async def _secret(self, namespace: str, name: str, **values: str) -> None:
-        path = f"{self._path(PATHS['Secret'], namespace, name)}?fieldManager=owner&force=true"
-        await self._send("PATCH", path, secret_of(name, label=True, **values), kind="application/apply-patch+yaml")
-
-    def _path(self, where: tuple[str, str], namespace: str, name: str = "") -> str:
-        group, plural = where
-        return f"{group}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
+        where = f"{path(CHILDREN['Secret'], namespace, name)}?fieldManager=owner&force=true"
+        await self.send("PATCH", where, secret_of(name, label=True, **values), kind=APPLY_PATCH)
 
     # What a cluster's controller manager would do
 
@@ -164,9 +119,9 @@ class Owner:
                     metadata = child["metadata"]
                     owners = {owner["uid"] for owner in metadata.get("ownerReferences", ())}
                     if owners and not owners & living:
-                        await self._send(
+                        await self.send(
                             "DELETE",
-                            self._path(PATHS[child["kind"]], namespace, metadata["name"]),
+                            path(CHILDREN[child["kind"]], namespace, metadata["name"]),
                             {"preconditions": {"uid": metadata["uid"]}},
                             also=(404, 409),
                         )

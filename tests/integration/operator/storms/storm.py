@@ -93,7 +93,7 @@ class Storm:
         outcome, installation = self._outcome, self._installation
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._proxy.serving())
-            owner = Owner(installation.api)
+            owner = Owner.of(installation.api)
             stack.push_async_callback(owner.close)
             for namespace in installation.namespaces:
                 await owner.common(namespace)
@@ -216,4 +216,5 @@ def mistakes(operator: OperatorProcess) -> list[str]:
     """Log lines that no fault of the API server excuses."""
     never = {"reconcile_broken", "rounds_exhausted", "watch_forbidden", "other_cluster"}
     lines = [str(line) for line in operator.lines() if line.get("event") in never]
-    return lines + (["a traceback"] if "Traceback" in operator.log.read_text() else [])
+    traces = operator.log.read_text().split("Traceback (most recent call last)")[1:]
+    return lines + [f"a traceback: {trace[:3000]}" for trace in traces]

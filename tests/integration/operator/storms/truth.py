@@ -14,8 +14,9 @@ import psycopg
 import redis
 import yaml
 
+from tests.integration.operator.cluster import BOTS
 from tests.integration.operator.harness import Installation
-from tests.integration.operator.storms.owner import BOTS, Owner, child_name
+from tests.integration.operator.storms.owner import Owner, child_name
 from tests.integration.operator.storms.plan import KINDS, Plan, Wanted
 
 IMAGE = "registry.example/botfleet/runner:test"
