@@ -10,7 +10,7 @@ export BOTFLEET_TYPED = make $(if $(given),$(foreach name,$(given),$(name)='$(su
 export BOTFLEET_BEGAN := $(shell date +%s.%N)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv cluster-venv demo demo-down chat try test lint unit integration e2e bench-kill bench-reply bench-memory soak storm generate lock clean
+.PHONY: help venv cluster-venv demo demo-down chat try test lint unit integration e2e bench-kill bench-reply bench-memory bench-operator soak storm generate lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ bench-reply: venv ## Answer overhead and answers a second, beside a bare Teletho
 
 bench-memory: venv ## Memory of an idle runner and its growth, beside its libraries alone (5 minutes)
 	@$(BIN)/python -m bench memory
+
+bench-operator: venv ## The operator at 10, 100 and 1,000 bots on a real API server, beside bare loops (30 minutes)
+	@$(BIN)/python -m bench operator
 
 soak: venv ## Three bots for 30 minutes, a fault every 5: memory, files, tasks, rows, time receiving, with limits
 	@$(BIN)/python -m bench soak

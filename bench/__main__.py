@@ -1,6 +1,7 @@
-"""Why: the command line: `python -m bench kill`, `reply`, `memory`, `soak`, `storm`. It reads options, sets the exit code; no more."""
+"""Why: the command line: `python -m bench kill` and its sisters. It reads options, sets the exit code; no more."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -81,6 +82,24 @@ def storm(
     from bench.storm import Options, run
 
     sys.exit(running.run(run(Options(objects, kills, events, namespaces, seed)), minutes=minutes))
+
+
+@cli.command()
+def operator(
+    sizes: Annotated[
+        str, typer.Option(help="Numbers of bots, separated by commas; each with servers of its own.")
+    ] = "10,100,1000",
+    idle: Annotated[float, typer.Option(help="Seconds in which nothing happens, for CPU and writes at rest.")] = 300,
+    into: Annotated[
+        Path | None, typer.Option(help="A folder where figures are kept with earlier ones, and drawn.")
+    ] = None,
+    minutes: Minutes = 45,
+) -> None:
+    """The operator at several sizes: children made, harmed and restored, restart, memory, idle, beside bare loops."""
+    from bench.operator.run import Options, run
+
+    wanted = tuple(int(size) for size in sizes.split(","))
+    sys.exit(running.run(run(Options(wanted, idle, into)), minutes=minutes))
 
 
 @cli.callback()

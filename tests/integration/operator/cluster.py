@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Self
 
 import aiohttp
@@ -76,7 +76,9 @@ class Cluster:
         found = await self.send("GET", f"{path(where, namespace)}?limit=1")
         return len(found["items"]) + int(found["metadata"].get("remainingItemCount") or 0)
 
-    async def watch(self, where: Where, namespace: str, since: str, query: str = "") -> AsyncIterator[dict[str, Any]]:
+    async def watch(
+        self, where: Where, namespace: str, since: str, query: str = ""
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Events after the resource version `since`, until the server ends the watch."""
         url = f"{self._url}/{path(where, namespace)}?watch=true&resourceVersion={since}{query}"
         async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=None), read_bufsize=2**22) as answer:
