@@ -151,7 +151,7 @@ class _Round:
         log = self._made.api.audit_log
         assert log is not None
         with log.open() as lines:
-            return sheet.writes_in(line.rstrip("\n") for line in lines)
+            return sheet.writes_in(lines)
 
     @contextlib.asynccontextmanager
     async def _stand_in(self) -> AsyncIterator[None]:
