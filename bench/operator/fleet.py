@@ -60,7 +60,7 @@ async def put_secrets(cluster: Cluster, namespace: str, size: int) -> None:
 
 async def make(cluster: Cluster, namespace: str, size: int) -> float:
     """All TelegramBots are applied; seconds until all their children exist."""
-    expected = {"ServiceAccount": size, "ConfigMap": size, "Secret": 2 * size + 2, "Deployment": size}
+    expected = {kind: 2 * size + 2 if kind == "Secret" else size for kind in CHILDREN}
 
     async def made() -> bool:
         for kind in reversed(CHILDREN):
@@ -100,6 +100,11 @@ async def delete_account(cluster: Cluster, namespace: str, name: str) -> None:
     await cluster.send("DELETE", path(CHILDREN["ServiceAccount"], namespace, name))
 
 
+async def open_policy(cluster: Cluster, namespace: str, name: str) -> None:
+    edit: dict[str, Any] = {"spec": {"egress": [{}]}}
+    await cluster.send("PATCH", path(CHILDREN["NetworkPolicy"], namespace, name), edit, kind=MERGE_PATCH)
+
+
 async def scale(cluster: Cluster, namespace: str, name: str) -> None:
     edit = {"spec": {"replicas": 3}}
     await cluster.send("PATCH", path(CHILDREN["Deployment"], namespace, name), edit, kind=MERGE_PATCH)
@@ -107,12 +112,13 @@ async def scale(cluster: Cluster, namespace: str, name: str) -> None:
 
 HARMS: tuple[tuple[str, Harm], ...] = (
     ("ConfigMap", delete_configmap), ("ConfigMap", edit_configmap), ("ServiceAccount", delete_account),
-    ("Deployment", scale),
+    ("Deployment", scale), ("NetworkPolicy", open_policy),
 )  # fmt: skip
 
 
 def _matters(child: dict[str, Any]) -> Any:
-    return child.get("data"), child.get("spec", {}).get("replicas"), child.get("automountServiceAccountToken")
+    spec = child.get("spec", {})
+    return child.get("data"), spec.get("replicas"), spec.get("egress"), child.get("automountServiceAccountToken")
 
 
 async def restored(cluster: Cluster, namespace: str, kind: str, name: str, harm: Harm) -> float:

@@ -22,6 +22,7 @@ BOTS: Where = ("apis/botfleet.dev/v1alpha1", "telegrambots")
 PODS: Where = ("api/v1", "pods")
 CHILDREN: dict[str, Where] = {
     "ServiceAccount": ("api/v1", "serviceaccounts"),
+    "NetworkPolicy": ("apis/networking.k8s.io/v1", "networkpolicies"),
     "ConfigMap": ("api/v1", "configmaps"),
     "Secret": ("api/v1", "secrets"),
     "Deployment": ("apis/apps/v1", "deployments"),

@@ -23,6 +23,10 @@ EDITS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         (_MERGE, {"automountServiceAccountToken": True}),
         (_MERGE, {"metadata": {"ownerReferences": None}}),
     ],
+    "NetworkPolicy": [
+        (_MERGE, {"spec": {"egress": [{}]}}),
+        (_MERGE, {"spec": {"policyTypes": ["Ingress"]}}),
+    ],
     "ConfigMap": [
         (_MERGE, {"data": {"bot.yaml": "edited: true"}}),
         (_MERGE, {"data": None}),

@@ -33,7 +33,7 @@ _WEIGHTS = {
     Act.PROMPT: 4, Act.SUSPEND: 3, Act.LABEL: 2, Act.NEW_TOKEN: 2, Act.LOSE_SECRET: 1, Act.DELETE: 1, Act.REMAKE: 1,
     Act.MOVE: 1, Act.TAKE_CHILD: 4, Act.EDIT_CHILD: 5,
 }  # fmt: skip
-KINDS = ("ServiceAccount", "ConfigMap", "Secret", "Deployment")
+KINDS = ("ServiceAccount", "NetworkPolicy", "ConfigMap", "Secret", "Deployment")
 
 
 @dataclass

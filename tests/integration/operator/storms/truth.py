@@ -78,6 +78,10 @@ def _children(seen: dict[str, Any], wanted: Wanted, own: dict[str, dict[str, Any
         return  # what was made before is left as it was
     if own["ServiceAccount"] and own["ServiceAccount"].get("automountServiceAccountToken") is not False:
         yield "the ServiceAccount mounts a token"
+    if own["NetworkPolicy"]:
+        spec = own["NetworkPolicy"]["spec"]
+        if spec["policyTypes"] != ["Ingress", "Egress"] or {} in spec.get("egress", []):
+            yield f"the NetworkPolicy is open: {str(spec)[:200]}"
     if own["ConfigMap"]:
         data = own["ConfigMap"].get("data") or {}
         if list(data) != ["bot.yaml"] or wanted.text not in str(yaml.safe_load(data["bot.yaml"])):
