@@ -16,6 +16,7 @@ from tests.integration.operator.storms.storm import Options, Storm
 OBJECTS, KILLS = 50, 2
 PLACES = 3
 SEED = "BOTFLEET_STORM_SEED"  # of a run that is to be repeated
+pytestmark = pytest.mark.timeout(240)  # a quiet machine needs an eighth of it
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class Options:
     objects: int
     seed: int
     kills: int
-    events: float = 3.0
+    events: float = 2.5
     faults: float = 0.05
     at_once: int = 8
     settle_seconds: float = 60.0
