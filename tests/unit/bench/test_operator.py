@@ -27,10 +27,13 @@ def test_only_whole_lines_of_the_operator_that_write_are_counted_leases_and_even
 
 
 def test_a_figure_is_printed_beside_its_floor_as_a_ratio_and_with_the_verdict_on_its_target() -> None:
-    first, second = sheet.rows(SIZES[10])
-    assert first == ["all children exist (s)", "1", "0.5", "2.0", "≤ 30: reached"]
+    first, second = sheet.rows(SIZES[10], 10)
+    assert first == ["all children exist (s)", "1", "0.5", "2.0", "≤ 30: at 1,000"], (
+        "ten bots prove nothing of a thousand"
+    )
+    assert sheet.rows(SIZES[10], 1000)[0][-1] == "≤ 30: reached"
     assert second == ["writes of an idle fleet", "0", "", "", "≤ 0: reached"]
-    assert [row[-1] for row in sheet.rows(SIZES[1000])] == ["≤ 30: MISSED", "≤ 0: MISSED"]
+    assert [row[-1] for row in sheet.rows(SIZES[1000], 1000)] == ["≤ 30: MISSED", "≤ 0: MISSED"]
 
 
 def test_what_earlier_runs_kept_stays_beside_a_new_size(tmp_path: Path) -> None:
