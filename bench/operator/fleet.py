@@ -123,9 +123,11 @@ def _matters(child: dict[str, Any]) -> Any:
 
 async def restored(cluster: Cluster, namespace: str, kind: str, name: str, harm: Harm) -> float:
     """Does the harm; seconds from its request until a watch shows the child as it was."""
-    before = await cluster.send("GET", path(CHILDREN[kind], namespace, name))
-    since = before["metadata"]["resourceVersion"]
-    events = cluster.watch(CHILDREN[kind], namespace, since, f"&fieldSelector=metadata.name%3D{name}")
+    only = f"fieldSelector=metadata.name%3D{name}"
+    # The list's version and not the object's, which in a large fleet may be too old for a watch by now.
+    listed = await cluster.send("GET", f"{path(CHILDREN[kind], namespace)}?{only}")
+    (before,) = listed["items"]
+    events = cluster.watch(CHILDREN[kind], namespace, listed["metadata"]["resourceVersion"], f"&{only}")
     async with asyncio.timeout(DEADLINE_SECONDS), contextlib.aclosing(events):
         began = time.perf_counter()
         harming = asyncio.create_task(_wait(harm(cluster, namespace, name)))
