@@ -7,6 +7,7 @@ Never: a name; a NetworkPolicy knows numbers only.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from botfleet.spec.network import Block, lies_within
@@ -58,11 +59,12 @@ _PRIVATE_IPV4 = tuple(
 )
 
 
-def public(denied: Iterable[Block]) -> list[tuple[Block, list[Block]]]:
+@lru_cache(maxsize=8)  # the same for every bot, until the API server moves
+def public(denied: tuple[Block, ...]) -> tuple[tuple[Block, tuple[Block, ...]], ...]:
     """The Internet: blocks, each with what is left out of it."""
     left_out = [*_PRIVATE_IPV4, *never(denied)]
-    found = ((block, within(left_out, block)) for block in (_ALL_IPV4, _GLOBAL_IPV6))
-    return [(block, excepts) for block, excepts in found if block not in excepts]
+    found = ((block, tuple(within(left_out, block))) for block in (_ALL_IPV4, _GLOBAL_IPV6))
+    return tuple((block, excepts) for block, excepts in found if block not in excepts)
 
 
 def never(denied: Iterable[Block]) -> list[Block]:

@@ -30,7 +30,10 @@ class Transition:
 
 
 DELETED = Transition(
-    NORMAL, "Deleted", "Delete", "The TelegramBot and what was made for it are gone; its data is kept."
+    NORMAL,
+    "Deleted",
+    "Delete",
+    "The TelegramBot and what was made for it are gone; its data is kept, or erased if spec.deletionPolicy was Erase.",
 )
 
 

@@ -29,5 +29,5 @@ def build(blueprint: Blueprint) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata(blueprint, blueprint.name),
-        "data": {FILE: yaml.safe_dump(document, sort_keys=True, allow_unicode=True)},
+        "data": {FILE: yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=True, allow_unicode=True)},
     }
