@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from botfleet import conditions_page, crd
+from botfleet import api_page, conditions_page, crd
 from botfleet_tools import reference_pages
 
 ROOT = Path(__file__).parents[2]
@@ -14,6 +14,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "crds/telegrambotdefaults.yaml": crd.render_defaults,
     "charts/botfleet/files/telegrambots.yaml": crd.render,
     "charts/botfleet/files/telegrambotdefaults.yaml": crd.render_defaults,
+    "docs/api-reference.md": api_page.render,
     "docs/conditions.md": conditions_page.render,
     "docs/metrics.md": reference_pages.metrics,
     "docs/settings.md": reference_pages.settings,
