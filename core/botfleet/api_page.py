@@ -40,7 +40,7 @@ def render() -> str:
             lines += [
                 f"### What a {names['kind']} is refused for, beyond types and limits",
                 "",
-                "| field | unless |",
+                "| field | what to write |",
                 "|---|---|",
             ]
             lines += [f"| {_code(path)} | {_cell(message)} |" for path, message in rules]

@@ -22,7 +22,7 @@ def fields(schema: dict[str, Any]) -> Iterator[str]:
 @pytest.mark.parametrize("definition", [crd(), defaults_crd()], ids=lambda one: one["spec"]["names"]["kind"])
 def test_every_field_of_a_crd_has_a_row_with_its_type(definition: dict[str, Any]) -> None:
     section = PAGE.split(f"## {definition['spec']['names']['kind']}\n", 1)[1]
-    told = re.findall(r"^\| \**`(?:[\w.\[\]{}]*\.)?(\w+)`\** \| [^|]+ \|", section, re.MULTILINE)
+    told = re.findall(r"^\| \**`(?:[\w.\[\]{}]*\.)?(\w+)`\** \| (?:[^|\\]|\\.)+ \|", section, re.MULTILINE)
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     wanted = [name for part in ("spec", "status") for name in fields(schema.get(part, {}))]
     parts = re.findall(r"^#### (?:spec|status)\.(\w+)$", section, re.MULTILINE)
