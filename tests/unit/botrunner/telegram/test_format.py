@@ -82,6 +82,15 @@ def test_what_is_longer_than_a_message_and_still_one_character_is_cut_where_the_
     assert split("e" + "\u0301" * 5, 4) == ["e" + "\u0301" * 3, "\u0301" * 2]
 
 
+def test_a_later_part_ends_at_a_seam_like_the_first():
+    assert split("one two three four five six seven", 10) == ["one two", "three four", "five six", "seven"]
+
+
+@pytest.mark.parametrize("before", ["a ", "ab "])
+def test_a_character_longer_than_a_message_is_cut_wherever_it_begins(before):
+    assert split(f"{before}e{chr(0x301) * 6}", 4) == [before.strip(), "e" + chr(0x301) * 3, chr(0x301) * 3]
+
+
 def test_a_limit_that_no_character_fits_is_refused():
     with pytest.raises(ValueError, match="UTF-16"):
         split("x", 1)
@@ -151,6 +160,27 @@ def test_what_comes_before_a_code_block_is_no_indentation():
     text = "one two\n   "
     parts = formatting.split(Formatted(f"{text}code", (Span(Kind.PRE, len(text), len(text) + 4),)), 9)
     assert [part.text for part in parts] == ["one two", "code"]
+
+
+@pytest.mark.parametrize("kind", [Kind.STRIKE, Kind.LINK])
+def test_white_space_at_a_seam_of_other_formatted_text_is_no_indentation(kind):
+    text = "a" * 20 + "\n  " + "b" * 20
+    assert [part.text for part in formatting.split(Formatted(text, (Span(kind, 0, len(text)),)), 24)] == [
+        "a" * 20,
+        "b" * 20,
+    ]
+
+
+def test_nor_is_that_of_a_line_before_a_code_block():
+    text = "a" * 20 + "\n  " + "b" * 12 + "\ncode"
+    parts = formatting.split(Formatted(text, (Span(Kind.PRE, len(text) - 4, len(text)),)), 24)
+    assert [part.text for part in parts] == ["a" * 20, "b" * 12 + "\ncode"]
+
+
+def test_the_indentation_of_a_code_block_begins_where_the_block_does():
+    text = "x" * 20 + "   code\ntail"
+    parts = formatting.split(Formatted(text, (Span(Kind.PRE, 21, 27), Span(Kind.PRE, 28, 32))), 22)
+    assert [part.text for part in parts] == ["x" * 20, "  code\ntail"]
 
 
 def test_a_code_block_of_white_space_alone_makes_no_part_without_a_word():
