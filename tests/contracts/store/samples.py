@@ -68,8 +68,8 @@ class Snapshot:
         return len(self.tables[table])
 
 
-# Columns that a bot's role may not read.
-_HIDDEN = {"installation", "bots"}
+# What a bot's role may not read, or not all columns of it.
+_HIDDEN = {"installation", "bots", "tombstones"}
 
 
 async def snapshot(store: Store) -> Snapshot:
