@@ -32,7 +32,7 @@ from botfleet_operator.ledger import Ledger
 from botfleet_operator.metrics import Metrics, Statuses, statuses
 from botfleet_operator.model import BotKey, BotRecord
 from botfleet_operator.observe import Scratch, Setting, observe
-from botfleet_operator.plan import Plan
+from botfleet_operator.plan import Apply, Plan
 from botfleet_operator.provision.bus import BusUnavailableError
 from botfleet_operator.queue import KeyedQueue
 from botfleet_operator.removal import Remover
@@ -55,6 +55,7 @@ _UNWATCHED = frozenset(
     }
 )
 _LOOK_AGAIN_SECONDS = 30.0
+_GONE_SECONDS = 1.0  # until the watch has told, too, that an object is no more
 _CONFLICT_SECONDS = 1.0
 
 
@@ -179,11 +180,18 @@ class Reconciler:
         return waits
 
     async def _rounds(self, bot: BotRecord, scratch: Scratch) -> Plan:
+        applied: set[str] = set()
         for _ in range(_ROUNDS_MOST):
             turn = self._waves.turn(bot.key)
             plan = decide(observe(bot, self._world, self._ledger, self.setting, scratch, turn))
             if not plan.steps:
                 return plan
+            kinds = {step.manifest["kind"] for step in plan.steps if isinstance(step, Apply)}
+            if kinds & applied and await self._is_gone(bot):
+                # The garbage collector takes its children as fast as they are made; the watch tells in a moment.
+                scratch.wait_seconds = _GONE_SECONDS
+                return plan
+            applied |= kinds
             await self._applier.run(bot, plan.steps, scratch)
             if scratch.wait_seconds is not None:
                 return plan
@@ -194,6 +202,10 @@ class Reconciler:
             steps=[type(step).__name__ for step in plan.steps],
         )
         return plan
+
+    async def _is_gone(self, bot: BotRecord) -> bool:
+        found = await self._api.get(TELEGRAM_BOTS, bot.namespace, bot.name, metadata_only=True)
+        return found is None or found["metadata"]["uid"] != bot.uid
 
     def _as_written(self, bot: BotRecord) -> BotRecord:
         """With the status that was written last, if the watch does not show it yet."""

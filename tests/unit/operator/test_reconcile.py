@@ -184,3 +184,27 @@ async def test_a_status_that_met_a_conflict_is_written_without_waiting_for_news(
     del rig.api.errors["patch"]
     assert rig.queue._due.keys() == {KEY_OF}, "it comes back by itself"
     assert rig.reason(await rig.reconcile(), "Provisioned") == "Provisioned"
+
+
+async def test_a_bot_that_is_gone_before_the_watch_says_so_is_no_fight_with_the_garbage_collector(rig: Rig) -> None:
+    rig.show()
+    await rig.reconcile()
+    del rig.api.objects[("TelegramBot", "hotel", "concierge")]
+    apply = rig.api.apply
+
+    async def collected(resource: Any, namespace: str, name: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        made = await apply(resource, namespace, name, manifest)
+        collect()
+        return made
+
+    def collect() -> None:
+        for children in rig.world.children.values():
+            for child in list(children):
+                children._drop((child.namespace, child.name), child.version)
+
+    rig.api.apply = collected
+    collect()
+    before = len(rig.api.writes())
+    await rig.reconcile()
+    assert len(rig.api.writes()) - before <= 2 * len(rig.world.children), "once, and perhaps a status"
+    assert await rig.queue.get() == KEY_OF, "looked at again"
