@@ -14,8 +14,8 @@ from botfleet_operator.kubeapi import ForbiddenError
 from botfleet_operator.model import BotKey
 from botfleet_operator.names import ANNOTATION_APPLIED_TEMPLATE
 from botfleet_operator.uses import named_in
+from tests.integration.fleet.fleet import Fleet
 from tests.unit.operator import samples
-from tests.unit.operator.fleet import Fleet
 from tests.unit.operator.rig import LIMITS, Rig
 from tests.unit.operator.samples import PLATFORM
 

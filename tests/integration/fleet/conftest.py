@@ -1,0 +1,5 @@
+"""Whole reconciles of many bots, or of one through many deaths: an operator without its process, a real store, the API server played."""
+
+from tests.unit.operator.conftest import rig
+
+__all__ = ["rig"]
