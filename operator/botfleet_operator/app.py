@@ -32,6 +32,7 @@ from botfleet_operator.metrics import Metrics
 from botfleet_operator.model import BotKey, bot_record
 from botfleet_operator.network import network_of, renewed
 from botfleet_operator.observe import Setting
+from botfleet_operator.patience import patiently
 from botfleet_operator.provision.bus import Users
 from botfleet_operator.provision.database import Roles
 from botfleet_operator.queue import KeyedQueue, work
@@ -102,8 +103,9 @@ class Operator:
             loop.add_signal_handler(name, lambda: self._background_stop(0))
         self.api.with_guard(self.leader.guard)
         self._background.start("leadership", self._lead())
-        installation = await recognise(
-            self._store, self.api, key, deadline_seconds=self.settings.start_deadline_seconds
+        store, deadline = self._store, self.settings.start_deadline_seconds
+        installation = await patiently(
+            lambda: recognise(store, self.api, key, deadline_seconds=deadline), "the installation", deadline
         )
         await self._assemble(self._store, installation)
         self.metrics.leader.set(1)
@@ -168,7 +170,7 @@ class Operator:
             defaults=settings.bot_defaults,
         )
         ledger.freed, ledger.lost = world.freed, self.queue.add
-        await ledger.load()
+        await patiently(ledger.load, "the bots in the database", settings.start_deadline_seconds)
         self._world = world
         for informer in world.informers:
             self._background.start(f"informer {informer.resource.plural}", informer.run())
@@ -239,7 +241,11 @@ class Operator:
             installation_id=installation.id,
             lease_term_seconds=settings.runner_lease_term_seconds,
             log_level=settings.runner_log_level,
-            network=await network_of(settings, self.api),
+            network=await patiently(
+                lambda: network_of(settings, self.api),
+                "the API server's addresses",
+                settings.start_deadline_seconds,
+            ),
         )
         allowed = allowlist(
             settings.allowed_images,

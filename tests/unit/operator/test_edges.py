@@ -17,9 +17,9 @@ from botfleet.conditions import Reason
 from botfleet.keys import fingerprint
 from botfleet.store.bots import BotRepository
 from botfleet.store.engine import create_store
-from botfleet.store.errors import StoreError
+from botfleet.store.errors import StoreError, StoreUnavailable
 from botfleet.store.schema import create_all_sqlite
-from botfleet_operator import logs
+from botfleet_operator import logs, patience
 from botfleet_operator.app import without_user
 from botfleet_operator.bootstrap import BootstrapError, manifest, run, users_acl, wanted
 from botfleet_operator.installation import StartError, decode_key, read_key, recognise
@@ -364,3 +364,24 @@ async def test_no_watch_of_kopf_can_stall_unseen_and_kopf_writes_nothing() -> No
     assert watching.connect_timeout == app.settings.api_timeout_seconds
     assert not settings.posting.enabled
     assert settings.peering.standalone
+
+
+async def test_what_is_away_for_a_moment_at_the_start_is_asked_again_and_a_refusal_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patience, "_ASK_AGAIN_SECONDS", 0.0)
+    answers: list[Any] = [StoreUnavailable("away"), UnreachableError("away"), "there"]
+
+    async def ask() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    assert await patience.patiently(ask, "it", 60) == "there"
+    answers[:] = [StoreUnavailable("away")]
+    with pytest.raises(StartError, match="it: no answer"):
+        await patience.patiently(ask, "it", -1)
+    answers[:] = [StartError("another key")]
+    with pytest.raises(StartError, match="another key"):
+        await patience.patiently(ask, "it", 60)
