@@ -52,7 +52,11 @@ PARTS = {
 # No test in these judges how long something took. The end-to-end tier mostly waits for pods, and leaves them a core.
 ASIDE = tuple(
     f"tests/integration/{name}"
-    for name in ("bench", "botrunner/conversation", "bus", "chart", "crd", "fleet", "house", "simulator", "store")
+    for name in (
+        *("bench", "botrunner/conversation", "bus", "chart", "crd", "fleet", "house", "simulator", "store"),
+        *(f"botrunner/test_{name}.py" for name in ("media", "models", "starters", "terminal")),
+        *("operator/test_rollouts.py", "operator/test_storms.py", "tools/test_servers.py"),
+    )
 )
 INTEGRATION_ASIDE = Part("integration, aside", ASIDE, ("-n", "2", "--dist", "loadfile"), prefix=("nice", "-n", "19"))
 INTEGRATION_REST = Part(
