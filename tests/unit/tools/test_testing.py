@@ -193,15 +193,26 @@ def test_a_unit_tier_of_more_than_60_seconds_fails(
     assert result.problems == ([] if good else ["the unit tier took 61 s; it must end within 60 s"])
 
 
-@pytest.mark.parametrize(("combined", "reported", "good"), [(0, 0, True), (0, 2, False), (0, 1, False), (1, 0, False)])
-def test_coverage_below_its_gate_fails_and_so_does_coverage_that_was_not_measured(
-    combined: int, reported: int, good: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("ends", "problems"),
+    [
+        ((0, 0, 0, 0, 0), []),
+        ((0, 2, 0, 0, 0), ["coverage is below its gate"]),
+        ((0, 0, 0, 0, 2), ["coverage of operator/botfleet_operator is below its gate"]),
+        ((1,), ["nothing was measured that coverage could combine"]),
+    ],
+)
+def test_coverage_below_a_gate_fails_and_so_does_coverage_that_was_not_measured(
+    ends: tuple[int, ...], problems: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = FakeRun(None, combined, reported)
-    monkeypatch.setattr(testing, "_run", run)
+    monkeypatch.setattr(testing, "_run", FakeRun(None, *ends))
     result = testing.coverage()
-    assert result.good is good
-    assert summary([result]) == (0 if good else 1)
+    assert result.problems == problems
+    assert summary([result]) == (1 if problems else 0)
+
+
+def test_a_part_with_a_gate_of_its_own_is_there() -> None:
+    assert all(list((testing.ROOT / part).glob("*.py")) for part in testing.COVERED)
 
 
 def test_each_check_of_lint_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
