@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 
 from bench.figures import percentile
-from bench.operator import fleet, floor, sheet
+from bench.operator import fleet, floor, sheet, troubles
 from bench.operator.curves import svg
 from bench.operator.sheet import Measured
 from bench.process import cpu_seconds, memory
@@ -26,6 +26,7 @@ from tests.integration.operator.harness import Installation, OperatorProcess
 HARMED, HARMED_AT_RESTART, STATUSES = 60, 10, 50
 SETTLED_SECONDS = 12.0  # after a pod came or went the operator looks at all leases so long
 HELD_BOTS = 25  # how many lose their connection in one go
+UNSCHEDULED = 50  # how many pods no node takes; in a small fleet half of them
 
 
 @dataclass
@@ -120,6 +121,9 @@ class _Round:
             restart, restart_writes = await self._restart()
             bare_restart = imported + await floor.lists(cluster, namespace)
             late = await self._harmed_at_restart()
+            foreign = await self._beside_foreign_secrets()
+            tell(f"{self._size} bots: restarted; now {idle:g} s with pods that no node takes")
+            unscheduled = await self._unscheduled(idle)
         return {
             sheet.CHILDREN.name: Measured(children.operator, bare),
             sheet.WRITES.name: Measured(writes),
@@ -131,6 +135,8 @@ class _Round:
             sheet.RESTART.name: Measured(restart, bare_restart),
             sheet.RESTART_WRITES.name: Measured(restart_writes),
             sheet.HEALED_RESTART.name: Measured(late, bare_restart),
+            sheet.UNSCHEDULED.name: Measured(unscheduled),
+            sheet.FOREIGN.name: Measured(foreign),
         }
 
     # Waiting
@@ -221,6 +227,29 @@ class _Round:
             for number in range(min(HARMED_AT_RESTART, self._size))
         ]
         return max(await asyncio.gather(*harms))
+
+    async def _beside_foreign_secrets(self) -> float:
+        """MiB that an operator has more when it starts beside them."""
+        alone = await self._weighed_afresh()
+        await troubles.foreign_secrets(self._cluster, self._namespace)
+        return await self._weighed_afresh() - alone
+
+    async def _weighed_afresh(self) -> float:
+        await asyncio.to_thread(self._operator.stop)
+        self._operator.start()
+        await fleet.until(self._has_looked_at_all, "every bot was looked at")
+        await self._settled()
+        return memory(self._operator.process.pid).rss
+
+    async def _unscheduled(self, seconds: float) -> int:
+        """Writes in that time, after their statuses have said so."""
+        some = self._names[: min(UNSCHEDULED, self._size // 2)]
+        pods = await troubles.unschedule(self._cluster, self._database, self._namespace, some)
+        await self._settled()
+        before = self._written()
+        await troubles.keep_unscheduled(self._cluster, self._namespace, pods, seconds)
+        await self._settled()
+        return self._written() - before
 
     def _harm_of(self, number: int) -> tuple[str, str, fleet.Harm]:
         kind, harm = fleet.HARMS[number % len(fleet.HARMS)]

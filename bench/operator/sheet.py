@@ -44,7 +44,13 @@ RESTART = Figure(
 )
 RESTART_WRITES = Figure("writes of a restart", "", 0)
 HEALED_RESTART = Figure("child harmed at a restart, restored", "s", 5, "the same as of a restart", grows=True)
-FIGURES = (CHILDREN, WRITES, MEMORY, HEALED, HEALTH, CPU, IDLE, RESTART, RESTART_WRITES, HEALED_RESTART)
+UNSCHEDULED = Figure("writes while no node takes 50 of the pods", "", 0, grows=True)
+# Two processes that did the same differ by as much.
+FOREIGN = Figure("memory beside 60 foreign Secrets of 500 KB, more by", "MiB", 1)
+FIGURES = (
+    *(CHILDREN, WRITES, MEMORY, HEALED, HEALTH, CPU, IDLE),
+    *(RESTART, RESTART_WRITES, HEALED_RESTART, UNSCHEDULED, FOREIGN),
+)
 
 
 def short(value: float) -> str:
