@@ -24,7 +24,7 @@ from botfleet_operator.defaults import TELEGRAM_BOT_DEFAULTS
 from botfleet_operator.eraser import Eraser
 from botfleet_operator.events import EventRecorder
 from botfleet_operator.feed import HealthPoll, Reassert
-from botfleet_operator.installation import Installation, StartError, read_key, recognise
+from botfleet_operator.installation import Installation, StartError, is_still_there, read_key, recognise
 from botfleet_operator.kubeapi import Credentials, KubeApi, KubeError
 from botfleet_operator.leader import LeaderElection, Terms
 from botfleet_operator.ledger import Ledger
@@ -223,7 +223,7 @@ class Operator:
             self.metrics,
             namespaces=settings.namespaces,
             seconds=settings.sweep_seconds,
-            same_cluster=installation.same_cluster,
+            is_same_cluster=lambda: is_still_there(self.api, installation),
             guard=guard,
         )
         self._background.start("comparison", sweeper.run())

@@ -100,7 +100,9 @@ def _decide_accepted(observed: Observed, accepted: Accepted) -> Plan:
         return judgement.plan(observed, accepted, stop, (refusal,))
     fine = Verdict(ConditionType.ACCEPTED, "True", Reason.ACCEPTED)
     manifests: Manifests = []
-    if observed.identity is not None:
+    # What the database has to have before there is a Deployment depends on no manifest; building them costs most of a round.
+    too_early = "Deployment" not in observed.children and _database_steps(observed, accepted)
+    if observed.identity is not None and not too_early:
         observed, manifests = settle(observed, build_all(observed, accepted))
     database = _database_steps(observed, accepted)
     # With the stop before them: a database that is away keeps nothing running.
@@ -146,11 +148,9 @@ def _database_steps(observed: Observed, accepted: Accepted) -> tuple[Step, ...]:
     if not observed.user_ready and EnsureUser not in observed.failures:
         steps.append(EnsureUser())
     if health is not None and health.authorized and judgement.proves(observed, accepted):
-        steps.extend(
-            Prove(account.account_key)
-            for account in observed.bound
-            if not account.proved and account.credential_digest == accepted.credential_digest
-        )
+        proving = [a for a in observed.bound if a.credential_digest == accepted.credential_digest]
+        left = len(proving) < len(observed.bound)  # an account of before is still the bot's
+        steps.extend(Prove(account.account_key) for account in proving if left or not account.proved)
     return tuple(steps)
 
 

@@ -30,10 +30,11 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What was found at the start. `same_cluster` False: nothing is removed because it is absent."""
+    """What was found at the start. `cluster_uid` None: not the cluster of the database's bots, or not known;
+    nothing is removed because it is absent."""
 
     id: str
-    same_cluster: bool
+    cluster_uid: str | None
     key: bytes = field(repr=False)
 
 
@@ -94,7 +95,16 @@ async def recognise(store: Store, api: KubeApi, key: bytes, *, deadline_seconds:
             "other_cluster",
             action="this database belongs to bots of another cluster; roles of absent bots are not removed",
         )
-    return Installation(row.id, same, key)
+    return Installation(row.id, uid if same else None, key)
+
+
+async def is_still_there(api: KubeApi, installation: Installation) -> bool:
+    """Whether the API server is still that of the installation's cluster; its address may lead elsewhere by now.
+
+    Raises:
+        KubeError: it did not say.
+    """
+    return installation.cluster_uid is not None and await _cluster_uid(api) == installation.cluster_uid
 
 
 async def _cluster_uid_in_time(api: KubeApi, deadline_seconds: float) -> str | None:

@@ -125,18 +125,23 @@ class LeaderElection:
     async def _try_acquire(self) -> bool:
         lease = await self._api.get(LEASES, self._namespace, self._name)
         if lease is None:
+            if self._is_held_by_another():
+                return False  # somebody deleted it; who had it leads by its own clock until its next renewal
             self._lease = {}
             await self._create()
             return True
         self._remember(lease)
-        seen = self._seen
-        if seen is None:
-            raise AssertionError("unreachable")
-        expired = self._clock() - seen.changed_at > seen.seconds
-        if seen.holder not in ("", self._identity) and not expired:
+        if self._is_held_by_another():
             return False
-        await self._write(taking=seen.holder != self._identity)
+        await self._write(taking=self._seen is None or self._seen.holder != self._identity)
         return True
+
+    def _is_held_by_another(self) -> bool:
+        """By what was seen last of the Lease, for its term since that was seen."""
+        seen = self._seen
+        if seen is None or seen.holder in ("", self._identity):
+            return False
+        return self._clock() - seen.changed_at <= seen.seconds
 
     async def _still_mine(self) -> bool:
         """After a conflict: somebody wrote the Lease. Mine still, if it names me (an edit of its labels, say)."""

@@ -260,13 +260,9 @@ class Ledger:
             accounts.pop(account_key, None)
             return
         accounts[account_key] = replace(account, proved=True)
-        keep = tuple(k for k, a in accounts.items() if a.credential_digest == account.credential_digest)
-        freed = [k for k in accounts if k not in keep]
-        if freed:
-            await self._bindings.release(identity.bot_id, keep=keep)
-            for old in freed:
-                del accounts[old]
-                self.freed(old)
+        for old in [k for k, a in accounts.items() if a.credential_digest != account.credential_digest]:
+            del accounts[old]
+            self.freed(old)
 
     async def ensure_role(self, identity: Identity) -> None:
         await self._roles.ensure(identity.role, self.own_secrets(identity).database_password, identity.generation)
@@ -279,8 +275,9 @@ class Ledger:
     # Removing
 
     async def remove_role(self, identity: Identity) -> None:
-        await self._roles.remove(identity.role)
+        # Forgotten first: a removal that ends half-way leaves a role that cannot log in.
         self._role_generations.pop(identity.role, None)
+        await self._roles.remove(identity.role)
 
     async def erase_keys(self, identity: Identity) -> None:
         """All that the bot has in Redis. Its user can append nothing any more afterwards, and is to be removed."""
@@ -304,8 +301,7 @@ class Ledger:
 
     async def retire(self, identity: Identity) -> None:
         """The object is gone: the accounts are free, the row is marked, the data stays."""
-        await self._bindings.release(identity.bot_id)
-        await self._bots.mark_deleted(identity.bot_id)
+        await self._bots.retire(identity.bot_id, identity.uid)
         self._forget(identity)
 
     async def erase_row(self, identity: Identity) -> None:

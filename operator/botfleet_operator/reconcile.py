@@ -110,6 +110,7 @@ class Reconciler:
             result = await self._reconcile(key)
         except NotLeadingError:
             result = "not_leading"
+            self._queue.add_after(key, _CONFLICT_SECONDS)  # a renewal that was late may still be answered
         except (KubeError, StoreError, BusUnavailableError) as error:
             result = "error"
             delay = self._queue.failed(key)

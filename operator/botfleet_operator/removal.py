@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -19,7 +19,6 @@ from botfleet_operator.ledger import Ledger
 from botfleet_operator.lockout import Lockout
 from botfleet_operator.metrics import Metrics
 from botfleet_operator.model import BotKey
-from botfleet_operator.plan import Identity
 from botfleet_operator.provision.bus import BusUnavailableError
 from botfleet_operator.world import World
 
@@ -55,6 +54,7 @@ class Remover:
         seconds = await self._lockout.seconds_left(identity)
         if seconds > 0:
             return seconds
+        self._guard()
         await self._ledger.retire(identity)
         self._lockout.end(identity)
         self._forget(key, successor)
@@ -84,12 +84,13 @@ class Sweeper:
         *,
         namespaces: tuple[str, ...],
         seconds: float,
-        same_cluster: bool,
+        is_same_cluster: Callable[[], Awaitable[bool]],
         guard: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._bots, self._world, self._ledger, self._metrics = api, bots, world, ledger, metrics
-        self._namespaces, self._seconds, self._same_cluster = namespaces, seconds, same_cluster
-        self._guard = guard
+        self._namespaces, self._seconds, self._is_same_cluster = namespaces, seconds, is_same_cluster
+        self._guard, self._clock = guard, clock
         self._missing: dict[str, float] = {}  # UIDs, and when they were first found missing
 
     async def run(self) -> None:
@@ -103,18 +104,9 @@ class Sweeper:
 
     async def once(self) -> None:
         """One pass. Any error leaves everything as it is."""
-        fleet = {
-            key: identity
-            for key, identity in self._ledger.living().items()
-            if not self._namespaces or key.namespace in self._namespaces
-        }
+        fleet = self._known()  # before the list: what is new since then is not missing from it
         present = await self._present()
-        await self._missed_deletions(present)
-        missing = {
-            key: identity
-            for key, identity in fleet.items()
-            if identity.uid not in present and identity.uid not in self._world.gone
-        }
+        missing = {uid: key for uid, key in fleet.items() if uid not in present and uid not in self._world.gone}
         halted = too_many(len(missing), len(fleet))
         self._metrics.removal_halted.set(1 if halted else 0)
         if halted:
@@ -126,9 +118,15 @@ class Sweeper:
                 action="see docs/failure-modes.md: The whole fleet, by mistake",
             )
             return
-        if self._same_cluster:
-            await self._confirm(missing)
+        await self._confirm(missing)
         await self._leftovers()
+
+    def _known(self) -> dict[str, BotKey]:
+        """By UID: what has a row, and what a watch has shown, whose DELETED event may be lost in a reconnect."""
+        rows = {identity.uid: key for key, identity in self._ledger.living().items()}
+        shown = {bot.uid: key for key, bot in self._world.bots.items()}
+        return {uid: key for uid, key in (rows | shown).items()
+                if not self._namespaces or key.namespace in self._namespaces}  # fmt: skip
 
     async def _present(self) -> set[str]:
         """UIDs of all TelegramBots in scope; raises a KubeError rather than returning a part of them."""
@@ -138,27 +136,20 @@ class Sweeper:
                 uids.update(item["metadata"]["uid"] for item in page.items)
         return uids
 
-    async def _missed_deletions(self, present: set[str]) -> None:
-        """Objects that the watch showed and a later list does not: their DELETED event was lost in a reconnect."""
-        for key, bot in list(self._world.bots.items()):
-            if bot.uid in present:
+    async def _confirm(self, missing: dict[str, BotKey]) -> None:
+        now = self._clock()
+        self._missing = {uid: since for uid, since in self._missing.items() if uid in missing}
+        if not missing or not await self._is_same_cluster():
+            return  # of another cluster everything is missing
+        for uid, key in missing.items():
+            if not await self._is_absent(key, uid):
+                self._missing.pop(uid, None)
                 continue
-            if await self._is_absent(key, bot.uid):
-                self._world.bot_deleted(key, bot.uid)
-
-    async def _confirm(self, missing: dict[BotKey, Identity]) -> None:
-        now = time.monotonic()
-        found = {identity.uid for identity in missing.values()}
-        self._missing = {uid: since for uid, since in self._missing.items() if uid in found}
-        for key, identity in missing.items():
-            if not await self._is_absent(key, identity.uid):
-                self._missing.pop(identity.uid, None)
-                continue
-            since = self._missing.setdefault(identity.uid, now)
+            since = self._missing.setdefault(uid, now)
             if now - since >= self._seconds * 0.8:
                 log.info("bot_found_gone", namespace=key.namespace, bot=key.name)
-                self._world.bot_deleted(key, identity.uid)
-                del self._missing[identity.uid]
+                self._world.bot_deleted(key, uid)
+                del self._missing[uid]
 
     async def _is_absent(self, key: BotKey, uid: str) -> bool:
         """404 of the object or another UID; but not while the whole resource is not served (the CRD is gone)."""

@@ -75,6 +75,8 @@ class Waves:
         refused = conditions.get(ConditionType.ACCEPTED, {}).get("status") != "True"
         child = self._world.children["Deployment"].get(bot.namespace, bot.name)
         stamp = moment(child.rolled_out) if child is not None and child.rolled_out else None
+        if stamp is not None and stamp > self._now():
+            stamp = None  # of a time to come: somebody else wrote it
         if place is None or refused or bot.deleting or bot.paused or bot.spec.get("suspend") is True:
             if stamp is not None and told.get("status") == "True":
                 self._has_finished(turned)

@@ -112,7 +112,8 @@ class BindingRepository:
             return Bound(await self._begin(connection, account_key, bot_id, credential_digest), changed=True)
 
     async def prove(self, account_key: str, bot_id: str) -> bool:
-        """Telegram has accepted the credential: what goes with the account comes along in the same transaction.
+        """Telegram has accepted the credential: what goes with the account comes along in the same transaction, in which
+        the accounts that the bot had with another credential are free.
 
         Returns:
             False: the account is not this bot's (any more).
@@ -131,15 +132,10 @@ class BindingRepository:
             if known.moving:
                 await self._bring_along(connection, account_key, bot_id, known.credential_digest)
             await connection.execute(sa.update(bindings).where(where).values(proved=True, moving=False))
+            others = sa.and_(bindings.c.bot_id == bot_id, bindings.c.credential_digest != known.credential_digest)
+            await connection.execute(sa.delete(bindings).where(others))
+            await self._note_credential(connection, bot_id, known.credential_digest)
         return True
-
-    async def release(self, bot_id: str, *, keep: tuple[str, ...] = ()) -> None:
-        """Give up a bot's accounts, but those of `keep`."""
-        statement = sa.delete(bindings).where(bindings.c.bot_id == bot_id)
-        if keep:
-            statement = statement.where(bindings.c.account_key.not_in(keep))
-        async with self._store.begin() as connection:
-            await connection.execute(statement)
 
     async def _select(self, where: sa.ColumnElement[bool]) -> list[Binding]:
         statement = _SELECT.where(where).order_by(bindings.c.account_key)
@@ -174,7 +170,7 @@ class BindingRepository:
         moving = account_id is not None and await served_before(connection, account_id, bot_id) is not None
         this = bindings.c.account_key == account_key
         await connection.execute(sa.update(bindings).where(this).values(moving=moving))
-        await self._note_credential(connection, bot_id, credential_digest)
+        await self._note_credential(connection, bot_id, credential_digest, first=True)
         return await self._locked(connection, account_key)
 
     async def _bring_along(
@@ -187,8 +183,12 @@ class BindingRepository:
             same = await knows_credential(connection, account_id, source, credential_digest)
             await bring_along(connection, account_id, source, bot_id, under_way=same)
 
-    async def _note_credential(self, connection: AsyncConnection, bot_id: str, credential_digest: str) -> None:
-        await connection.execute(sa.update(bots).where(bots.c.id == bot_id).values(credential_digest=credential_digest))
+    async def _note_credential(
+        self, connection: AsyncConnection, bot_id: str, credential_digest: str, *, first: bool = False
+    ) -> None:
+        """The data asks for it once it is retained. One that was only bound takes nothing from one that was proved."""
+        this = sa.update(bots).where(bots.c.id == bot_id).values(credential_digest=credential_digest)
+        await connection.execute(this.where(bots.c.credential_digest.is_(None)) if first else this)
 
 
 _SELECT = sa.select(

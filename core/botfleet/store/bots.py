@@ -11,7 +11,7 @@ from botfleet.store.engine import Store
 from botfleet.store.errors import StoreError
 from botfleet.store.fence import now
 from botfleet.store.identity import new_bot_id
-from botfleet.store.tables import bots, installation, leases
+from botfleet.store.tables import bindings, bots, installation, leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +158,19 @@ class BotRepository:
         """Retained data is a living bot's again, under the object of this UID; or a bot's object was made anew."""
         return await self._change(bot_id, uid=uid, deleted_at=None)
 
-    async def mark_deleted(self, bot_id: str) -> Bot:
-        """The object is gone; the data stays. The first such moment is kept."""
+    async def retire(self, bot_id: str, uid: str) -> bool:
+        """The object of this UID is gone: the accounts are free, the data stays. The first such moment is kept.
+
+        Returns:
+            False: the row is another object's by now, and nothing has changed.
+        """
         deleted = sa.func.coalesce(bots.c.deleted_at, sa.literal(now(), bots.c.deleted_at.type))
-        return await self._change(bot_id, deleted_at=deleted)
+        this = sa.update(bots).where(bots.c.id == bot_id, bots.c.uid == uid).returning(bots.c.id)
+        async with self._store.begin() as connection:
+            if (await connection.execute(this.values(deleted_at=deleted))).first() is None:
+                return False
+            await connection.execute(sa.delete(bindings).where(bindings.c.bot_id == bot_id))
+            return True
 
     async def rotate_credentials(self, bot_id: str, request: str) -> Bot:
         """The next generation of the generated credentials, once for each request; the key that seals sessions stays.

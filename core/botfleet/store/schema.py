@@ -11,7 +11,7 @@ from botfleet.store.fence import now
 from botfleet.store.identity import new_installation_id
 from botfleet.store.tables import installation, metadata
 
-REVISION = "0012"
+REVISION = "0013"
 COMPATIBLE_FROM = "0001"
 _PAUSE_SECONDS = 0.5
 

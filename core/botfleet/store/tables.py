@@ -111,7 +111,9 @@ bots = sa.Table(
     sa.Column("role_name", sa.String(63), unique=True, comment="database role; opaque; null when standalone"),
     sa.Column("redis_user", sa.String(63), unique=True),
     sa.Column(
-        "credential_digest", sa.String(64), comment="the credential that was last bound; retained data asks for it"
+        "credential_digest",
+        sa.String(64),
+        comment="the credential that was proved last, until then the first; retained data asks for it",
     ),
     sa.Column("credentials_generation", sa.Integer, nullable=False, server_default="1"),
     sa.Column("session_key_generation", sa.Integer, nullable=False, server_default="1"),

@@ -28,16 +28,19 @@ class Roles:
         self._limit_ms = max(1, int(lease_term_seconds * 1000 / 3))
 
     async def present(self) -> dict[str, int]:
-        """All roles of bots, with the generation of the password that they were given (0: not known)."""
+        """All roles of bots, with the generation of the password that they were given.
+
+        0: not known, or the role may not log in: its removal was begun and has not ended.
+        """
         statement = (
-            "select rolname, shobj_description(oid, 'pg_authid') from pg_catalog.pg_roles "
+            "select rolname, rolcanlogin, shobj_description(oid, 'pg_authid') from pg_catalog.pg_roles "
             "where starts_with(rolname, %s) and rolname <> %s"
         )
         async with self._store.read() as connection:
             driver = await _driver(connection)
             with mapped_errors():
                 rows = await (await driver.execute(statement, (self._prefix, self.group))).fetchall()
-        return {str(name): _generation(comment) for name, comment in rows}
+        return {str(name): _generation(comment) if enabled else 0 for name, enabled, comment in rows}
 
     async def ensure(self, role: str, password: str, generation: int) -> None:
         """Makes or repairs the role: its password, its limits, its membership. Repeating it changes nothing."""
@@ -48,8 +51,8 @@ class Roles:
                 modern = driver.info.server_version >= _PG16
                 verifier = driver.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
                 found = await (await driver.execute("select 1 from pg_roles where rolname = %s", (role,))).fetchone()
-                for statement in self._statements(role, verifier, generation, exists=bool(found), modern=modern):
-                    await driver.execute(statement)
+                statements = self._statements(role, verifier, generation, exists=bool(found), modern=modern)
+                await driver.execute(sql.SQL("; ").join(statements))  # one round trip: a fleet has many roles
 
     async def remove(self, role: str) -> None:
         """No new session, an end to those that there are, then the role itself. Gone already: nothing happens."""

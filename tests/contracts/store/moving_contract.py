@@ -15,6 +15,7 @@ from botfleet.store.moving import StillServedError, account_id_of
 from botfleet.store.rows import Intake, PeerRow, UpdateState
 from botfleet.store.tables import inbox, outbox
 from tests.contracts.store.operator_contract import LATER, NOW
+from tests.contracts.store.retiring import retired
 from tests.contracts.store.samples import CHANNEL, OTHER, PERSON, answered, draft, incoming, taken_in, texts
 
 ID = 4_000_777
@@ -68,18 +69,17 @@ async def served(writer: Store, bindings: BindingRepository, bot: Bot) -> Messag
     return path
 
 
-async def gone(bots: BotRepository, bindings: BindingRepository, path: MessagePath) -> None:
+async def gone(bots: BotRepository, path: MessagePath) -> None:
     """Its object is deleted, its runner has ended."""
     await released(path)
-    await bindings.release(path.lease.bot_id)
-    await bots.mark_deleted(path.lease.bot_id)
+    await retired(bots, path.lease.bot_id)
 
 
 async def test_state_and_opt_outs_follow_a_proved_account_and_what_was_said_stays(
     writer: Store, bots: BotRepository, bindings: BindingRepository, one: Bot, two: Bot
 ) -> None:
     first = await served(writer, bindings, one)
-    await gone(bots, bindings, first)
+    await gone(bots, first)
     bound = await bindings.bind(two.id, KEY, "another digest", LATER)
     assert isinstance(bound, Bound)
     assert bound.binding.moving
@@ -117,7 +117,7 @@ async def test_what_is_under_way_goes_along_and_is_done_once(
     (attempted,) = await answered(first, 30, 31)
     await first.mark_attempted(attempted)
     await first.take_in(Intake(messages=(incoming(4), incoming(5, peer_id=OTHER))))
-    await gone(bots, bindings, first)
+    await gone(bots, first)
     await bindings.bind(two.id, KEY, "digest", LATER)
     await bindings.prove(KEY, two.id)
     second = await serving(writer, two)
@@ -141,7 +141,7 @@ async def test_what_people_wrote_goes_to_nobody_who_has_not_the_accounts_credent
     (attempted,) = await answered(first, 30, 31)
     await first.mark_attempted(attempted)
     await first.take_in(Intake(messages=(incoming(4),)))
-    await gone(bots, bindings, first)
+    await gone(bots, first)
     await bindings.bind(two.id, KEY, "another digest", LATER)
     await bindings.prove(KEY, two.id)
     second = await serving(writer, two)
@@ -166,7 +166,6 @@ async def test_a_credential_is_known_also_when_the_bot_has_another_one_since(
     await taken_in(first, 4)
     await bindings.bind(one.id, f"bot:{ID + 3}", "of another account", NOW)
     await bindings.prove(f"bot:{ID + 3}", one.id)
-    await bindings.release(one.id, keep=(f"bot:{ID + 3}",))
     await bindings.bind(two.id, KEY, "digest", LATER)
     await bindings.prove(KEY, two.id)
     assert await (await serving(writer, two)).pending_chats() == [PERSON]
@@ -176,7 +175,7 @@ async def test_the_way_back_brings_what_was_decided_meanwhile(
     writer: Store, bots: BotRepository, bindings: BindingRepository, one: Bot, two: Bot
 ) -> None:
     first = await served(writer, bindings, one)
-    await gone(bots, bindings, first)
+    await gone(bots, first)
     await bindings.bind(two.id, KEY, "digest", LATER)
     await bindings.prove(KEY, two.id)
     second = await serving(writer, two)
@@ -184,7 +183,7 @@ async def test_the_way_back_brings_what_was_decided_meanwhile(
     await second.opt_out(PERSON)
     await second.take_in(Intake(messages=(incoming(1), incoming(9)), states={0: UpdateState(90)}))
     await second.store_answer(PERSON, [], [draft(10), draft(20)], replies_are_final=True)
-    await gone(bots, bindings, second)
+    await gone(bots, second)
     await bots.adopt(one.id, "uid-9")
     await bindings.bind(one.id, KEY, "digest", LATER)
     assert await bindings.prove(KEY, one.id)
@@ -204,7 +203,7 @@ async def test_proved_again_it_moves_nothing(
     writer: Store, bots: BotRepository, bindings: BindingRepository, one: Bot, two: Bot
 ) -> None:
     first = await served(writer, bindings, one)
-    await gone(bots, bindings, first)
+    await gone(bots, first)
     await bindings.bind(two.id, KEY, "digest", LATER)
     await bindings.prove(KEY, two.id)
     second = await serving(writer, two)

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from botfleet.health import Health
 from botfleet.store.binding import Binding, BindingRepository, Bound, InUse
@@ -12,6 +13,8 @@ from botfleet.store.engine import Store
 from botfleet.store.errors import StoreError
 from botfleet.store.health_feed import HealthFeed
 from botfleet.store.lease import LeaseRepository
+from botfleet.store.tables import bots as bots_table
+from tests.contracts.store.retiring import retired
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=61)
@@ -46,9 +49,9 @@ async def test_a_bot_is_found_by_its_name_while_it_lives(bots: BotRepository, on
     assert await bots.find(one.namespace, "one") == one
     assert one.role_name == one.redis_user == principal("1nsta11d", one.id)
     assert len(one.role_name or "") == len("bf_") + 8 + 1 + 16
-    gone = await bots.mark_deleted(one.id)
+    gone = await retired(bots, one.id)
     assert gone.deleted_at is not None
-    assert await bots.mark_deleted(one.id) == gone
+    assert await retired(bots, one.id) == gone
     assert await bots.find(one.namespace, "one") is None
     assert await bots.get(one.id) == gone
 
@@ -56,13 +59,13 @@ async def test_a_bot_is_found_by_its_name_while_it_lives(bots: BotRepository, on
 async def test_two_living_bots_cannot_have_one_name(bots: BotRepository, one: Bot) -> None:
     with pytest.raises(StoreError):
         await bots.create(one.namespace, "one", "uid-3", "1nsta11d")
-    await bots.mark_deleted(one.id)
+    await retired(bots, one.id)
     again = await bots.create(one.namespace, "one", "uid-3", "1nsta11d")
     assert again.id != one.id
 
 
 async def test_all_bots_are_listed_retained_ones_on_demand(bots: BotRepository, one: Bot, two: Bot) -> None:
-    await bots.mark_deleted(one.id)
+    await retired(bots, one.id)
     living = {bot.id for bot in await bots.list_all(living=True)}
     everything = {bot.id for bot in await bots.list_all()}
     assert two.id in living
@@ -75,7 +78,7 @@ async def test_retained_data_goes_only_to_the_credential_that_made_it(
 ) -> None:
     await bindings.bind(one.id, account, "digest", NOW)
     assert await bots.retained(one.namespace, "one", "digest") is None
-    await bots.mark_deleted(one.id)
+    await retired(bots, one.id)
     assert await bots.retained(one.namespace, "one", "another") is None
     found = await bots.retained(one.namespace, "one", "digest")
     assert found is not None
@@ -99,8 +102,9 @@ async def test_a_rotation_raises_the_generation_once_for_each_request(bots: BotR
 
 
 async def test_a_bot_that_is_not_there_is_an_error(bots: BotRepository) -> None:
+    assert not await bots.retire("0" * 32, "uid-1")
     with pytest.raises(StoreError):
-        await bots.mark_deleted("0" * 32)
+        await bots.adopt("0" * 32, "uid-1")
 
 
 async def test_the_installation_remembers_its_first_key(bots: BotRepository) -> None:
@@ -166,27 +170,52 @@ async def test_another_credential_of_the_same_bot_is_proved_anew(
 
 
 async def test_a_deleted_bots_account_passes_on_when_its_runner_is_gone(
-    admin: Store, bots: BotRepository, bindings: BindingRepository, one: Bot, two: Bot, account: str
+    admin: Store, bindings: BindingRepository, one: Bot, two: Bot, account: str
 ) -> None:
     await bindings.bind(one.id, account, "digest", NOW)
     await bindings.prove(account, one.id)
     lease = await LeaseRepository(admin, one.id).acquire("holder", 60)
     assert lease is not None
-    await bots.mark_deleted(one.id)
+    async with admin.begin() as connection:  # as an operator of an earlier release left it when it was killed
+        await connection.execute(sa.update(bots_table).where(bots_table.c.id == one.id).values(deleted_at=NOW))
     assert await bindings.bind(two.id, account, "digest", NOW) == InUse(one.id)
     await LeaseRepository(admin, one.id).release(lease)
     assert isinstance(await bindings.bind(two.id, account, "digest", NOW), Bound)
 
 
-async def test_accounts_are_given_up_but_those_that_are_kept(
+async def test_once_an_account_is_proved_those_of_another_credential_are_free(
     bindings: BindingRepository, one: Bot, account: str
 ) -> None:
     await bindings.bind(one.id, account, "digest", NOW)
-    await bindings.bind(one.id, f"session:{one.id}", "digest", NOW)
-    await bindings.release(one.id, keep=(account,))
-    assert [binding.account_key for binding in await bindings.of_bot(one.id)] == [account]
-    await bindings.release(one.id)
+    await bindings.prove(account, one.id)
+    for key in (f"session:{one.id}", f"user:{one.id}"):
+        await bindings.bind(one.id, key, "another", NOW)
+    assert len(await bindings.of_bot(one.id)) == 3, "nothing is free before"
+    await bindings.prove(f"session:{one.id}", one.id)
+    assert [binding.account_key for binding in await bindings.of_bot(one.id)] == [f"session:{one.id}", f"user:{one.id}"]
+
+
+async def test_a_row_is_retired_for_its_object_alone_and_its_accounts_are_free(
+    bots: BotRepository, bindings: BindingRepository, one: Bot, account: str
+) -> None:
+    await bindings.bind(one.id, account, "digest", NOW)
+    await bots.adopt(one.id, "uid-of-the-next")
+    assert not await bots.retire(one.id, "uid-1")
+    assert await bots.find(one.namespace, "one") is not None
+    assert await bindings.get(account) is not None
+    assert await bots.retire(one.id, "uid-of-the-next")
     assert await bindings.of_bot(one.id) == []
+
+
+async def test_a_credential_that_was_never_proved_takes_no_data_from_the_one_that_was(
+    bots: BotRepository, bindings: BindingRepository, one: Bot, account: str
+) -> None:
+    await bindings.bind(one.id, account, "right", NOW)
+    await bindings.prove(account, one.id)
+    await bindings.bind(one.id, account, "wrong", LATER)
+    await retired(bots, one.id)
+    assert await bots.retained(one.namespace, "one", "wrong") is None
+    assert await bots.retained(one.namespace, "one", "right") is not None
 
 
 async def test_of_two_that_bind_at_once_one_gets_the_account(

@@ -111,6 +111,21 @@ async def test_a_wave_that_is_not_ready_in_time_stops_the_rollout_and_says_so(fl
     assert fleet.figures()["halted"] == 1
 
 
+async def test_a_time_to_come_on_a_deployment_ends_nothing_and_holds_nobody_up(fleet: Fleet) -> None:
+    await fleet.lead(platform=NEXT)
+    await fleet.after(300)
+
+    def to_come(body: dict[str, Any], fields: dict[str, Any]) -> None:
+        body["metadata"]["annotations"]["botfleet.dev/rolled-out-at"] = "9999-12-31T23:59:59Z"
+
+    await fleet.somebody_edits("Deployment", "bot-0", to_come)
+    await fleet.lead(platform=NEXT)
+    assert fleet.images() == ["2", "2", "1", "1", "1"]
+    await fleet.ready("bot-0", "bot-1")
+    await fleet.after(30)
+    assert fleet.images() == ["2", "2", "2", "2", "1"]
+
+
 async def test_a_fix_begins_with_those_that_failed_and_goes_on_when_they_are_ready(fleet: Fleet) -> None:
     await fleet.lead(platform=NEXT)
     await fleet.after(300)

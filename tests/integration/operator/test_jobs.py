@@ -120,6 +120,11 @@ async def test_a_role_is_made_repaired_and_removed_with_its_sessions(fresh: Data
     assert await roles.present() == {role: 2}
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(dsn)
+    with psycopg.connect(fresh.superuser_dsn, autocommit=True) as superuser:
+        superuser.execute(f"alter role {role} nologin")  # how a removal begins
+    assert await roles.present() == {role: 0}, "it is to be made anew"
+    await roles.ensure(role, "second", 2)
+    assert await roles.present() == {role: 2}
     await roles.remove(role)
     assert await roles.present() == {}
     with pytest.raises(psycopg.OperationalError):

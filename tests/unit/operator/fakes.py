@@ -15,6 +15,7 @@ class FakeRoles:
     def __init__(self) -> None:
         self.roles: dict[str, int] = {}
         self.away = False
+        self.half = False  # a removal gets as far as that nobody can log in
 
     async def present(self) -> dict[str, int]:
         return dict(self.roles)
@@ -25,6 +26,9 @@ class FakeRoles:
         self.roles[role] = generation
 
     async def remove(self, role: str) -> None:
+        if self.half and role in self.roles:
+            self.roles[role] = 0
+            raise StoreUnavailable("away")
         self.roles.pop(role, None)
 
 

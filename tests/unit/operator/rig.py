@@ -31,6 +31,7 @@ from tests.unit.operator.samples import KEY, PLATFORM
 
 LIMITS = Limits("2")
 KEY_OF = BotKey("hotel", "concierge")
+SWEEP_SECONDS = 60.0
 
 
 class Rig:
@@ -41,7 +42,8 @@ class Rig:
         self.api = before.api if before else FakeApi()
         self.roles, self.users = (before.roles, before.users) if before else (FakeRoles(), FakeUsers())
         self.metrics = Metrics()
-        self.leading = True
+        self.leading = self.same_cluster = True
+        self.clock = 0.0
         self.told: list[tuple[str, str, str]] = []  # Events: the bot's UID, type and reason
         self.queue: KeyedQueue[BotKey] = KeyedQueue()
         api: Any = self.api
@@ -56,8 +58,8 @@ class Rig:
         self.time = datetime(2026, 1, 1, tzinfo=UTC)
         self.lead()
         self.sweeper = Sweeper(
-            api, TELEGRAM_BOTS, self.world, self.ledger, self.metrics, namespaces=(), seconds=0, same_cluster=True,
-            guard=self.guard,
+            api, TELEGRAM_BOTS, self.world, self.ledger, self.metrics, namespaces=(), seconds=SWEEP_SECONDS,
+            is_same_cluster=self._is_same_cluster, guard=self.guard, clock=lambda: self.clock,
         )  # fmt: skip
 
     async def restarted(self) -> Rig:
@@ -88,6 +90,14 @@ class Rig:
             api, self.world, self.ledger, Setting(platform, defaults or {}), self.queue, self.remover, self.eraser,
             self.metrics, self.waves, guard=self.guard, now=lambda: self.time, tell=self._tell,
         )  # fmt: skip
+
+    async def _is_same_cluster(self) -> bool:
+        return self.same_cluster
+
+    async def look(self, *, after: float = SWEEP_SECONDS) -> None:
+        """One comparison, so many seconds after the last."""
+        self.clock += after
+        await self.sweeper.once()
 
     def guard(self) -> None:
         if not self.leading:

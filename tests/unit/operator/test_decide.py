@@ -282,6 +282,14 @@ def test_only_the_runner_of_this_very_credential_proves_it() -> None:
     assert decide(refused).steps == ()
 
 
+def test_an_account_of_before_is_let_go_although_the_operator_died_amid_the_proof() -> None:
+    record = bot()
+    both = (BoundAccount("bot:4242", DIGEST, True), BoundAccount("bot:1", "of before", True))
+    told = replace(settled(record, bound=both), heartbeat=heartbeat(record), pods=(fresh_pod(record),))
+    assert decide(told).steps == (Prove("bot:4242"),)
+    assert decide(replace(told, bound=both[:1])).steps == ()
+
+
 def test_a_persons_account_is_bound_by_its_id_too() -> None:
     record = bot("maximal", suspend=False)
     whole = settled(record)

@@ -22,7 +22,7 @@ from botfleet.store.schema import create_all_sqlite
 from botfleet_operator import logs, patience
 from botfleet_operator.app import without_user
 from botfleet_operator.bootstrap import BootstrapError, manifest, run, users_acl, wanted
-from botfleet_operator.installation import StartError, decode_key, read_key, recognise
+from botfleet_operator.installation import StartError, decode_key, is_still_there, read_key, recognise
 from botfleet_operator.kubeapi import ForbiddenError, ServerSideError, UnreachableError
 from botfleet_operator.main import configure
 from botfleet_operator.metrics import Metrics
@@ -228,11 +228,12 @@ async def test_key_and_cluster_are_remembered_and_another_key_is_refused(tmp_pat
         await create_all_sqlite(store)
         home, abroad, unknown = Cluster("one"), Cluster("two"), Cluster(None)
         first = await recognise(store, home, b"k" * 32)  # type: ignore[arg-type]
-        assert first.same_cluster
+        assert first.cluster_uid == "one"
+        assert [await is_still_there(c, first) for c in (home, abroad, unknown)] == [True, False, False]  # type: ignore[arg-type]
         assert "kkkk" not in repr(first)
-        assert (await recognise(store, home, b"k" * 32)).same_cluster  # type: ignore[arg-type]
-        assert not (await recognise(store, abroad, b"k" * 32)).same_cluster  # type: ignore[arg-type]
-        assert not (await recognise(store, unknown, b"k" * 32)).same_cluster  # type: ignore[arg-type]
+        again = [await recognise(store, cluster, b"k" * 32) for cluster in (home, abroad, unknown)]  # type: ignore[arg-type]
+        assert [one.cluster_uid for one in again] == ["one", None, None]
+        assert not await is_still_there(unknown, again[2])  # type: ignore[arg-type]
         with pytest.raises(StartError, match="not the installation key"):
             await recognise(store, home, b"x" * 32)  # type: ignore[arg-type]
         row = await BotRepository(store).installation()
@@ -257,7 +258,7 @@ async def test_an_answer_that_does_not_come_at_the_start_is_asked_for_again(
     store = create_store(f"sqlite:///{tmp_path / 'store.db'}")
     try:
         await create_all_sqlite(store)
-        assert (await recognise(store, home, b"k" * 32, deadline_seconds=60)).same_cluster  # type: ignore[arg-type]
+        assert (await recognise(store, home, b"k" * 32, deadline_seconds=60)).cluster_uid  # type: ignore[arg-type]
         failures = [ServerSideError("etcd", status=500)]
         with pytest.raises(StartError, match="which cluster"):
             await recognise(store, home, b"k" * 32, deadline_seconds=-1)  # type: ignore[arg-type]

@@ -158,6 +158,22 @@ async def test_a_lease_that_somebody_deleted_ends_leadership() -> None:
     assert not first.leading
 
 
+async def test_a_lease_that_somebody_deleted_makes_no_second_leader() -> None:
+    leases = FakeLeases()
+    first, second = candidate(leases, "a"), candidate(leases, "b")
+    await first.acquire()
+    holding, waiting = asyncio.create_task(first.hold()), asyncio.create_task(second.acquire())
+    await asyncio.sleep(5)
+    leases.cut.add("a")
+    leases.lease = None
+    while first.leading:  # by its own clock; nobody can tell it
+        assert not second.leading
+        await asyncio.sleep(0.1)
+    await asyncio.wait_for(waiting, 20)
+    assert second.leading
+    holding.cancel()
+
+
 async def test_the_election_survives_an_api_server_that_is_away() -> None:
     leases = FakeLeases()
     leases.cut.add("a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +43,18 @@ async def test_who_does_not_lead_changes_nothing(rig: Rig) -> None:
     assert await rig.reconcile() == {}
     assert rig.api.writes() == []
     assert rig.roles.roles == {}
+
+
+async def test_what_was_refused_between_two_terms_as_leader_is_looked_at_again(rig: Rig) -> None:
+    rig.show()
+    await rig.woken()
+    rig.leading = False
+    await rig.reconcile()
+    rig.leading = True  # the answer to a renewal came late
+    async with asyncio.timeout(5):
+        key = await rig.queue.get()
+    await rig.reconciler.handle(key)
+    assert len(rig.roles.roles) == 1
 
 
 async def test_the_credentials_are_the_same_after_a_loss_and_a_restart(rig: Rig) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from botfleet.store.binding import BindingRepository
 from botfleet.store.bots import BotRepository
 from botfleet_operator.kubeapi import ServerSideError
 from botfleet_operator.ledger import StillHeldError
@@ -46,23 +47,37 @@ async def test_a_deletion_waits_for_no_redis(rig: Rig) -> None:
     await rig.reconcile()
     assert rig.ledger.living() == {}
     rig.users.away = False
-    await rig.sweeper.once()
+    await rig.look()
     assert rig.users.users == {}
 
 
-async def test_what_was_deleted_unseen_is_removed_after_two_looks(rig: Rig) -> None:
+async def test_what_was_deleted_unseen_is_removed_after_two_looks_a_pass_apart(rig: Rig) -> None:
     rig.show()
     await rig.reconcile()
     unseen = Rig(rig.store, "x")
     unseen.roles, unseen.users = rig.roles, rig.users
     unseen.api.store("TelegramBot", {"metadata": {"namespace": "hotel", "name": "other", "uid": "o"}})
     await unseen.ledger.load()
-    await unseen.sweeper.once()
-    assert "uid-1" in unseen.world.gone or unseen.sweeper._missing
-    await unseen.sweeper.once()
+    await unseen.look()
+    await unseen.look(after=10)
+    assert unseen.world.gone == {}
+    await unseen.look(after=50)
     assert unseen.world.gone == {"uid-1": KEY_OF}
     await unseen.reconcile()
     assert unseen.ledger.living() == {}
+
+
+async def test_bots_of_namespaces_that_are_not_watched_are_nobodys_to_remove(rig: Rig) -> None:
+    rig.show()
+    await rig.reconcile()
+    elsewhere = Rig(rig.store, "x")
+    elsewhere.roles, elsewhere.users = rig.roles, rig.users
+    elsewhere.sweeper._namespaces = ("shop",)
+    await elsewhere.ledger.load()
+    for _ in range(3):
+        await elsewhere.look()
+    assert elsewhere.world.gone == {}
+    assert len(elsewhere.roles.roles) == 1
 
 
 async def test_nothing_is_removed_on_the_word_of_an_error_another_cluster_or_a_missing_kind(rig: Rig) -> None:
@@ -73,16 +88,16 @@ async def test_nothing_is_removed_on_the_word_of_an_error_another_cluster_or_a_m
     rig.api.errors["list"] = ServerSideError("etcd", status=500)
     for _ in range(3):
         with pytest.raises(ServerSideError):
-            await rig.sweeper.once()
+            await rig.look()
     del rig.api.errors["list"]
     rig.api.hidden = True
     for _ in range(3):
         with pytest.raises(Exception, match="no such resource"):
-            await rig.sweeper.once()
+            await rig.look()
     rig.api.hidden = False
-    rig.sweeper._same_cluster = False
+    rig.same_cluster = False
     for _ in range(3):
-        await rig.sweeper.once()
+        await rig.look()
     assert rig.world.gone == {}
     assert len(rig.roles.roles) == 1
 
@@ -90,21 +105,24 @@ async def test_nothing_is_removed_on_the_word_of_an_error_another_cluster_or_a_m
 async def test_a_bot_that_comes_back_between_two_looks_is_kept(rig: Rig) -> None:
     rig.show()
     await rig.reconcile()
-    rig.sweeper._seconds = 1000
     found = rig.api.objects.pop(("TelegramBot", "hotel", "concierge"))
     rig.world.bots.clear()
-    await rig.sweeper.once()
+    await rig.look()
     assert rig.sweeper._missing
     rig.api.objects[("TelegramBot", "hotel", "concierge")] = found
-    await rig.sweeper.once()
+    await rig.look()
     assert rig.sweeper._missing == {}
 
 
-async def test_a_fleet_that_vanishes_at_once_is_a_matter_for_a_person(rig: Rig) -> None:
+@pytest.mark.parametrize("shown", [False, True], ids=["never shown by the watch", "shown before"])
+async def test_a_fleet_that_vanishes_at_once_is_a_matter_for_a_person(rig: Rig, shown: bool) -> None:
     for number in range(12):
+        if shown:
+            rig.show(f"bot-{number}", f"uid-{number}")
         await rig.ledger.ensure_identity(BotKey("hotel", f"bot-{number}"), f"uid-{number}", f"digest-{number}")
+    rig.api.objects.clear()
     for _ in range(3):
-        await rig.sweeper.once()
+        await rig.look()
     assert rig.world.gone == {}
     assert rig.metrics.removal_halted._value.get() == 1
 
@@ -115,14 +133,65 @@ def test_the_limit_is_more_than_ten_and_more_than_a_fifth() -> None:
     ]  # fmt: skip
 
 
-async def test_a_deletion_whose_event_was_lost_is_found(rig: Rig) -> None:
+async def test_a_deletion_whose_event_was_lost_is_found_by_two_looks(rig: Rig) -> None:
     rig.show()
     await rig.reconcile()
     rig.api.objects.pop(("TelegramBot", "hotel", "concierge"))
-    await rig.sweeper.once()
+    await rig.look()
+    assert KEY_OF in rig.world.bots
+    await rig.look()
     assert KEY_OF not in rig.world.bots
     await rig.reconcile()
     assert rig.ledger.living() == {}
+
+
+async def test_a_bot_that_is_made_while_the_list_is_read_is_not_missing_from_it(rig: Rig) -> None:
+    read = rig.api.list_pages
+
+    async def slowly(*words: Any, **named: Any) -> Any:
+        async for page in read(*words, **named):
+            for number in range(12):
+                rig.show(f"bot-{number}", f"uid-{number}")
+            yield page
+
+    rig.api.list_pages = slowly  # type: ignore[method-assign]
+    await rig.look()
+    assert (rig.sweeper._missing, rig.metrics.removal_halted._value.get()) == ({}, 0)
+
+
+async def test_a_leader_that_was_cut_off_amid_a_removal_takes_nothing_from_the_next_object(rig: Rig) -> None:
+    rig.show()
+    await rig.reconcile()
+    bots = BotRepository(rig.store)
+    remove = rig.users.remove
+
+    async def frozen(user: str) -> None:
+        await remove(user)
+        row = await bots.find("hotel", "concierge")
+        assert row is not None
+        await bots.adopt(row.id, "uid-2")  # another leader, for the object that was made anew
+
+    rig.users.remove = frozen  # type: ignore[method-assign]
+    rig.hide()
+    await rig.reconcile()
+    row = await bots.find("hotel", "concierge")
+    assert row is not None
+    assert (row.uid, row.deleted_at) == ("uid-2", None)
+    assert len(await BindingRepository(rig.store).of_bot(row.id)) == 1
+
+
+async def test_a_role_whose_removal_ended_half_way_is_made_anew(rig: Rig, monkeypatch: Any) -> None:
+    rig.show()
+    await rig.reconcile()
+    monkeypatch.setattr(rig.roles, "half", True)
+    rig.hide()
+    await rig.reconcile()
+    (role,) = rig.roles.roles
+    assert rig.roles.roles[role] == 0, "it is there, and nobody can log in"
+    monkeypatch.setattr(rig.roles, "half", False)
+    rig.show(uid="uid-2")
+    await rig.reconcile()
+    assert rig.roles.roles[role] == 1
 
 
 async def test_the_account_stays_bound_while_the_old_runner_may_be_connected(rig: Rig, monkeypatch: Any) -> None:
@@ -168,7 +237,7 @@ async def test_a_bot_made_anew_with_another_token_while_nobody_looked_takes_its_
     after = Rig(rig.store, "x")
     after.roles, after.users = rig.roles, rig.users
     await after.ledger.load()
-    after.sweeper._same_cluster = False  # nothing but the name tells that the first is gone
+    after.same_cluster = False  # nothing but the name tells that the first is gone
     after.show(uid="uid-2")
     after.world.secrets._store(replace(samples.secret("concierge", token="5:another"), version=50))
     for _ in range(3):
