@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import time
 
+import structlog
+
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.plan import Identity
+from botfleet_operator.provision.database import RoleStaysError
 from botfleet_operator.settings import LONGEST_LEASE_SECONDS
+
+log = structlog.get_logger("botfleet.operator.lockout")
 
 _MARGIN_SECONDS = 0.2
 
@@ -27,7 +32,12 @@ class Lockout:
 
     async def begin(self, identity: Identity) -> None:
         """No new session, an end to those that there are, no role. Done again, it changes nothing."""
-        await self._ledger.remove_role(identity)
+        try:
+            await self._ledger.remove_role(identity)
+        except RoleStaysError as error:
+            # It is of no use to anybody: nothing has to wait for its name to go. The comparison tries that again.
+            if not self.has_begun(identity):
+                log.warning("role_stays_locked_out", role=identity.role, error=str(error))
         self._since.setdefault(identity.uid, time.monotonic())
 
     async def seconds_left(self, identity: Identity) -> float:

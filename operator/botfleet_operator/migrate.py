@@ -20,7 +20,7 @@ from alembic.config import Config
 from botfleet.store.bots import runner_group
 from botfleet.store.engine import SCHEMA, mapped_errors
 from botfleet.store.errors import SchemaIncompatible, StoreError, StoreUnavailable
-from botfleet.store.privileges import group_statement, statements
+from botfleet.store.privileges import group_statement, other_administrators, statements
 from botfleet.store.schema import REVISION, usable
 from botfleet_operator import logs
 
@@ -116,9 +116,23 @@ def _migrate(owner: sa.Engine, operator: sa.Engine, folder: Path) -> str:
         raise StoreError("the migrations left no revision")
     group = runner_group(installation)
     _run(operator, [group_statement(group)])
+    _refuse_a_group_of_others(operator, group)
     _run(owner, statements(_user(owner), _user(operator), group))
     log.info("migrated", revision=after[0], before=found[0] if found else None, installation=installation)
     return after[0]
+
+
+def _refuse_a_group_of_others(operator: sa.Engine, group: str) -> None:
+    """On a server that several share, whoever made the group before us could put roles of theirs into it."""
+    query = other_administrators("(select oid from pg_catalog.pg_roles where rolname = :group)")
+    with operator.connect() as connection:
+        others = sorted(set(connection.execute(sa.text(query), {"group": group}).scalars()))
+    if others:
+        raise MigrateError(
+            f"The role {group} is to hold the rights of this installation's bots, and {', '.join(others)} may put others "
+            "into it. It gets no rights now. Drop the role if this installation did not make it, or else revoke their "
+            "ADMIN OPTION, as a superuser; the next try goes on."
+        )
 
 
 def _run(engine: sa.Engine, texts: list[str]) -> None:

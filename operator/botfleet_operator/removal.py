@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from botfleet.store.errors import StoreError
+from botfleet.store.errors import StoreError, StoreUnavailable
 from botfleet_operator.kubeapi import KubeApi, KubeError, Resource
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.lockout import Lockout
@@ -92,6 +92,7 @@ class Sweeper:
         self._namespaces, self._seconds, self._is_same_cluster = namespaces, seconds, is_same_cluster
         self._guard, self._clock = guard, clock
         self._missing: dict[str, float] = {}  # UIDs, and when they were first found missing
+        self._refused: set[str] = set()  # roles that could not be removed, told once
 
     async def run(self) -> None:
         """A pass now and then, until cancelled."""
@@ -162,10 +163,20 @@ class Sweeper:
         return True
 
     async def _leftovers(self) -> None:
+        refused: set[str] = set()
         for role in await self._ledger.leftover_roles():
             self._guard()
-            if await self._ledger.remove_leftover_role(role):
-                log.info("leftover_role_removed", role=role)
+            try:
+                if await self._ledger.remove_leftover_role(role):
+                    log.info("leftover_role_removed", role=role)
+            except StoreUnavailable:
+                raise
+            except StoreError as error:
+                # Names are free: whoever else may make roles on the server may have made one that is called like ours.
+                refused.add(role)
+                if role not in self._refused:
+                    log.warning("leftover_role_stays", role=role, error=str(error))
+        self._refused = refused
         for user in await self._ledger.leftover_users():
             self._guard()
             if await self._ledger.remove_leftover_user(user):

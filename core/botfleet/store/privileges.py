@@ -116,6 +116,19 @@ def group_statement(runner_group: str) -> str:
     )
 
 
+def other_administrators(role: str) -> str:
+    """A query for who else may alter a role and put others into it; superusers may always. `role`: an expression for its oid.
+
+    From PostgreSQL 16 on that is whoever made it; before, everybody who may create roles, which this does not tell.
+    """
+    return (
+        "select administrator.rolname from pg_catalog.pg_auth_members membership "  # noqa: S608 - a constant
+        "join pg_catalog.pg_roles administrator on administrator.oid = membership.member "
+        f"where membership.roleid = {role} and membership.admin_option "
+        "and not administrator.rolsuper and administrator.rolname <> current_user"
+    )
+
+
 def statements(owner: str, operator: str, runner_group: str) -> list[str]:
     """The declared state as statements for one transaction of the owner. Running them again changes nothing.
 

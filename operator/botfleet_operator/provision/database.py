@@ -12,10 +12,15 @@ from psycopg import sql
 
 from botfleet.store.engine import SCHEMA, Store, mapped_errors
 from botfleet.store.errors import StoreError
+from botfleet.store.privileges import other_administrators
 
 _CONNECTIONS = 6  # three of a runner, and those of its predecessor during a restart
 _END_SESSIONS_MS = 2000
 _PG16 = 160000
+
+
+class RoleStaysError(StoreError):
+    """Nobody logs in with the role any more, but something in another database of the server keeps it from being dropped."""
 
 
 class Roles:
@@ -30,17 +35,18 @@ class Roles:
     async def present(self) -> dict[str, int]:
         """All roles of bots, with the generation of the password that they were given.
 
-        0: not known, or the role may not log in: its removal was begun and has not ended.
+        0: not known, or told by somebody else's role, or the role may not log in: its removal was begun and has not ended.
         """
         statement = (
-            "select rolname, rolcanlogin, shobj_description(oid, 'pg_authid') from pg_catalog.pg_roles "
+            f"select rolname, rolcanlogin and not exists ({other_administrators('bot.oid')}), "  # noqa: S608 - a constant
+            "shobj_description(oid, 'pg_authid') from pg_catalog.pg_roles bot "
             "where starts_with(rolname, %s) and rolname <> %s"
         )
         async with self._store.read() as connection:
             driver = await _driver(connection)
             with mapped_errors():
                 rows = await (await driver.execute(statement, (self._prefix, self.group))).fetchall()
-        return {str(name): _generation(comment) if enabled else 0 for name, enabled, comment in rows}
+        return {str(name): _generation(comment) if usable else 0 for name, usable, comment in rows}
 
     async def ensure(self, role: str, password: str, generation: int) -> None:
         """Makes or repairs the role: its password, its limits, its membership. Repeating it changes nothing."""
@@ -55,7 +61,11 @@ class Roles:
                 await driver.execute(sql.SQL("; ").join(statements))  # one round trip: a fleet has many roles
 
     async def remove(self, role: str) -> None:
-        """No new session, an end to those that there are, then the role itself. Gone already: nothing happens."""
+        """No new session, an end to those that there are, then the role itself. Gone already: nothing happens.
+
+        Raises:
+            RoleStaysError: it is locked out and cannot be dropped.
+        """
         self._check(role)
         name = sql.Identifier(role)
         async with self._store.begin() as connection:
@@ -75,7 +85,11 @@ class Roles:
                 )
                 if driver.info.server_version >= _PG16:
                     await driver.execute(sql.SQL("drop owned by {}").format(name))
-                await driver.execute(sql.SQL("drop role if exists {}").format(name))
+                try:
+                    await driver.execute(sql.SQL("drop role if exists {}").format(name))
+                except psycopg.errors.DependentObjectsStillExist:
+                    # Any owner of a database may grant something there to any role of the server.
+                    raise RoleStaysError("the role has rights in another database of the server") from None
 
     def _statements(
         self, role: str, verifier: str, generation: int, *, exists: bool, modern: bool

@@ -7,12 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 
 from botfleet.store.binding import BindingRepository
 from botfleet.store.bots import BotRepository
+from botfleet.store.errors import StoreError
 from botfleet_operator.kubeapi import ServerSideError
 from botfleet_operator.ledger import StillHeldError
 from botfleet_operator.model import BotKey
+from botfleet_operator.provision.database import RoleStaysError
 from botfleet_operator.removal import too_many
 from botfleet_operator.settings import LONGEST_LEASE_SECONDS
 from tests.unit.operator import samples
@@ -255,3 +258,49 @@ async def test_a_leftover_that_a_bot_got_back_meanwhile_is_not_removed(rig: Rig)
     assert not await rig.ledger.remove_leftover_role(role)
     assert not await rig.ledger.remove_leftover_user(user)
     assert (list(rig.roles.roles), list(rig.users.users)) == ([role], [user])
+
+
+async def test_a_leftover_that_cannot_be_removed_keeps_no_other_and_is_told_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of roles are free: another installation of the server may have made one that is called like one of ours."""
+    remove = rig.roles.remove
+
+    async def refused(role: str) -> None:
+        if role.endswith("_foreign"):
+            raise StoreError("InsufficientPrivilege 42501: permission denied to drop role")
+        await remove(role)
+
+    monkeypatch.setattr(rig.roles, "remove", refused)
+    with structlog.testing.capture_logs() as told:
+        for name in ("left", "again"):
+            rig.roles.roles = {"bf_x_a_foreign": 0, f"bf_x_{name}": 1}
+            rig.users.users = {f"bf_x_{name}": "on"}
+            await rig.sweeper.once()
+            assert (list(rig.roles.roles), rig.users.users) == (["bf_x_a_foreign"], {})
+    assert [line["role"] for line in told if line["event"] == "leftover_role_stays"] == ["bf_x_a_foreign"]
+
+
+async def test_a_role_that_cannot_be_dropped_is_locked_out_holds_nothing_up_and_works_again_under_its_bot(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.show()
+    await rig.reconcile()
+    (role,) = rig.roles.roles
+
+    async def locked_out(name: str) -> None:
+        rig.roles.roles[name] = 0
+        raise RoleStaysError("the role has rights in another database of the server")
+
+    monkeypatch.setattr(rig.roles, "remove", locked_out)
+    rig.hide()
+    with structlog.testing.capture_logs() as told:
+        await rig.reconcile()
+        for _ in range(3):
+            await rig.sweeper.once()
+    assert (rig.ledger.living(), rig.users.users, rig.roles.roles) == ({}, {}, {role: 0})
+    events = [line["event"] for line in told if line["log_level"] == "warning"]
+    assert events == ["role_stays_locked_out", "leftover_role_stays"]
+    rig.show(uid="uid-2")
+    await rig.reconcile()
+    assert rig.roles.roles == {role: 1}
