@@ -20,7 +20,7 @@ from botfleet_tools.cluster import Cluster
 from botfleet_tools.cluster.kind import docker_runs
 from botfleet_tools.platform import simulated
 from botfleet_tools.platform.forward import forwarded
-from botfleet_tools.platform.install import Release, install, load_images
+from botfleet_tools.platform.install import LoadedImages, Release, install, load_images
 from botfleet_tools.platform.simulated import MTPROTO_PORT, NAMESPACE, SimulatedPerson, Simulation
 from botfleet_tools.progress import Progress
 from tests.e2e.logs import LogKeeper
@@ -38,6 +38,7 @@ class Fleet:
 
     cluster: Cluster
     release: Release
+    images: LoadedImages
     simulation: Simulation
     telegram: TelegramAdmin
     telegram_port: int
@@ -46,6 +47,10 @@ class Fleet:
     planted: dict[str, str] = field(
         default_factory=dict, repr=False
     )  # secrets that must be in no log, by what they are
+
+    def upgrade(self, **bots: Any) -> None:
+        """`helm upgrade` with the values of this tier, and with these of the part `bots` beside them."""
+        install(self.release, self.images, Progress(), {"bots": {"defaults": simulated.BOT_DEFAULTS, **bots}})
 
     def kubectl(self, *args: str, **options: Any) -> str:
         return self.cluster.kubectl(*args, **options)
@@ -149,6 +154,7 @@ def fleet(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             fleet = Fleet(
                 cluster,
                 release,
+                images,
                 simulation,
                 TelegramAdmin(f"http://127.0.0.1:{telegram[8444]}"),
                 telegram[MTPROTO_PORT],

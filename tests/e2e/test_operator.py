@@ -187,6 +187,41 @@ async def test_a_changed_secret_restarts_its_bot_alone_and_a_pod_that_hangs_bloc
     assert [pod_of(fleet.cluster, other.namespace, other.name)["metadata"]["uid"] for other in others] == undisturbed
 
 
+async def test_an_image_that_cannot_be_pulled_stops_at_the_first_wave_and_the_old_values_bring_all_back(
+    fleet: Fleet,
+) -> None:
+    """The first of the alphabet goes first; the others answer on with what they have, and no pod of theirs is touched."""
+    first = fleet.simulation.bot("concierge")
+    others = [bot for bot in fleet.simulation.bots if bot.name != first.name]
+    everybody = json.loads(fleet.kubectl("get", "telegrambots", "-A", "-o", "json"))["items"]
+    names = [(bot["metadata"]["namespace"], bot["metadata"]["name"]) for bot in everybody]
+    assert min(names) == (first.namespace, first.name)
+    await asyncio.to_thread(fleet.wait_condition, first.namespace, first.name, "Ready", "True")
+    undisturbed = [pod_of(fleet.cluster, other.namespace, other.name)["metadata"]["uid"] for other in others]
+    who = await fleet.new_person(24)
+    one_by_one = {"waveSize": 1, "pauseSeconds": 0, "timeoutSeconds": 3}
+    try:
+        await asyncio.to_thread(fleet.upgrade, image={"tag": "nobody-has-built-it"}, rollout=one_by_one)
+        for kind, reason in (("UpToDate", "RolloutFailed"), ("Ready", "ImagePullFailed")):
+            await asyncio.to_thread(fleet.wait_condition, first.namespace, first.name, kind, "False", reason)
+        async with fleet.person(who) as person:
+            await person.say(first.username, "message 8601")
+            for number, other in enumerate(others, 8602):
+                await person.say(other.username, f"message {number}")
+            for number, other in enumerate(others, 8602):
+                assert str(number) in (await person.wait_reply(other.username, timeout=30)).text
+        for other in others:
+            await asyncio.to_thread(
+                fleet.wait_condition, other.namespace, other.name, "UpToDate", "False", "RolloutPending"
+            )
+    finally:
+        await asyncio.to_thread(fleet.upgrade)
+    for bot in (first, *others):
+        await asyncio.to_thread(fleet.wait_condition, bot.namespace, bot.name, "UpToDate", "True")
+    await named_once(fleet, who.id, first.username, [8601])
+    assert [pod_of(fleet.cluster, other.namespace, other.name)["metadata"]["uid"] for other in others] == undisturbed
+
+
 @pytest.fixture(scope="module")
 def as_operator(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The kubeconfig of somebody who has stolen the operator's token."""

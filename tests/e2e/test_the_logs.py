@@ -87,12 +87,16 @@ async def test_no_event_no_status_and_no_command_line_holds_a_secret_or_a_messag
     assert found == []
 
 
+# Somebody had to look, and did: test_operator has a roll-out stopped by an image that is not there.
+ON_PURPOSE = '"event": "rollout_halted"'
+
+
 def test_an_error_line_of_the_operator_would_mean_that_a_person_should_look(fleet: Fleet) -> None:
     lines = [
         line
         for log in fleet.logs.kept()
         if log.container == "operator"
         for line in log.text.splitlines()
-        if '"level": "error"' in line or "Traceback" in line
+        if ('"level": "error"' in line and ON_PURPOSE not in line) or "Traceback" in line
     ]
     assert lines == []
