@@ -184,7 +184,7 @@ async def test_absence_erases_nothing(rig: Rig) -> None:
     again.world.bots.clear()
     del again.api.objects[("TelegramBot", "hotel", "concierge")]
     for _ in range(3):
-        await again.sweeper.once()
+        await again.look()
     await again.reconcile()
     assert again.ledger.living() == {}
     assert (await counts(rig.store, bot_id))["messages"] == 3
