@@ -247,8 +247,8 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.NOT_ALLOWED: ReasonInfo(
         (_C.ACCEPTED,),
-        "{field} is {value}, which this installation does not allow; allowed: {allowed}. Take one of these, or have the chart's "
-        "value {chart_value} extended: see docs/install.md.",
+        "{field} is {value}, which this installation does not allow; allowed: {allowed}. Take one of these or leave it out, or "
+        "have the chart's value {chart_value} extended: see docs/install.md.",
     ),
     Reason.ACCOUNT_IN_USE: ReasonInfo(
         (_C.ACCEPTED,),

@@ -128,7 +128,7 @@ def _told(excess: Excess) -> dict[str, str | int]:
     return {
         "field": excess.field,
         "value": _short(excess.value),
-        "allowed": _short(", ".join(excess.allowed)),
+        "allowed": _short(", ".join(excess.allowed) or "none"),
         "chart_value": excess.chart_value,
     }
 

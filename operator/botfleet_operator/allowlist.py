@@ -1,6 +1,6 @@
 """
 Why: which images and which model endpoints bots may use, decided on the effective spec: defaults are in no object, so the
-API server's policy cannot see them, and not every cluster has that policy.
+API server's policy cannot see them, and not every cluster has that policy. Where bots may run is placement.py's.
 Never: guess what a URL or an image means: what is not written plainly is not on the list. The chart's admission policy has
 the same rules in CEL (templates/admission); tests/support/allowlist_cases.py holds the cases that both are tried with.
 """
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from botfleet.defaults import BUILT_IN
 from botfleet.effective import EffectiveSpec
+from botfleet_operator.placement import ANY, CHART_VALUES, Placement
 
-ANY = "*"
 _TAG_AND_DIGEST = r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
 _NAME = r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
 # No user, no query, no escapes: those are where two readers of one URL see two hosts.
@@ -41,22 +41,30 @@ class Allowlist:
 
     images: tuple[str, ...] = (ANY,)
     endpoints: tuple[str, ...] = (ANY,)
+    placement: Placement = field(default_factory=Placement)
 
     def excesses(self, spec: EffectiveSpec) -> Iterator[Excess]:
         """Every field that names what is not on the lists."""
         image = spec.workload.image
         if image is not None and not _image_allowed(image, self.images):
             yield Excess("spec.workload.image", image, self.images, "bots.allowedImages")
-        for field, url in _endpoints(spec):
+        for place, url in _endpoints(spec):
             if not _endpoint_allowed(url, self.endpoints):
-                yield Excess(field, url, self.endpoints, "bots.allowedModelEndpoints")
+                yield Excess(place, url, self.endpoints, "bots.allowedModelEndpoints")
+        for name, value in self.placement.beyond(spec.workload):
+            yield Excess(f"spec.workload.{name}", value, self.placement.lists[name], CHART_VALUES[name])
 
 
 ANYTHING = Allowlist()
 
 
 def allowlist(
-    images: tuple[str, ...], endpoints: tuple[str, ...], *, runner_image: str, defaults: Mapping[str, Any]
+    images: tuple[str, ...],
+    endpoints: tuple[str, ...],
+    places: Placement,
+    *,
+    runner_image: str,
+    defaults: Mapping[str, Any],
 ) -> Allowlist:
     """What was listed, and what the installation itself names: its runner's repository, its defaults, and, when nothing else
     is said of endpoints, the built-in default."""
@@ -71,6 +79,7 @@ def allowlist(
     return Allowlist(
         tuple(dict.fromkeys([*own_images, *images])),
         tuple(dict.fromkeys(_entry(url) for url in [*own_endpoints, *endpoints])),
+        places,
     )
 
 

@@ -250,6 +250,7 @@ class Operator:
         allowed = allowlist(
             settings.allowed_images,
             settings.allowed_model_endpoints,
+            settings.placement,
             runner_image=settings.runner_image,
             defaults=settings.bot_defaults,
         )

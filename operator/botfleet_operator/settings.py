@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from botfleet.defaults import check_defaults
 from botfleet.spec.network import EgressRule, Peer
+from botfleet_operator.placement import Placement, placement
 from botfleet_operator.rollout import Limits
 
 PREFIX = "BOTFLEET_"
@@ -98,6 +99,39 @@ class Settings(BaseModel):
             " or a URL, and all below it; `*`: any. Empty, and none in the defaults: OpenAI's own."
         ),
     ] = ()
+    allowed_node_selectors: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Node labels that bots may select beside those of the defaults, separated by commas: `key=value`, or a key"
+            " with any value; `*`: any, and leaving out those of the defaults."
+        ),
+    ] = ()
+    allowed_tolerations: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Taints that bots may tolerate beside those that the defaults do, separated by commas: `key=value`, or a key"
+            " with any value; `*`: any."
+        ),
+    ] = ()
+    allowed_affinities: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Parts of an affinity that bots may have otherwise than the defaults, separated by commas: nodeAffinity,"
+            " podAffinity, podAntiAffinity; `*`: any."
+        ),
+    ] = ()
+    allowed_priority_classes: Annotated[
+        tuple[str, ...],
+        Field(
+            description="PriorityClasses that bots may name beside that of the defaults, separated by commas; `*`: any."
+        ),
+    ] = ()
+    allowed_runtime_classes: Annotated[
+        tuple[str, ...],
+        Field(
+            description="RuntimeClasses that bots may name beside that of the defaults, separated by commas; `*`: any."
+        ),
+    ] = ()
 
     network_policies: Annotated[
         bool, Field(description="Make a NetworkPolicy for each bot. Without it those that were made are removed.")
@@ -175,6 +209,11 @@ class Settings(BaseModel):
         "runner_image_pull_secrets",
         "allowed_images",
         "allowed_model_endpoints",
+        "allowed_node_selectors",
+        "allowed_tolerations",
+        "allowed_affinities",
+        "allowed_priority_classes",
+        "allowed_runtime_classes",
         "network_denied_addresses",
         mode="before",
     )
@@ -209,6 +248,18 @@ class Settings(BaseModel):
         """The three of `rollout_*`."""
         pause, timeout = timedelta(seconds=self.rollout_pause_seconds), timedelta(seconds=self.rollout_timeout_seconds)
         return Limits(self.rollout_wave_size, pause, timeout)
+
+    @property
+    def placement(self) -> Placement:
+        """Where bots may run: the lists, and what the defaults say."""
+        lists = {
+            "nodeSelector": self.allowed_node_selectors,
+            "tolerations": self.allowed_tolerations,
+            "affinity": self.allowed_affinities,
+            "priorityClassName": self.allowed_priority_classes,
+            "runtimeClassName": self.allowed_runtime_classes,
+        }
+        return placement(lists, self.bot_defaults)
 
     @property
     def identity(self) -> str:

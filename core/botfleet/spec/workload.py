@@ -100,7 +100,7 @@ class Toleration(Wire):
 
 
 class WorkloadSpec(Wire):
-    """Where and with what the runner's pod runs."""
+    """Where and with what the runner's pod runs, within what the installation allows."""
 
     rules = (
         Rule(

@@ -12,6 +12,7 @@ from botfleet.effective import effective
 from botfleet.spec import TelegramBotSpec
 from botfleet_operator.allowlist import ANYTHING, Allowlist, allowlist
 from botfleet_operator.decide import decide
+from botfleet_operator.placement import Placement
 from botfleet_operator.plan import Observed, Patch
 from tests.support.allowlist_cases import ENDPOINTS, IMAGES, RUNNER
 from tests.unit.operator.samples import bot, observed, settled
@@ -23,6 +24,7 @@ def listed(*, images: str = "", endpoints: str = "", defaults: dict[str, Any] | 
     return allowlist(
         tuple(filter(None, [images])),
         tuple(filter(None, [endpoints])),
+        Placement(),
         runner_image=f"{RUNNER}:0.1.0",
         defaults=defaults or {},
     )

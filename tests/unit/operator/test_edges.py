@@ -46,8 +46,10 @@ ENVIRONMENT = {
 
 def test_settings_come_from_the_environment_and_have_words_for_what_is_wrong() -> None:
     lists = {"BOTFLEET_ALLOWED_IMAGES": "a.example/", "BOTFLEET_ALLOWED_MODEL_ENDPOINTS": "b.example,http://c.svc:1/v1"}
+    places = {"BOTFLEET_ALLOWED_TOLERATIONS": "spot,dedicated=bots", "BOTFLEET_ALLOWED_AFFINITIES": "podAntiAffinity"}
     more = {
         **lists,
+        **places,
         "BOTFLEET_NAMESPACES": "a, b,",
         "BOTFLEET_BOT_DEFAULTS": "model: {name: m}",
         "BOTFLEET_POD_UID": "pod",
@@ -58,6 +60,9 @@ def test_settings_come_from_the_environment_and_have_words_for_what_is_wrong() -
     assert settings.identity == "pod"
     assert settings.allowed_images == ("a.example/",)
     assert settings.allowed_model_endpoints == ("b.example", "http://c.svc:1/v1")
+    assert settings.placement.lists["tolerations"] == ("spot", "dedicated=bots")
+    assert settings.placement.lists["affinity"] == ("podAntiAffinity",)
+    assert settings.placement.lists["runtimeClassName"] == ()
     assert from_environment(ENVIRONMENT).identity != from_environment(ENVIRONMENT).identity
     assert settings.rollout_limits == Limits("10%", timedelta(seconds=30), timedelta(seconds=300))
     for wrong in ("0", "0%", "101%", "ten", "-1", "1.5"):
