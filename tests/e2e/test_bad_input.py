@@ -127,6 +127,10 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
         {"workload": {"image": "evil.example/runner:1"}},
         "spec.workload.image is evil.example/runner:1, which this installation does not allow; allowed: localhost/botfleet/runner",
     ),
+    "priority": (
+        {"workload": {"priorityClassName": "system-cluster-critical"}},
+        "spec.workload.priorityClassName is system-cluster-critical, which this installation does not allow; allowed: none.",
+    ),
     "endpoint": (
         {"model": {"baseUrl": simulated.MODEL_URL.replace(".local:", ".local.evil.example:")}},
         f"which this installation does not allow; allowed: {simulated.MODEL_URL}.",

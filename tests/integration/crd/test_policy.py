@@ -1,20 +1,23 @@
-"""Promises of the chart's admission policy: images and endpoints beyond the installation's lists are refused by the API server,
-with the field, the value and what is allowed, and by no trick let in."""
+"""Promises of the chart's admission policy: images, endpoints and places beyond the installation's lists are refused by the API
+server, with the field, the value and what is allowed, and by no trick let in."""
 
 import re
 import subprocess
 from collections.abc import Iterator
+from copy import deepcopy
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from botfleet_operator.placement import CHART_VALUES
 from botfleet_tools.binaries import Program, resolve
 from botfleet_tools.servers import ApiServer
 from tests.integration.crd.conftest import wait_served
 from tests.integration.operator.harness import eventually
 from tests.support.allowlist_cases import ENDPOINTS, IMAGES, RUNNER
+from tests.support.placement_cases import PLACEMENTS, near
 from tests.unit.core.test_defaults import document as defaults
 from tests.unit.core.test_spec import bot
 
@@ -49,6 +52,20 @@ def index(kind: str, entry: str) -> int:
 
 # Each list of images and one of endpoints, in a namespace of its own, as of so many installations.
 LISTS = list(zip_longest(dict.fromkeys(c[0] for c in IMAGES), dict.fromkeys(c[0] for c in ENDPOINTS), fillvalue=""))
+INSTALLATIONS = [of for number, (of, _, _) in enumerate(PLACEMENTS) if of not in [p[0] for p in PLACEMENTS[:number]]]
+VALUES = [
+    *(
+        {"allowedImages": [image] if image else [], "allowedModelEndpoints": [endpoint] if endpoint else []}
+        for image, endpoint in LISTS
+    ),
+    *(
+        {
+            **{CHART_VALUES[name].removeprefix("bots."): entries for name, entries in of.lists.items()},
+            "defaults": {"workload": of.defaults},
+        }
+        for of in INSTALLATIONS
+    ),
+]
 CASES: list[tuple[int, dict[str, Any], bool]] = [
     *((index("image", entry), {"workload": {"image": image}}, allowed) for entry, image, allowed in IMAGES),
     *((index("endpoint", entry), {"model": {"baseUrl": url}}, allowed) for entry, url, allowed in ENDPOINTS),
@@ -59,6 +76,10 @@ CASES: list[tuple[int, dict[str, Any], bool]] = [
             "fallbacks": [{"name": "a"}, {"name": "b", "baseUrl": url}],
             "transcription": {"name": "t", "baseUrl": url},
         }.items()
+    ),
+    *(
+        (len(LISTS) + INSTALLATIONS.index(of), {"workload": workload}, not values)
+        for of, workload, values in PLACEMENTS
     ),
 ]
 
@@ -82,10 +103,9 @@ def refused(api: ApiServer, documents: list[dict[str, Any]], *flags: str) -> dic
 @pytest.fixture(scope="module")
 def places(api: ApiServer, chart: "Chart") -> Iterator[None]:
     documents: list[dict[str, Any]] = [LOOSE]
-    for number, (image, endpoint) in enumerate(LISTS):
+    for number, values in enumerate(VALUES):
         place = f"place-{number}"
-        lists = {"allowedImages": [image] if image else [], "allowedModelEndpoints": [endpoint] if endpoint else []}
-        (rules, binding) = policy(chart, place, place, **lists)
+        (rules, binding) = policy(chart, place, place, **values)
         rules["spec"]["matchConstraints"]["resourceRules"][0]["apiGroups"] = ["loose.botfleet.dev"]
         documents += [rules, binding, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}}]
     manifests = yaml.safe_dump_all(documents)
@@ -119,12 +139,23 @@ def test_the_policy_and_the_operator_allow_and_refuse_the_same(api: ApiServer) -
     eventually(as_listed)
 
 
+OLD_WORKLOAD = {
+    "image": "old.example/runner:1",
+    "nodeSelector": {"disk": "ssd"},
+    "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": near("zone")},
+    "priorityClassName": "high",
+    "runtimeClassName": "runc",
+}
+
+
 @pytest.fixture(scope="module")
 def limited(api: ApiServer, chart: "Chart") -> Iterator[None]:
     """The real CRD, with a bot that was there before the policy and is beyond it."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "limited"}}
     api.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump_all([namespace, old()]))
-    rules = yaml.safe_dump_all(policy(chart, "botfleet", "limited", allowedImages=["registry.example/bots/"]))
+    values = {"allowedImages": ["registry.example/bots/"], "allowedNodeSelectors": ["kubernetes.io/arch"]}
+    rules = yaml.safe_dump_all(policy(chart, "botfleet", "limited", **values))
     api.kubectl("apply", "--filename", "-", stdin=rules)
     evil = in_limited(spec__workload__image="evil.example/x")
     eventually(lambda: refused(api, [evil], "--dry-run=server"), what="the policy acts")
@@ -138,7 +169,7 @@ def in_limited(**changes: Any) -> dict[str, Any]:
 
 def old(**changes: Any) -> dict[str, Any]:
     elsewhere = {"name": "m", "baseUrl": "https://old.example/v1", "apiKeySecretRef": {"name": "s", "key": "k"}}
-    before = {"metadata__name": "old", "spec__workload__image": "old.example/runner:1", "spec__model": elsewhere}
+    before = {"metadata__name": "old", "spec__workload": deepcopy(OLD_WORKLOAD), "spec__model": elsewhere}
     return in_limited(**{**before, **changes})
 
 
@@ -149,12 +180,21 @@ def old(**changes: Any) -> dict[str, Any]:
         (
             {"spec__workload__image": "evil.example/x:1"},
             f"spec.workload.image is evil.example/x:1, which this installation does not allow; allowed: {RUNNER},"
-            " registry.example/bots/. Take one of these, or have the value bots.allowedImages of the chart extended.",
+            " registry.example/bots/. Take one of these or leave it out, or have the value bots.allowedImages of the chart",
         ),
         (
             {"spec__model__baseUrl": "https://api.openai.com.evil.example/v1"},
             "spec.model.baseUrl is https://api.openai.com.evil.example/v1, which this installation does not allow; allowed:"
-            " https://api.openai.com/v1. Take one of these, or have the value bots.allowedModelEndpoints of the chart",
+            " https://api.openai.com/v1. Take one of these or leave it out, or have the value bots.allowedModelEndpoints",
+        ),
+        (
+            {"spec__workload__nodeSelector": {"pool": "gpu"}},
+            "spec.workload.nodeSelector is pool=gpu, which this installation does not allow; allowed: kubernetes.io/arch. Take"
+            " one of these or leave it out, or have the value bots.allowedNodeSelectors of the chart extended.",
+        ),
+        (
+            {"spec__workload__priorityClassName": "system-cluster-critical"},
+            "spec.workload.priorityClassName is system-cluster-critical, which this installation does not allow; allowed: none.",
         ),
     ],
 )
@@ -171,12 +211,29 @@ def test_a_bot_beyond_the_lists_is_refused_with_field_value_and_what_is_allowed(
 def test_a_bot_that_was_there_before_the_limits_can_still_be_suspended_but_not_moved_elsewhere(api: ApiServer) -> None:
     assert refused(api, [old(spec__suspend=True)]) == {}
     assert "old" in refused(api, [old(spec__model__baseUrl="https://other.example/v1")])
-    assert "old" in refused(api, [old(spec__workload__image="old.example/runner:2")])
+    for elsewhere in (
+        {"image": "old.example/runner:2"},
+        {"nodeSelector": {"disk": "nvme"}},
+        {"tolerations": [{"operator": "Exists"}]},
+        {"affinity": {"podAntiAffinity": near("host")}},
+        {"priorityClassName": "higher"},
+        {"runtimeClassName": "high"},
+    ):
+        assert "old" in refused(api, [old(spec__workload={**OLD_WORKLOAD, **elsewhere})], "--dry-run=server"), elsewhere
 
 
 @pytest.mark.usefixtures("limited")
 def test_the_defaults_of_a_namespace_are_held_to_the_same_lists(api: ApiServer) -> None:
-    for spec in ({"workload": {"image": "evil.example/x:1"}}, {"model": {"baseUrl": "https://evil.example/v1"}}):
+    workloads = [
+        {"image": "evil.example/x:1"},
+        {"nodeSelector": {"pool": "gpu"}},
+        {"priorityClassName": "high"},
+        {"runtimeClassName": "runc"},
+    ]
+    for spec in (
+        *({"workload": workload} for workload in workloads),
+        {"model": {"baseUrl": "https://evil.example/v1"}},
+    ):
         assert "does not allow" in refused(api, [defaults("limited", **spec)])["default"]
 
 

@@ -52,6 +52,16 @@
   value: {{ join "," .Values.bots.allowedImages | quote }}
 - name: BOTFLEET_ALLOWED_MODEL_ENDPOINTS
   value: {{ join "," .Values.bots.allowedModelEndpoints | quote }}
+- name: BOTFLEET_ALLOWED_NODE_SELECTORS
+  value: {{ join "," .Values.bots.allowedNodeSelectors | quote }}
+- name: BOTFLEET_ALLOWED_TOLERATIONS
+  value: {{ join "," .Values.bots.allowedTolerations | quote }}
+- name: BOTFLEET_ALLOWED_AFFINITIES
+  value: {{ join "," .Values.bots.allowedAffinities | quote }}
+- name: BOTFLEET_ALLOWED_PRIORITY_CLASSES
+  value: {{ join "," .Values.bots.allowedPriorityClasses | quote }}
+- name: BOTFLEET_ALLOWED_RUNTIME_CLASSES
+  value: {{ join "," .Values.bots.allowedRuntimeClasses | quote }}
 {{- $policies := .Values.networkPolicies.bots }}
 {{- if and .Values.networkPolicies.enabled $policies.enabled }}
 - name: BOTFLEET_NETWORK_POLICIES
