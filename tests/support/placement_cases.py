@@ -53,6 +53,7 @@ OPEN = Installation(
     defaults=PINNED.defaults,
 )
 TOLERANT = Installation(defaults=toleration())
+INSTALLATIONS = [PLAIN, PINNED, LISTED, OPEN, TOLERANT]
 
 PLACEMENTS: list[tuple[Installation, dict[str, Any], list[str]]] = [
     # Nothing is listed: nothing may be named.

@@ -14,7 +14,7 @@ from botfleet_operator.allowlist import Allowlist
 from botfleet_operator.decide import decide
 from botfleet_operator.placement import CHART_VALUES, placement
 from botfleet_operator.plan import Patch
-from tests.support.placement_cases import LISTED, OPEN, PINNED, PLACEMENTS, PLAIN, Installation
+from tests.support.placement_cases import INSTALLATIONS, LISTED, PINNED, PLACEMENTS, PLAIN, Installation
 from tests.unit.operator.samples import bot, observed, settled
 
 
@@ -36,7 +36,7 @@ def test_a_bot_runs_where_and_as_the_installation_lists_and_as_its_defaults_say(
     assert refused(of, workload) == values
 
 
-@pytest.mark.parametrize("of", [PLAIN, PINNED, LISTED, OPEN])
+@pytest.mark.parametrize("of", INSTALLATIONS)
 def test_a_bot_that_says_nothing_runs_as_the_installations_defaults_say(of: Installation) -> None:
     assert refused(of, None) == []
 
