@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,6 @@ import sqlalchemy as sa
 
 from botfleet.store import erasure
 from botfleet.store.bots import BotRepository
-from botfleet.store.engine import Store
 from botfleet.store.erasure import ERASED_FIRST, ErasureRepository
 from botfleet.store.errors import StoreUnavailable
 from botfleet.store.lease import LeaseRepository
@@ -26,6 +24,7 @@ from botfleet_operator.plan import EraseData, SetFinalizer
 from botfleet_operator.settings import LONGEST_LEASE_SECONDS
 from tests.contracts.store.erasure_contract import counts, fill
 from tests.contracts.store.samples import ACCOUNT, OTHER, PERSON
+from tests.integration.fleet.killing import KilledError, Killing
 from tests.unit.operator import samples
 from tests.unit.operator.rig import KEY_OF, Rig
 from tests.unit.operator.samples import KEY, account
@@ -320,48 +319,6 @@ async def test_an_erased_account_is_free_for_a_bot_that_waits_for_it(rig: Rig) -
     rig.change("first", deletionTimestamp=DELETED)
     await settle(rig, "first")
     assert rig.reason(await rig.reconcile("second"), "Accepted") == "Accepted"
-
-
-class KilledError(BaseException):
-    """No handler sees it, as none sees a kill."""
-
-
-class Killing:
-    """Counts the calls that leave the process, and ends it before the one that is to be its last."""
-
-    def __init__(self, rig: Rig, last: int) -> None:
-        self.rig, self.left = rig, last
-
-    def count(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KilledError
-
-    def arm(self, patch: pytest.MonkeyPatch) -> None:
-        call, begin = self.rig.api._call, self.rig.store.begin
-
-        def counted(verb: str, kind: str, name: str) -> None:
-            self.count()
-            call(verb, kind, name)
-
-        @asynccontextmanager
-        async def beginning(store: Store, **settings: Any) -> Any:
-            self.count()
-            async with begin(**settings) as connection:
-                yield connection
-
-        patch.setattr(self.rig.api, "_call", counted)
-        patch.setattr(Store, "begin", beginning)
-        for owner, names in ((self.rig.roles, ("remove",)), (self.rig.users, ("remove", "erase_keys"))):
-            for name in names:
-                patch.setattr(owner, name, self._counted(getattr(owner, name)))
-
-    def _counted(self, honest: Any) -> Any:
-        async def counted(*arguments: Any) -> Any:
-            self.count()
-            return await honest(*arguments)
-
-        return counted
 
 
 async def test_killed_between_any_two_calls_it_ends_in_the_same_state(rig: Rig, monkeypatch: Any) -> None:
