@@ -103,7 +103,7 @@ class Reassert:
 
     def __init__(self, ledger: Ledger, metrics: Metrics, enqueue: Callable[[BotKey, float], None]) -> None:
         self._ledger, self._metrics, self._enqueue = ledger, metrics, enqueue
-        self._run_id = ""
+        self._run_id = self._database_run_id = ""
         self._roles_at = time.monotonic()
 
     async def run(self) -> None:
@@ -123,10 +123,19 @@ class Reassert:
             await asyncio.sleep(_BUS_EVERY_SECONDS)
 
     async def once(self) -> None:
-        """Roles: once a minute, whether or not Redis answers. Redis: when it was started anew."""
-        if time.monotonic() - self._roles_at > _ROLES_EVERY_SECONDS:
+        """Each when its server was started anew, roles once a minute too. One server that is away hides nothing of the other."""
+        try:
+            await self._look_at_roles()
+        finally:
+            await self._look_at_users()
+
+    async def _look_at_roles(self) -> None:
+        run_id = await self._ledger.database_run_id()
+        if run_id != self._database_run_id or time.monotonic() - self._roles_at > _ROLES_EVERY_SECONDS:
             self._tell(await self._ledger.check_roles(), "database_roles_missing")
-            self._roles_at = time.monotonic()
+            self._roles_at, self._database_run_id = time.monotonic(), run_id
+
+    async def _look_at_users(self) -> None:
         try:
             run_id = await self._ledger.bus_run_id()
             if run_id != self._run_id:

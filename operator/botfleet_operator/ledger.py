@@ -153,6 +153,10 @@ class Ledger:
         self._users_ready = ready
         return [key for key, identity in self._identities.items() if not self.user_is_ready(identity)]
 
+    async def database_run_id(self) -> str:
+        """Changes when PostgreSQL was started anew: perhaps with the roles of long ago."""
+        return await self._roles.run_id()
+
     async def bus_run_id(self) -> str:
         """Changes when Redis was started anew."""
         return await self._users.run_id()

@@ -48,6 +48,14 @@ class Roles:
                 rows = await (await driver.execute(statement, (self._prefix, self.group))).fetchall()
         return {str(name): _generation(comment) if usable else 0 for name, usable, comment in rows}
 
+    async def run_id(self) -> str:
+        """When the server was started: a restored or promoted one has another."""
+        async with self._store.read() as connection:
+            driver = await _driver(connection)
+            with mapped_errors():
+                row = await (await driver.execute("select pg_postmaster_start_time()::text")).fetchone()
+        return str(row[0]) if row else ""
+
     async def ensure(self, role: str, password: str, generation: int) -> None:
         """Makes or repairs the role: its password, its limits, its membership. Repeating it changes nothing."""
         self._check(role)

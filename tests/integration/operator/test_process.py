@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from botfleet_tools.servers import ApiServer, Postgres, Redis
@@ -85,6 +87,27 @@ def test_a_restart_writes_nothing_when_nothing_has_changed(installation: Install
     assert second.writes() == 0
 
 
+def test_ten_looks_at_everything_change_no_object(installation: Installation) -> None:
+    place = installation.place
+    operator = installation.operator(BOTFLEET_RESYNC_SECONDS="1").wait_leading()
+    for name in ("one", "two"):
+        place.make(name)
+
+    def versions() -> dict[str, str]:
+        kinds = "telegrambots,serviceaccounts,networkpolicies,configmaps,secrets,deployments"
+        items = json.loads(place.kubectl("get", kinds, "-o", "json"))["items"]
+        return {f"{item['kind']} {item['metadata']['name']}": item["metadata"]["resourceVersion"] for item in items}
+
+    def looks() -> float:
+        return operator.metrics()['botfleet_operator_reconciles_total{result="ok"}']
+
+    eventually(lambda: operator.metrics()["botfleet_operator_queue_depth"] == 0)
+    before, seen = versions(), looks()
+    assert len(before) > 10
+    eventually(lambda: looks() >= seen + 2 * 10, deadline=30)
+    assert versions() == before
+
+
 def test_what_was_done_while_it_was_away_is_undone(installation: Installation) -> None:
     place = installation.place
     first = installation.operator().wait_leading()
@@ -148,18 +171,25 @@ def own_servers(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
             made.close()
 
 
-def test_outages_of_database_and_redis_pass_and_lost_users_are_made_again(own_servers: Installation) -> None:
+def test_outages_of_database_and_redis_pass_and_lost_users_and_roles_are_made_again(own_servers: Installation) -> None:
     place = own_servers.place
     operator = own_servers.operator(BOTFLEET_STORE_TIMEOUT_SECONDS="2").wait_leading()
     place.make("early")
     place.make("doomed", deletionPolicy="Erase")
+    place.make("retained")
     users = own_servers.redis_users()
-    assert len(users) == 2
+    assert len(users) == 3
     own_servers.redis.restart()
     eventually(lambda: own_servers.redis_users() == users, deadline=20, what="the user is asserted again")
     own_servers.redis.stop()
+    roles = own_servers.database.roles()
+    with psycopg.connect(own_servers.database.superuser_dsn, autocommit=True) as superuser:
+        for role in roles:  # as it is in a database that is restored from its backup elsewhere
+            superuser.execute(f"drop owned by {role}")
+            superuser.execute(f"drop role {role}")
     own_servers.database.postgres.stop()
     place.kubectl("delete", "telegrambot", "doomed", "--wait=false")
+    place.kubectl("delete", "telegrambot", "retained", "--timeout=10s")  # waits for nobody
     place.apply(*credentials("late", 99), bot_of("late"))
     place.wait("Provisioned", "False", "DatabaseUnavailable", name="late")
     assert not place.exists("deployment", "late")
@@ -172,5 +202,10 @@ def test_outages_of_database_and_redis_pass_and_lost_users_are_made_again(own_se
     own_servers.redis.start()
     place.wait("Provisioned", "True", name="late", deadline=30)
     eventually(lambda: len(own_servers.redis_users()) == 2, deadline=20, what="the early one too")
+    eventually(lambda: len(own_servers.database.roles() & roles) == 1, deadline=20, what="the early one's role is back")
     eventually(lambda: not place.exists("telegrambot", "doomed"), deadline=20)
+    eventually(lambda: len(own_servers.database.roles()) == 2, deadline=20, what="of the retained one its data alone")
+    living = "select name from botfleet.bots where deleted_at is null order by name"
+    assert own_servers.database.query(living) == [("early",), ("late",)]
+    assert own_servers.database.query("select count(*) from botfleet.bindings") == [(2,)]
     assert operator.get("/livez") == 200

@@ -15,7 +15,11 @@ class FakeRoles:
     def __init__(self) -> None:
         self.roles: dict[str, int] = {}
         self.away = False
+        self.started = "run-1"
         self.half = False  # a removal gets as far as that nobody can log in
+
+    async def run_id(self) -> str:
+        return self.started
 
     async def present(self) -> dict[str, int]:
         return dict(self.roles)

@@ -110,7 +110,7 @@ async def test_an_outage_of_the_database_is_survived_and_in_the_end_said(rig: Ri
             self.silenced += 1
             return [KEY_OF] * 20
 
-        async def check_roles(self) -> list[BotKey]:
+        async def database_run_id(self) -> str:
             raise StoreUnavailable("away")
 
         async def bus_run_id(self) -> str:
@@ -143,11 +143,34 @@ async def test_lost_users_and_roles_are_noticed(rig: Rig) -> None:
     await rig.reconcile()
     assert len(rig.users.users) == 1
     rig.roles.roles.clear()
-    reassert._roles_at = float("-inf")
-    rig.users.away = True
+    await reassert.once()
+    assert told == [KEY_OF]  # the same server still, and not yet a minute
+    rig.roles.started, rig.users.away = "run-2", True
     with pytest.raises(BusUnavailableError):
         await reassert.once()
     assert told == [KEY_OF, KEY_OF], "a Redis that is away hides no role that has gone"
+    await rig.reconcile()
+    rig.roles.roles.clear()
+    reassert._roles_at = float("-inf")
+    with pytest.raises(BusUnavailableError):
+        await reassert.once()
+    assert told == [KEY_OF] * 3, "once a minute in any case"
+
+
+async def test_a_database_that_is_away_hides_no_user_that_has_gone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.show()
+    await rig.reconcile()
+    told: list[BotKey] = []
+    reassert = Reassert(rig.ledger, rig.metrics, lambda k, s: told.append(k))
+
+    async def away() -> str:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(rig.roles, "run_id", away)
+    rig.users.users.clear()
+    with pytest.raises(StoreUnavailable):
+        await reassert.once()
+    assert told == [KEY_OF]
 
 
 async def test_the_time_of_the_last_reply_is_written_once_a_minute_at_most(rig: Rig) -> None:
