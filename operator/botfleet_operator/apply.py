@@ -169,9 +169,13 @@ class Applier:
         identity = self._ledger.identity_of(bot.key, bot.uid)
         if identity is None:
             raise AssertionError("an account is bound to a bot that has its row")
+        # Before it is asked for: it may become free while the answer is on its way.
+        self._world.wait_for(step.account_key, bot.key)
         result = await self._ledger.bind(identity, step.account_key, step.credential_digest)
         if isinstance(result, InUse):
             scratch.in_use_by = result.by
+        else:
+            self._world.wait_no_longer(step.account_key, bot.key)
 
     async def _prove(self, bot: BotRecord, step: Prove, scratch: Scratch) -> None:
         identity = self._ledger.identity_of(bot.key, bot.uid)

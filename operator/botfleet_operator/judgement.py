@@ -54,7 +54,6 @@ def plan(observed: Observed, accepted: Accepted | None, steps: Sequence[Step], v
         account_id=health.account_id if health else None,
         username=health.username if health else None,
         figures=figures(accepted, health),
-        wanted_account=_wanted_account(observed, accepted),
         retry_seconds=retry,
         defaults=observed.nearer,
     )
@@ -85,10 +84,6 @@ def paused(plan: Plan) -> Plan:
         return plan
     said = tuple(v for v in plan.verdicts if v.type is not _PROVISIONED)
     return replace(plan, verdicts=(*said, Verdict(_PROVISIONED, "Unknown", Reason.PAUSED)))
-
-
-def _wanted_account(observed: Observed, accepted: Accepted | None) -> str | None:
-    return accepted.account_key if accepted and observed.in_use_by else None
 
 
 def _provisioned(observed: Observed, steps: Sequence[Step]) -> list[Verdict]:

@@ -271,7 +271,6 @@ class Plan:
     account_id: int | None = None
     username: str | None = None
     figures: Figures = Figures()
-    wanted_account: str | None = None  # to wait for, when it is in use
     retry_seconds: float | None = None
     defaults: DefaultsRecord | None = None  # what took part
     in_force: bool = True  # False: the finalizer is not yet as this generation of the spec wants it

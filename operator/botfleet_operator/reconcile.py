@@ -157,8 +157,6 @@ class Reconciler:
             waits = 0.0 if retired else scratch.wait_seconds
         await self._write_status(bot, plan)
         self._waves.note(self._as_written(bot))
-        if plan.wanted_account:
-            self._world.wait_for(plan.wanted_account, key)
         if scratch.failures:
             self._failing.add(key)
             self._queue.failed(key, at_least=max(f.seconds for f in scratch.failures.values()))

@@ -169,6 +169,13 @@ class World:
         """Look at this bot again when the account becomes free."""
         self._waiting.setdefault(account_key, set()).add(key)
 
+    def wait_no_longer(self, account_key: str, key: BotKey) -> None:
+        """The bot has the account."""
+        waiting = self._waiting.get(account_key, set())
+        waiting.discard(key)
+        if not waiting:
+            self._waiting.pop(account_key, None)
+
     def freed(self, account_key: str) -> None:
         """The account is bound to nobody now."""
         for key in self._waiting.pop(account_key, ()):

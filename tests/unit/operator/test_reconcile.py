@@ -17,8 +17,9 @@ from botfleet.store.rows import UpdateState
 from botfleet.store.tables import bindings, update_states
 from botfleet_operator.decide import decide
 from botfleet_operator.kubeapi import ConflictError, ForbiddenError, ServerSideError
-from botfleet_operator.ledger import StillHeldError
+from botfleet_operator.ledger import InUse, StillHeldError
 from botfleet_operator.model import BotKey
+from botfleet_operator.plan import Identity
 from tests.unit.operator import samples
 from tests.unit.operator.rig import KEY_OF, Rig
 from tests.unit.operator.samples import KEY, account
@@ -128,6 +129,30 @@ async def test_the_second_bot_of_an_account_waits_for_the_first(rig: Rig) -> Non
         BotKey("hotel", "second"),
     ]
     assert rig.reason(await rig.reconcile("second"), "Accepted") == "Accepted"
+
+
+async def test_an_account_that_becomes_free_while_the_answer_that_it_is_in_use_is_on_its_way_is_asked_for_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.show("first", "uid-1", account=account("concierge"))
+    rig.show("second", "uid-2", account=account("concierge"))
+    await rig.reconcile("first")
+    honest = rig.ledger.bind
+
+    async def late(identity: Identity, account_key: str, digest: str) -> InUse | None:
+        answer = await honest(identity, account_key, digest)
+        rig.hide("first", "uid-1")
+        await rig.reconcile("first")
+        return answer
+
+    monkeypatch.setattr(rig.ledger, "bind", late)
+    await rig.woken()
+    assert rig.reason(await rig.reconcile("second"), "Accepted") == "AccountInUse"
+    monkeypatch.undo()
+    assert BotKey("hotel", "second") in await rig.woken()
+    assert rig.reason(await rig.reconcile("second"), "Accepted") == "Accepted"
+    rig.ledger.freed("bot:4242")
+    assert await rig.woken() == [], "nobody waits for what it has"
 
 
 async def test_a_proved_new_credential_frees_the_old_account(rig: Rig) -> None:
