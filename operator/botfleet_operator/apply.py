@@ -58,6 +58,8 @@ from botfleet_operator.world import CHILD_RESOURCES, TELEGRAM_BOTS, World, child
 
 log = structlog.get_logger("botfleet.operator.apply")
 
+_NEWS_SECONDS = 1.0  # what a GET shows already the watch tells by then
+
 Executor = Callable[[BotRecord, Any, Scratch], Awaitable[None]]
 
 
@@ -139,6 +141,10 @@ class Applier:
         metadata = found["metadata"] if found is not None else {}
         if metadata.get("uid") != bot.uid:
             raise NotFoundError("the object is gone", status=404)
+        if not step.wanted and metadata.get("generation", bot.generation) != bot.generation:
+            # What was decided is of an older spec, or of before the deletion: its data may have to be erased now.
+            scratch.wait_seconds = _NEWS_SECONDS
+            return
         before = tuple(metadata.get("finalizers") or ())
         wanted = tuple(name for name in before if name != FINALIZER_ERASE) + (FINALIZER_ERASE,) * step.wanted
         if set(wanted) != set(before):

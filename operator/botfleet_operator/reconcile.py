@@ -151,9 +151,10 @@ class Reconciler:
         bot = self._as_written(bot)
         scratch = Scratch()
         plan = await self._rounds(bot, scratch)
+        before = self._ledger.identity_at(key)
         waits = await self._clean_up(key, successor=bot.uid)
         if scratch.wait_seconds is not None and waits is None:
-            retired = self._ledger.identity_at(key) is None
+            retired = before is not None and self._ledger.identity_at(key) is None
             waits = 0.0 if retired else scratch.wait_seconds
         await self._write_status(bot, plan)
         self._waves.note(self._as_written(bot))

@@ -167,6 +167,19 @@ async def test_a_policy_that_goes_back_to_retain_during_the_deletion_lets_the_ob
     assert (await counts(rig.store, bot_id))["messages"] == 3
 
 
+async def test_a_finalizer_is_not_taken_away_for_a_spec_that_is_no_longer_so(rig: Rig) -> None:
+    bot_id = await made(rig)
+    rig.change(spec={"deletionPolicy": "Retain"})
+    body = rig.api.objects[("TelegramBot", "hotel", "concierge")]
+    metadata = {**body["metadata"], "generation": 5, "deletionTimestamp": DELETED}
+    rig.api.store("TelegramBot", {**body, "metadata": metadata, "spec": {**body["spec"], "deletionPolicy": "Erase"}})
+    await rig.reconcile()  # the watch has not shown yet that it is to be erased again, and deleted
+    assert finalizers(rig) == [FINALIZER_ERASE]
+    rig.change()
+    await settle(rig)
+    await nothing_is_left(rig, bot_id)
+
+
 async def test_a_finalizer_that_somebody_took_away_erases_nothing(rig: Rig) -> None:
     bot_id = await made(rig)
     rig.hide()
