@@ -69,6 +69,7 @@ def _print(outcome: Outcome) -> int:
             print(f"  {number:>6} {name}")
     print(f"{'operator starts':<18} {outcome.starts}")
     print(f"{'its writes':<18} {outcome.writes}")
+    print(f"{'bots erased':<18} {outcome.erased}")
     print(f"{'storm':<18} {outcome.storm_seconds:.1f} s")
     print(f"{'as wanted after':<18} {outcome.settled_seconds:.1f} s")
     for what, lines in outcome.wrong.items():

@@ -8,7 +8,7 @@ from bench.operator import sheet
 from bench.operator.curves import svg
 from bench.operator.floor import bare
 from bench.operator.sheet import Measured
-from bench.operator.standin import pod_of
+from tests.integration.operator.standin import pod_of
 
 SIZES: sheet.Sizes = {
     10: {sheet.CHILDREN.name: Measured(1.0, 0.5), sheet.IDLE.name: Measured(0)},
