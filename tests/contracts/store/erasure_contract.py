@@ -31,11 +31,11 @@ def _value(column: sa.Column[Any], number: int) -> Any:
     return values[column.type.python_type]
 
 
-async def fill(writer: Store, bot_id: str, *numbers: int) -> None:
-    """Rows in every table that has a bot's rows, whatever it is, but the lease, which is there."""
+async def fill(writer: Store, bot_id: str, *numbers: int, but: tuple[sa.Table, ...] = ()) -> None:
+    """Rows in every table that has a bot's rows, whatever it is, `but` in these, and the lease, which is there."""
     async with writer.begin() as connection:
         for table in OF_A_BOT:
-            for number in numbers if table is not leases else ():
+            for number in numbers if table not in (leases, *but) else ():
                 row = {column.name: _value(column, number) for column in table.columns}
                 if table is bindings:
                     row["account_key"] = f"bot:{bot_id}:{number}"

@@ -36,8 +36,10 @@ async def test_after_a_storm_everything_is_as_wanted_nothing_is_orphaned_and_not
     seed = int(os.environ.get(SEED) or random.randrange(2**31))  # noqa: S311 -- chooses a storm
     print(f"seed {seed}: {SEED}={seed} repeats it")
     outcome = await Storm(scattered, Options(OBJECTS, seed, KILLS)).run()
-    print(f"{outcome.events.total()} events, {outcome.writes} writes, {outcome.met.total()} faults, "
-          f"{outcome.starts} starts, settled after {outcome.settled_seconds:.1f} s")  # fmt: skip
+    print(f"{outcome.events.total()} events in {outcome.storm_seconds:.1f} s, {outcome.writes} writes, "
+          f"{outcome.met.total()} faults, {outcome.starts} starts, {outcome.erased} bots erased, "
+          f"settled after {outcome.settled_seconds:.1f} s")  # fmt: skip
     assert outcome.wrong == {}, outcome.log_tail
     assert outcome.starts > KILLS, "each kill was seen"
     assert outcome.met.total() > OBJECTS
+    assert outcome.erased > 0, "some had what was to be erased"

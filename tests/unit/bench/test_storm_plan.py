@@ -4,13 +4,11 @@ import random
 
 import pytest
 
-from tests.integration.operator.storms.plan import Act, Event, Plan
-
-MAKING = {Act.CREATE, Act.REMAKE, Act.MOVE}
+from tests.integration.operator.storms.plan import MAKING, Act, Event, Plan
 
 
 def plan_of(seed: int) -> Plan:
-    return Plan(30, ("a", "b"), random.Random(seed))  # noqa: S311 -- a plan that can be drawn again
+    return Plan(30, ("a", "b", "c"), random.Random(seed))  # noqa: S311 -- a plan that can be drawn again
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -35,9 +33,33 @@ def test_nothing_happens_to_a_bot_that_is_not_there_and_a_lost_secret_comes_back
     assert {name: event.bot for name, event in last.items()} == plan.wanted
 
 
-def test_two_bots_never_want_one_account() -> None:
-    plan = plan_of(7)
+@pytest.mark.parametrize("seed", range(5))
+def test_an_account_that_two_bots_want_has_one_credential_and_nobody_else_wants_it(seed: int) -> None:
+    plan = plan_of(seed)
+    credentials: dict[int, set[str]] = {}
+    together = 0
     for event in plan.events():
+        if event.bot.shares:
+            credentials.setdefault(event.bot.account, set()).add(event.bot.credential)
         if event.act in MAKING:
-            accounts = [bot.account for bot in plan.wanted.values()]
-            assert len(accounts) == len(set(accounts))
+            existing = [bot.account for bot in plan.wanted.values() if bot.exists]
+            alone = [bot.account for bot in plan.wanted.values() if not bot.shares]
+            assert len(alone) == len(set(alone))
+            assert not set(alone) & credentials.keys()
+            together = max(together, len(existing) - len(set(existing)))
+    assert together >= 2
+    assert {len(known) for known in credentials.values()} == {1}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_objects_with_each_policy_are_deleted_with_and_without_a_runner_and_with_a_shared_account(seed: int) -> None:
+    plan = Plan(50, ("a", "b", "c"), random.Random(seed), 2.5)  # noqa: S311
+    before = {name: bot.erase for name, bot in plan.wanted.items()}
+    deleted: set[tuple[bool, str]] = set()
+    for event in plan.events():
+        bot = event.bot
+        if event.act in (Act.DELETE, Act.REMAKE, Act.MOVE):
+            kinds = ("runner" if bot.runner else "no runner", "shared" if bot.shared else "alone")
+            deleted |= {(before[bot.name], kind) for kind in kinds}
+        before[bot.name] = bot.erase
+    assert deleted == {(erase, kind) for erase in (True, False) for kind in ("runner", "no runner", "shared", "alone")}

@@ -12,9 +12,12 @@ from typing import Any
 from botfleet_operator.names import CHILD_SELECTOR
 from tests.integration.operator.cluster import APPLY_PATCH, BOTS, CHILDREN, MERGE_PATCH, Cluster, path
 from tests.integration.operator.harness import bot_of, secret_of
-from tests.integration.operator.storms.plan import KINDS, Act, Event, Wanted
+from tests.integration.operator.storms.erasures import Erasures
+from tests.integration.operator.storms.plan import DELETING, KINDS, MAKING, Act, Event, Wanted
 
 _COLLECT_SECONDS = 1.0
+_LOOK_SECONDS = 0.2
+_DELETED_SECONDS = 120.0  # the most that a deletion may take while everything is at fault
 _MERGE, _STRATEGIC = MERGE_PATCH, "application/strategic-merge-patch+json"
 
 # What somebody does to a child: (content type, patch). None of it may stay, but for the last of a Deployment.
@@ -68,14 +71,14 @@ class Owner(Cluster):
         await self._secret(namespace, "telegram-app", api_id="12345", api_hash="0123456789abcdef0123456789abcdef")
         await self._secret(namespace, "openai", api_key="sk-planted-model-key")
 
-    async def do(self, event: Event) -> None:
+    async def do(self, event: Event, erasures: Erasures) -> None:
         """Carries it out, whatever the operator does meanwhile."""
         bot, act = event.bot, event.act
-        if act in (Act.REMAKE, Act.MOVE, Act.DELETE):
-            await self.send("DELETE", path(BOTS, bot.namespace, bot.name))
-        if act in (Act.CREATE, Act.REMAKE, Act.MOVE):
+        if act in DELETING:
+            await self._delete(bot, erasures)
+        if act in MAKING:
             await self._token(bot)
-            await self.send("POST", path(BOTS, bot.namespace), manifest(bot))
+            await self._make(bot)
         elif act is Act.NEW_TOKEN:
             await self._token(bot)
         elif act is Act.LOSE_SECRET:
@@ -84,10 +87,26 @@ class Owner(Cluster):
             await self._patch_bot(bot, {"spec": {"persona": {"prompt": bot.text}}})
         elif act is Act.SUSPEND:
             await self._patch_bot(bot, {"spec": {"suspend": bot.suspended}})
+        elif act is Act.POLICY:
+            await self._patch_bot(bot, {"spec": {"deletionPolicy": policy(bot)}})
         elif act is Act.LABEL:
             await self._patch_bot(bot, {"metadata": {"labels": {"touched": str(bot.labels)}}})
         elif act in (Act.TAKE_CHILD, Act.EDIT_CHILD):
             await self._harm(event)
+
+    async def _delete(self, bot: Wanted, erasures: Erasures) -> None:
+        where = path(BOTS, bot.namespace, bot.name)
+        had = await erasures.before(await self.send("GET", where))
+        await erasures.after(await self.send("DELETE", where), had)
+
+    async def _make(self, bot: Wanted) -> None:
+        """Once nothing of that name is being deleted any more, as who waits for `kubectl delete`."""
+        async with asyncio.timeout(_DELETED_SECONDS):
+            while True:
+                made = await self.send("POST", path(BOTS, bot.namespace), manifest(bot), also=(409,))
+                if made["kind"] == "TelegramBot":
+                    return
+                await asyncio.sleep(_LOOK_SECONDS)
 
     async def _harm(self, event: Event) -> None:
         chance = random.Random(event.number)  # noqa: S311 -- chooses, no secret
@@ -104,7 +123,7 @@ class Owner(Cluster):
         await self.send("PATCH", path(BOTS, bot.namespace, bot.name), patch, kind=_MERGE)
 
     async def _token(self, bot: Wanted) -> None:
-        await self._secret(bot.namespace, bot.name, token=f"{bot.account}:AAplanted-{bot.name}-{bot.token}")
+        await self._secret(bot.namespace, bot.name, token=bot.credential)
 
     async def _secret(self, namespace: str, name: str, **values: str) -> None:
         where = f"{path(CHILDREN['Secret'], namespace, name)}?fieldManager=owner&force=true"
@@ -133,4 +152,9 @@ class Owner(Cluster):
 
 def manifest(bot: Wanted) -> dict[str, Any]:
     """As its owner applies it."""
-    return bot_of(bot.name, persona={"prompt": bot.text})
+    return bot_of(bot.name, persona={"prompt": bot.text}, deletionPolicy=policy(bot))
+
+
+def policy(bot: Wanted) -> str:
+    """What is to happen to its data when it is deleted."""
+    return "Erase" if bot.erase else "Retain"

@@ -13,11 +13,14 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 
+from botfleet.store.engine import create_store
 from tests.integration.operator.harness import Installation, OperatorProcess
 from tests.integration.operator.storms import truth
+from tests.integration.operator.storms.erasures import Erasures
 from tests.integration.operator.storms.faults import FaultProxy
 from tests.integration.operator.storms.owner import Owner
 from tests.integration.operator.storms.plan import Event, Plan
+from tests.integration.operator.storms.runners import Runners
 
 _LOOK_SECONDS = 0.5
 # How far the events may run ahead of the operator's writes, however slow the machine starts it: else all would be over
@@ -50,6 +53,7 @@ class Outcome:
     met: Counter[str] = field(default_factory=Counter)
     starts: int = 0
     writes: int = 0
+    erased: int = 0  # bots whose deletion was to take their data
     storm_seconds: float = 0.0
     settled_seconds: float = 0.0
     differences: list[str] = field(default_factory=list)
@@ -83,6 +87,9 @@ class Storm:
         self._chance, events, faults = (random.Random(f"{options.seed} {number}") for number in range(3))  # noqa: S311
         self._plan = Plan(options.objects, installation.namespaces, events, options.events)
         self._proxy = FaultProxy(installation.api, faults, options.faults)
+        database = installation.database
+        self._store = create_store(database.url(database.owner), database.passwords[database.owner])
+        self._erasures, self._runners = Erasures(installation, self._store), Runners()
         self._outcome = Outcome(options.seed)
         self._operator: OperatorProcess | None = None
         self._wanted = True  # whether the operator is started again when it has ended
@@ -92,9 +99,11 @@ class Storm:
         """The storm, the calm, the quiet, a fresh start."""
         outcome, installation = self._outcome, self._installation
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._store.close)
             await stack.enter_async_context(self._proxy.serving())
             owner = Owner.of(installation.api)
             stack.push_async_callback(owner.close)
+            runners = await stack.enter_async_context(self._runners.running(owner, installation))
             for namespace in installation.namespaces:
                 await owner.common(namespace)
             operator = self._operator = installation.operator(
@@ -108,7 +117,7 @@ class Storm:
             collector = asyncio.create_task(owner.collect_garbage(installation.namespaces))
             try:
                 await self._blow(owner)
-                await self._settle(owner, collector)
+                await self._settle(owner, (collector, runners))
                 outcome.quiet_writes = await self._quiet()
                 outcome.locked_out = await truth.locked_out(owner, installation, self._plan)
                 outcome.restart_writes = await self._start_afresh(operator)
@@ -118,6 +127,7 @@ class Storm:
                     with suppress(asyncio.CancelledError):
                         await task
             outcome.met, outcome.writes = self._proxy.met, self._proxy.writes
+            outcome.erased = len(self._erasures.begun)
             outcome.mistakes = mistakes(operator)
             outcome.log_tail = operator.log.read_text()[-4000:]
         return outcome
@@ -152,7 +162,9 @@ class Storm:
                 await before
             async with room:
                 await self._not_too_far_ahead()
-                await owner.do(event)
+                self._runners.expect(event)
+                await owner.do(event, self._erasures)
+                await self._runners.heard(event)
                 self._outcome.events[event.act] += 1
                 await asyncio.sleep(self._pause())
 
@@ -173,14 +185,16 @@ class Storm:
     def _pause(self) -> float:
         return self._chance.expovariate(1 / 0.2)
 
-    async def _settle(self, owner: Owner, collector: asyncio.Task[None]) -> None:
+    async def _settle(self, owner: Owner, helpers: tuple[asyncio.Task[None], ...]) -> None:
         """No more faults; waits until everything is as wanted, or for its time."""
         self._proxy.storming = False
         began = time.monotonic()
         while True:
-            if collector.done():
-                collector.result()
+            for helper in helpers:
+                if helper.done():
+                    helper.result()
             found = await truth.differences(owner, self._installation, self._plan)
+            found += await asyncio.to_thread(lambda: list(self._erasures.left()))
             self._outcome.differences = found
             self._outcome.settled_seconds = time.monotonic() - began
             if not found or self._outcome.settled_seconds > self._options.settle_seconds:

@@ -16,6 +16,8 @@ import yaml
 
 from tests.integration.operator.cluster import BOTS
 from tests.integration.operator.harness import Installation
+from tests.integration.operator.storms.expected import Standing, otherwise
+from tests.integration.operator.storms.holders import Holders
 from tests.integration.operator.storms.owner import Owner, child_name
 from tests.integration.operator.storms.plan import KINDS, Plan, Wanted
 
@@ -25,8 +27,9 @@ IMAGE = "registry.example/botfleet/runner:test"
 async def differences(owner: Owner, installation: Installation, plan: Plan) -> list[str]:
     """Everything that is not as it should be, in words; empty: desired is observed."""
     said: list[str] = []
-    uids: dict[str, str] = {}
+    existing: dict[str, Wanted] = {}
     served: set[str] = set()
+    holders = await asyncio.to_thread(Holders.of, installation.database)
     for namespace in plan.namespaces:
         bots = {bot["metadata"]["name"]: bot for bot in await owner.listed(BOTS, namespace)}
         children = {(c["kind"], c["metadata"]["name"]): c for c in await owner.children(namespace)}
@@ -35,47 +38,30 @@ async def differences(owner: Owner, installation: Installation, plan: Plan) -> l
         for name, bot in wanted.items():
             if name not in bots:
                 continue
-            uids[bots[name]["metadata"]["uid"]] = name
+            uid = bots[name]["metadata"]["uid"]
+            existing[uid] = bot
+            standing = holders.standing(bot, uid)
             own = {kind: children.pop((kind, child_name(kind, name)), None) for kind in KINDS}
-            said += [f"{name}: {line}" for line in _status(bots[name], bot)]
-            said += [f"{name}: {line}" for line in _children(bots[name], bot, own)]
-            if bot.secret:
+            said += [f"{name}: {line}" for line in otherwise(bots[name], bot, standing)]
+            if standing is Standing.SERVED:
                 served.add(name)
+                said += [f"{name}: {line}" for line in _children(bots[name], bot, own)]
+            elif standing is Standing.IN_USE:
+                said += [f"{name}: a {kind}, and another bot has its account" for kind in KINDS if own[kind]]
+            # Without its Secret: what was made before is left as it was.
         said += [f"orphaned: {kind} {namespace}/{name}" for kind, name in children]
+    said += holders.wrong(existing)
+    uids = {uid: bot.name for uid, bot in existing.items()}
     return said + await asyncio.to_thread(lambda: list(_outside(installation, uids, served)))
-
-
-def _status(seen: dict[str, Any], wanted: Wanted) -> Iterator[str]:
-    status, generation = seen.get("status", {}), seen["metadata"]["generation"]
-    words = {c["type"]: (c["status"], c["reason"]) for c in status.get("conditions", ())}
-    if status.get("observedGeneration") != generation:
-        yield f"observedGeneration {status.get('observedGeneration')} of {generation}"
-    if wanted.secret:
-        expected = {"Accepted": ("True", "Accepted"), "Provisioned": ("True", "Provisioned")}
-        phases = {"Suspended"} if wanted.suspended else {"Starting", "Resuming"}
-        ready = "Suspended" if wanted.suspended else "Starting"
-    else:
-        expected = {"Accepted": ("False", "SecretMissing"), "Provisioned": ("False", "NotAccepted")}
-        phases = {"Suspended"} if wanted.suspended else {"Failed"}
-        ready = "Suspended" if wanted.suspended else "NotAccepted"
-    for kind, word in {**expected, "Ready": ("False", ready)}.items():
-        if words.get(kind) != word:
-            yield f"{kind} is {words.get(kind)} instead of {word}"
-    if status.get("phase") not in phases:
-        yield f"phase {status.get('phase')} instead of {phases}"
 
 
 def _children(seen: dict[str, Any], wanted: Wanted, own: dict[str, dict[str, Any] | None]) -> Iterator[str]:
     uid = seen["metadata"]["uid"]
     for kind, child in own.items():
         if child is None:
-            if wanted.secret:
-                yield f"no {kind}"
-            continue
-        if [o["uid"] for o in child["metadata"].get("ownerReferences", ())] != [uid] and wanted.secret:
+            yield f"no {kind}"
+        elif [o["uid"] for o in child["metadata"].get("ownerReferences", ())] != [uid]:
             yield f"the {kind} has another owner"
-    if not wanted.secret:
-        return  # what was made before is left as it was
     if own["ServiceAccount"] and own["ServiceAccount"].get("automountServiceAccountToken") is not False:
         yield "the ServiceAccount mounts a token"
     if own["NetworkPolicy"]:
