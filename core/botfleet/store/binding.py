@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from botfleet.store.engine import Store
+from botfleet.store.errors import StoreUnavailable
 from botfleet.store.fence import upsert
 from botfleet.store.lease import database_now
 from botfleet.store.moving import account_id_of, bring_along, check_free, knows_credential, served_before
@@ -17,6 +18,7 @@ from botfleet.store.tables import bindings, bots, leases
 
 PROVISIONAL_TERM = timedelta(seconds=60)
 """How long a binding that Telegram has not confirmed keeps others out."""
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +84,30 @@ class BindingRepository:
         return await self._select(bindings.c.bot_id == bot_id)
 
     async def bind(self, bot_id: str, account_key: str, credential_digest: str, now: datetime) -> Bound | InUse:
-        """Bind an account to a bot, with the credential that it is to use. Another credential has to be proved anew."""
-        async with self._store.begin() as connection:
-            # The row is made first, so that of two operators at once one waits for the other.
-            made = await connection.execute(
-                upsert(self._store, bindings)
-                .values(
-                    account_key=account_key,
-                    bot_id=bot_id,
-                    credential_digest=credential_digest,
-                    proved=False,
-                    bound_at=now,
-                )
-                .on_conflict_do_nothing()
-                .returning(bindings.c.account_key)
+        """Bind an account to a bot, with the credential that it is to use. Another credential has to be proved anew.
+
+        Raises:
+            StoreUnavailable: it was given up again and again meanwhile.
+        """
+        # The row is made first, so that of two operators at once one waits for the other.
+        free = (
+            upsert(self._store, bindings)
+            .values(
+                account_key=account_key, bot_id=bot_id, credential_digest=credential_digest, proved=False, bound_at=now
             )
-            if made.first() is not None:
-                return Bound(await self._begin(connection, account_key, bot_id, credential_digest), changed=True)
-            known = await self._locked(connection, account_key)
+            .on_conflict_do_nothing()
+            .returning(bindings.c.account_key)
+        )
+        async with self._store.begin() as connection:
+            for _ in range(_TRIES):
+                if (await connection.execute(free)).first() is not None:
+                    return Bound(await self._begin(connection, account_key, bot_id, credential_digest), changed=True)
+                known = await self._locked(connection, account_key)
+                if known is not None:
+                    break
+                # Who had it has given it up between the two statements.
+            else:
+                raise StoreUnavailable("the account is given up as fast as it is asked for")
             if known.bot_id == bot_id and known.credential_digest == credential_digest:
                 return Bound(known, changed=False)
             if known.bot_id != bot_id and not await self._may_take(connection, known, credential_digest, now):
@@ -142,11 +150,12 @@ class BindingRepository:
         async with self._store.read() as connection:
             return [Binding(*row) for row in (await connection.execute(statement)).all()]
 
-    async def _locked(self, connection: AsyncConnection, account_key: str) -> Binding:
+    async def _locked(self, connection: AsyncConnection, account_key: str) -> Binding | None:
         statement = _SELECT.where(bindings.c.account_key == account_key)
         if self._store.is_postgresql:
             statement = statement.with_for_update()
-        return Binding(*(await connection.execute(statement)).one())
+        row = (await connection.execute(statement)).first()
+        return None if row is None else Binding(*row)
 
     async def _may_take(
         self, connection: AsyncConnection, known: Binding, credential_digest: str, now: datetime
@@ -171,7 +180,10 @@ class BindingRepository:
         this = bindings.c.account_key == account_key
         await connection.execute(sa.update(bindings).where(this).values(moving=moving))
         await self._note_credential(connection, bot_id, credential_digest, first=True)
-        return await self._locked(connection, account_key)
+        begun = await self._locked(connection, account_key)
+        if begun is None:
+            raise AssertionError("a row that this transaction has written stays until its end")
+        return begun
 
     async def _bring_along(
         self, connection: AsyncConnection, account_key: str, bot_id: str, credential_digest: str

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from botfleet.health import Health
 from botfleet.store.binding import Binding, BindingRepository, Bound, InUse
@@ -13,6 +14,7 @@ from botfleet.store.engine import Store
 from botfleet.store.errors import StoreError
 from botfleet.store.health_feed import HealthFeed
 from botfleet.store.lease import LeaseRepository
+from botfleet.store.tables import bindings as table
 from botfleet.store.tables import bots as bots_table
 from tests.contracts.store.retiring import retired
 
@@ -223,6 +225,23 @@ async def test_of_two_that_bind_at_once_one_gets_the_account(
 ) -> None:
     results = await asyncio.gather(*(bindings.bind(bot.id, account, bot.id, datetime.now(UTC)) for bot in (one, two)))
     assert sorted(type(result).__name__ for result in results) == ["Bound", "InUse"]
+
+
+async def test_an_account_that_is_given_up_while_another_bot_asks_for_it_is_that_bots(
+    bindings: BindingRepository, one: Bot, two: Bot, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bindings.bind(one.id, account, "digest", NOW)
+    honest = bindings._locked
+
+    async def late(connection: AsyncConnection, account_key: str) -> Binding | None:
+        # As if its holder's transaction had ended after it was found taken.
+        await connection.execute(sa.delete(table).where(table.c.bot_id == one.id))
+        return await honest(connection, account_key)
+
+    monkeypatch.setattr(bindings, "_locked", late)
+    expected = Binding(account, two.id, "digest", proved=False, bound_at=LATER)
+    assert await bindings.bind(two.id, account, "digest", LATER) == Bound(expected, changed=True)
+    assert await bindings.of_bot(two.id) == [expected]
 
 
 async def test_health_is_fed_with_the_age_of_the_last_renewal(admin: Store, one: Bot, two: Bot) -> None:
