@@ -39,7 +39,7 @@ class Options:
     kills: int
     events: float = 2.5
     faults: float = 0.05
-    at_once: int = 8
+    at_once: int = 14
     settle_seconds: float = 60.0
     quiet_seconds: float = 4.0
 
