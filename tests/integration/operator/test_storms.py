@@ -15,6 +15,7 @@ from tests.integration.operator.storms.storm import Options, Storm
 
 OBJECTS, KILLS = 50, 2
 PLACES = 3
+MOST_LINES = 20  # of what is wrong
 SEED = "BOTFLEET_STORM_SEED"  # of a run that is to be repeated
 pytestmark = pytest.mark.timeout(240)  # a quiet machine needs an eighth of it
 
@@ -39,6 +40,8 @@ async def test_after_a_storm_everything_is_as_wanted_nothing_is_orphaned_and_not
     print(f"{outcome.events.total()} events in {outcome.storm_seconds:.1f} s, {outcome.writes} writes, "
           f"{outcome.met.total()} faults, {outcome.starts} starts, {outcome.erased} bots erased, "
           f"settled after {outcome.settled_seconds:.1f} s")  # fmt: skip
+    for what, lines in outcome.wrong.items():
+        print(f"{what}: {len(lines)}", *lines[:MOST_LINES], sep="\n  ")
     assert outcome.wrong == {}, outcome.log_tail
     assert outcome.starts > KILLS, "each kill was seen"
     assert outcome.met.total() > OBJECTS
