@@ -26,7 +26,8 @@ def later(seconds: float) -> datetime:
 
 
 def incoming(message_id: int, text: str | None = None, peer_id: int = PERSON, **fields: Any) -> Incoming:
-    given = {"sender_id": peer_id, "access_hash": 99, "date": SENT_AT, "trace_id": f"trace{message_id}"} | fields
+    given: dict[str, Any] = {"sender_id": peer_id, "access_hash": 99, "date": SENT_AT, "trace_id": f"trace{message_id}"}
+    given |= fields
     return Incoming(peer_id=peer_id, message_id=message_id, text=text or f"message {message_id}", **given)
 
 
