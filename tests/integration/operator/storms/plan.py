@@ -14,7 +14,7 @@ ACCOUNTS_FROM, SHARED_FROM = 10_000, 5_000
 # Of ten bots in a row these want one account between them, two of them in the same of three namespaces.
 _SHARERS = frozenset({0, 1, 3})
 _WITH_RUNNER = 3  # every third bot
-_ERASED = 0.4  # of the objects that are made
+_ERASED = 0.5  # of the objects that are made
 
 
 class Act(enum.StrEnum):
