@@ -222,6 +222,34 @@ async def test_an_image_that_cannot_be_pulled_stops_at_the_first_wave_and_the_ol
     assert [pod_of(fleet.cluster, other.namespace, other.name)["metadata"]["uid"] for other in others] == undisturbed
 
 
+@pytest.mark.parametrize(
+    ("role", "may", "may_not"),
+    [
+        ("view", ("get", "list", "watch"), ("create", "patch", "delete")),
+        ("edit", ("get", "list", "watch", "create", "update", "patch", "delete"), ()),
+        ("admin", ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"), ()),
+    ],
+)
+def test_kubernetes_own_roles_of_people_reach_to_bots_and_to_no_status(
+    fleet: Fleet, role: str, may: tuple[str, ...], may_not: tuple[str, ...]
+) -> None:
+    person = f"somebody-who-may-{role}"
+    fleet.kubectl("create", "rolebinding", person, f"--clusterrole={role}", f"--user={person}", "-n", "hotel")
+
+    def can(verb: str, *what: str) -> str:
+        try:
+            return fleet.kubectl("auth", "can-i", verb, *what, f"--as={person}", "-n", "hotel").split()[-1]
+        except CommandFailedError as refused:
+            assert "error" not in refused.output.lower()
+            return "no"
+
+    kinds = ("telegrambots.botfleet.dev", "telegrambotdefaults.botfleet.dev")
+    asked = {(verb, kind): "yes" if verb in may else "no" for verb in (*may, *may_not) for kind in kinds}
+    assert {(verb, kind): can(verb, kind) for verb, kind in asked} == asked
+    assert can("get", "telegrambots.botfleet.dev", "--subresource=status") == "yes"
+    assert can("patch", "telegrambots.botfleet.dev", "--subresource=status") == "no"
+
+
 @pytest.fixture(scope="module")
 def as_operator(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The kubeconfig of somebody who has stolen the operator's token."""

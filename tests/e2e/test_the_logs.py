@@ -91,12 +91,27 @@ async def test_no_event_no_status_and_no_command_line_holds_a_secret_or_a_messag
 ON_PURPOSE = '"event": "rollout_halted"'
 
 
+# What an operator says while PostgreSQL is killed, while another one leads, and while the first migrations run.
+OUTAGES = {
+    *("comparison_failed", "health_unreadable", "reconcile_failed", "step_failed", "users_not_checked"),
+    *("leader_election_failed", "leader_renewal_failed", "waiting_at_the_start", "watch_failed"),
+    *("waiting_for_crd", "waiting_for_installation_key"),
+}
+
+
+def operator_lines(fleet: Fleet) -> list[str]:
+    return [line for log in fleet.logs.kept() if log.container == "operator" for line in log.text.splitlines()]
+
+
 def test_an_error_line_of_the_operator_would_mean_that_a_person_should_look(fleet: Fleet) -> None:
     lines = [
         line
-        for log in fleet.logs.kept()
-        if log.container == "operator"
-        for line in log.text.splitlines()
+        for line in operator_lines(fleet)
         if ('"level": "error"' in line and ON_PURPOSE not in line) or "Traceback" in line
     ]
     assert lines == []
+
+
+def test_the_operator_warns_of_the_outages_that_there_were_and_of_nothing_else(fleet: Fleet) -> None:
+    warnings = [json.loads(line) for line in operator_lines(fleet) if '"level": "warning"' in line]
+    assert [line for line in warnings if line["event"] not in OUTAGES] == []
