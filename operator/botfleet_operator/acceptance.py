@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from botfleet.conditions import Reason
-from botfleet.digest import content_digest
+from botfleet.digest import content_digest, spec_digest
 from botfleet.effective import EffectiveSpec, IncompleteError, effective, with_prompt
 from botfleet.spec import TelegramBotSpec
 from botfleet.spec.behaviour import ConfigMapKeyRef
@@ -37,6 +37,7 @@ class Accepted:
     account_key: str
     credential_digest: str
     credentials_digest: str  # of all values that the runner gets, under the installation's key
+    spec_digest: str  # of what the runner acts on; many ask for it, and it takes a tenth of a decision to make
     prompt_from: tuple[str, str] | None = None  # name and key of the ConfigMap from which the prompt was read
 
 
@@ -101,7 +102,7 @@ def accept(
         spec = with_prompt(spec, text)
     credential = views.get(Use.TOKEN) or views[Use.SESSION]
     key = f"bot:{credential.account_id}" if Use.TOKEN in views else f"session:{credential.credential}"
-    return Accepted(spec, key, credential.credential, content_digest(sorted(digests))[:32], source)
+    return Accepted(spec, key, credential.credential, content_digest(sorted(digests))[:32], spec_digest(spec), source)
 
 
 def _unknown(states: Mapping[str, object]) -> tuple[str, ...]:

@@ -289,13 +289,15 @@ class Operator:
                 self.queue.add_after(key, random.random() * self.settings.resync_seconds / 2)  # noqa: S311 -- spreads
 
     async def _gauges(self) -> None:
+        counted = -1
         while True:
             self.metrics.queue_depth.set(len(self.queue))
             self.metrics.queue_oldest.set(self.queue.oldest_seconds)
             self.metrics.queue_retrying.set(self.queue.retrying)
             for plural, seconds in self._world.silence().items() if self._world is not None else ():
                 self.metrics.watch_silence.labels(plural).set(seconds)
-            if self._reconciler is not None:
+            if self._reconciler is not None and self._reconciler.told != counted:
+                counted = self._reconciler.told
                 self.metrics.count_phases(self._reconciler.phases.values())
                 self.metrics.count_conditions(self._reconciler.conditions.values())
             await asyncio.sleep(1.0)

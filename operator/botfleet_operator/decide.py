@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from botfleet.conditions import ConditionType, Reason
-from botfleet.digest import spec_digest
 from botfleet_operator import erasing, judgement
 from botfleet_operator.acceptance import Accepted, Refused, Undecided, accept
 from botfleet_operator.builders import Blueprint, configmap, deployment, networkpolicy, secret, serviceaccount, stamped
@@ -202,7 +201,7 @@ def build_all(observed: Observed, accepted: Accepted) -> list[dict[str, Any]]:
         bot_id=identity.bot_id,
         role=identity.role,
         redis_user=identity.redis_user,
-        spec_digest=spec_digest(accepted.spec),
+        spec_digest=accepted.spec_digest,
         credentials_digest=judgement.credentials_mark(accepted, identity),
         owner_digest=owner_mark(observed.bot, accepted, identity, observed.nearer),
         database_password=own.database_password,

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from botfleet.conditions import REASONS, ConditionType, Phase, Reason
-from botfleet.digest import spec_digest
 from botfleet.health import Health
 from botfleet_operator.acceptance import Accepted
 from botfleet_operator.hold import up_to_date
@@ -196,7 +195,7 @@ def speaks_for(observed: Observed, accepted: Accepted) -> bool:
     if beat is None or beat.health is None or not beat.holder or observed.identity is None:
         return False
     held = observed.held
-    if beat.health.spec_digest != (held.spec_digest if held else spec_digest(accepted.spec)):
+    if beat.health.spec_digest != (held.spec_digest if held else accepted.spec_digest):
         return False
     pod = _pod(observed, beat.holder)
     if pod is None:

@@ -325,11 +325,13 @@ class Ledger:
 
     async def leftover_roles(self) -> list[str]:
         """Roles of this installation that belong to no living bot."""
-        return [role for role in await self._roles.present() if not self._lives_with(role=role)]
+        found = await self._roles.present()
+        return sorted(found.keys() - {identity.role for identity in self._identities.values()})
 
     async def leftover_users(self) -> list[str]:
         """Redis users of this installation that belong to no living bot."""
-        return [user for user in await self._users.present() if not self._lives_with(user=user)]
+        found = await self._users.present()
+        return sorted(found.keys() - {identity.redis_user for identity in self._identities.values()})
 
     async def remove_leftover_role(self, role: str) -> bool:
         """False: a bot got it back since it was found."""

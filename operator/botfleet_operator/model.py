@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -74,11 +75,22 @@ def bot_record(body: Mapping[str, Any]) -> BotRecord:
         generation=int(metadata.get("generation") or 0),
         deleting=bool(metadata.get("deletionTimestamp")),
         spec=dict(body.get("spec") or {}),
-        status=dict(body.get("status") or {}),
+        status=_status(body.get("status") or {}),
         finalizers=tuple(metadata.get("finalizers") or ()),
         paused=annotations.get(ANNOTATION_PAUSED) == "true",
         rotation=hashlib.sha256(request.encode()).hexdigest() if request else None,
     )
+
+
+def _status(written: Mapping[str, Any]) -> dict[str, Any]:
+    """As it is; of words that all bots have in their conditions there is one copy in memory."""
+    status = dict(written)
+    if "conditions" in status:
+        status["conditions"] = [
+            {key: sys.intern(value) if type(value) is str else value for key, value in condition.items()}
+            for condition in status["conditions"] or ()
+        ]
+    return status
 
 
 @dataclass(frozen=True, slots=True)

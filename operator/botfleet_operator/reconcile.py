@@ -94,7 +94,8 @@ class Reconciler:
         self._applier = Applier(api, world, ledger, eraser, guard)
         self._written: dict[BotKey, _Written] = {}
         self._failing: set[BotKey] = set()
-        # For the metrics:
+        # For the metrics; `told` counts the changes of both, since counting a fleet anew each second is most of its idling.
+        self.told = 0
         self.phases: dict[BotKey, str] = {}
         self.conditions: dict[BotKey, Statuses] = {}
 
@@ -141,6 +142,7 @@ class Reconciler:
             self._written.pop(key, None)
             self.phases.pop(key, None)
             self.conditions.pop(key, None)
+            self.told += 1
             self._waves.gone(key)
             self._failing.discard(key)
             if waits is None:
@@ -210,7 +212,10 @@ class Reconciler:
     def _as_written(self, bot: BotRecord) -> BotRecord:
         """With the status that was written last, if the watch does not show it yet."""
         written = self._written.get(bot.key)
-        if written is None or written.uid != bot.uid or written.version <= bot.version:
+        if written is None or written.uid != bot.uid:
+            return bot
+        if written.version <= bot.version:
+            written.status = {}  # the watch shows it: one copy is enough
             return bot
         return replace(bot, status=dict(written.status))
 
@@ -221,8 +226,10 @@ class Reconciler:
         since = time.monotonic() - before.figures_at if before else status.FIGURES_INTERVAL_SECONDS
         whole, now = since >= status.FIGURES_INTERVAL_SECONDS, self._now()
         wanted = status.merged(bot, plan, now, figures=whole)
-        self.phases[bot.key] = str(wanted["phase"])
-        self.conditions[bot.key] = statuses(wanted["conditions"])
+        phase, words = str(wanted["phase"]), statuses(wanted["conditions"])
+        if (self.phases.get(bot.key), self.conditions.get(bot.key)) != (phase, words):
+            self.phases[bot.key], self.conditions[bot.key] = phase, words
+            self.told += 1
         patch = status.difference(bot.status, wanted)
         if not whole and status.merged(bot, plan, now) != wanted:
             self._queue.add_after(bot.key, status.FIGURES_INTERVAL_SECONDS - since)

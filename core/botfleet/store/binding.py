@@ -101,7 +101,7 @@ class BindingRepository:
         async with self._store.begin() as connection:
             for _ in range(_TRIES):
                 if (await connection.execute(free)).first() is not None:
-                    return Bound(await self._begin(connection, account_key, bot_id, credential_digest), changed=True)
+                    return await self._begin(connection, account_key, bot_id, credential_digest, now)
                 known = await self._locked(connection, account_key)
                 if known is not None:
                     break
@@ -115,9 +115,9 @@ class BindingRepository:
             await connection.execute(
                 sa.update(bindings)
                 .where(bindings.c.account_key == account_key)
-                .values(bot_id=bot_id, credential_digest=credential_digest, proved=False, bound_at=now)
+                .values(bot_id=bot_id, credential_digest=credential_digest, proved=False, moving=False, bound_at=now)
             )
-            return Bound(await self._begin(connection, account_key, bot_id, credential_digest), changed=True)
+            return await self._begin(connection, account_key, bot_id, credential_digest, now)
 
     async def prove(self, account_key: str, bot_id: str) -> bool:
         """Telegram has accepted the credential: what goes with the account comes along in the same transaction, in which
@@ -172,18 +172,17 @@ class BindingRepository:
         )
 
     async def _begin(
-        self, connection: AsyncConnection, account_key: str, bot_id: str, credential_digest: str
-    ) -> Binding:
+        self, connection: AsyncConnection, account_key: str, bot_id: str, credential_digest: str, now: datetime
+    ) -> Bound:
         """What follows from a binding that was made or changed just now."""
         account_id = account_id_of(account_key)
         moving = account_id is not None and await served_before(connection, account_id, bot_id) is not None
-        this = bindings.c.account_key == account_key
-        await connection.execute(sa.update(bindings).where(this).values(moving=moving))
+        if moving:
+            this = bindings.c.account_key == account_key
+            await connection.execute(sa.update(bindings).where(this).values(moving=True))
         await self._note_credential(connection, bot_id, credential_digest, first=True)
-        begun = await self._locked(connection, account_key)
-        if begun is None:
-            raise AssertionError("a row that this transaction has written stays until its end")
-        return begun
+        binding = Binding(account_key, bot_id, credential_digest, proved=False, bound_at=now, moving=moving)
+        return Bound(binding, changed=True)
 
     async def _bring_along(
         self, connection: AsyncConnection, account_key: str, bot_id: str, credential_digest: str

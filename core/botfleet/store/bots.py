@@ -139,20 +139,19 @@ class BotRepository:
         """
         bot_id = new_bot_id()
         named = principal(installation_id, bot_id)
+        row = sa.insert(bots).values(
+            id=bot_id,
+            namespace=namespace,
+            name=name,
+            uid=uid,
+            role_name=named,
+            redis_user=named,
+            created_at=now(),
+        )
         async with self._store.begin() as connection:
-            await connection.execute(
-                sa.insert(bots).values(
-                    id=bot_id,
-                    namespace=namespace,
-                    name=name,
-                    uid=uid,
-                    role_name=named,
-                    redis_user=named,
-                    created_at=now(),
-                )
-            )
+            made = (await connection.execute(row.returning(*_BOT.selected_columns))).one()
             await connection.execute(sa.insert(leases).values(bot_id=bot_id))
-            return await self._required(connection, bot_id)
+            return Bot(*tuple(made))
 
     async def adopt(self, bot_id: str, uid: str) -> Bot:
         """Retained data is a living bot's again, under the object of this UID; or a bot's object was made anew."""
