@@ -9,7 +9,6 @@ from botfleet.store.binding import BindingRepository, Bound
 from botfleet.store.bots import BotRepository
 from botrunner.ownership.binding import OperatorBindings
 from botrunner.telegram.types import Credential, UserSession
-from tests.contracts.store.retiring import retired
 from tests.integration.botrunner.telegram.harness import Life, World
 from tests.waiting import until
 
@@ -45,7 +44,8 @@ async def test_the_gap_between_two_bots_is_fetched_and_nothing_is_taken_in_befor
     await (await world.path()).opt_out(55)
     await life.stop()
     await world.drop_lease()
-    await retired(bots, first)
+    await bots.adopt(first, "uid-1")
+    assert await bots.retire(first, "uid-1")
     await admin.send_message(world.alice, world.bot.id, "in between")
 
     second = (await bots.create("hotel", "another", "uid-2", "1nsta11d")).id
