@@ -57,7 +57,10 @@ ASIDE = tuple(
     f"tests/integration/{name}"
     for name in (
         *("bench", "botrunner/conversation", "bus", "chart", "crd", "fleet", "house", "simulator", "store"),
-        *(f"botrunner/test_{name}.py" for name in ("media", "models", "starters", "terminal")),
+        *(
+            f"botrunner/test_{name}.py"
+            for name in ("bad_input", "in_groups", "media", "models", "starters", "terminal")
+        ),
         *("operator/test_rollouts.py", "operator/test_storms.py", "tools/test_servers.py"),
     )
 )
