@@ -163,10 +163,10 @@ class FaultProxy:
         async with self._upstream.get(self._api.url + request.raw_path, headers=_headers(request)) as answer:
             kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP | {"content-length"}}
             response = web.StreamResponse(status=answer.status, headers=kept)
-            await response.prepare(request)
             loop = asyncio.get_running_loop()
             reset = loop.call_later(lives, self._reset, request)
             try:
+                await response.prepare(request)
                 async for chunk in answer.content.iter_any():
                     await response.write(chunk)
             except (ConnectionError, aiohttp.ClientError):
