@@ -63,7 +63,7 @@ bench-operator: venv ## The operator at 10, 100 and 1,000 bots on a real API ser
 soak: venv ## Three bots for 30 minutes, a fault every 5: memory, files, tasks, rows, time receiving, with limits
 	@$(BIN)/python -m bench soak
 
-storm: venv ## 500 bots made, edited, deleted, erased at random, some for one account; the operator killed, its API server at fault (10 minutes)
+storm: venv ## 500 bots made, edited, deleted, erased at random, some for one account; the operator killed, its API server at fault (6 minutes)
 	@$(BIN)/python -m bench storm
 
 generate: venv ## The files that are generated from the code: CRD, docs/conditions.md
