@@ -189,6 +189,30 @@ def test_a_code_block_of_white_space_alone_makes_no_part_without_a_word():
     assert [part.text for part in parts] == ["a", "b"]
 
 
+@pytest.mark.parametrize(("limit", "indented", "kept"), [(64, 8, True), (64, 9, False), (56, 7, True), (56, 8, False)])
+def test_indentation_of_more_than_an_eighth_of_a_message_is_not_kept(limit, indented, kept):
+    code = "a" * (limit - 10) + "\n" + " " * indented + "b" * 20
+    parts = formatting.split(Formatted(code, (Span(Kind.PRE, 0, len(code)),)), limit)
+    assert [part.text for part in parts] == ["a" * (limit - 10), " " * indented * kept + "b" * 20]
+
+
+@pytest.mark.parametrize("code", [10, 54, 59], ids=["long over", "over with its line", "over with the white space"])
+def test_white_space_after_a_code_block_is_no_indentation(code):
+    text = "a" * 54 + "\n    " + "b" * 20
+    parts = formatting.split(Formatted(text, (Span(Kind.PRE, 0, code),)), 64)
+    assert [part.text for part in parts] == ["a" * 54, "b" * 20]
+
+
+def test_a_message_has_as_many_characters_as_telegram_takes():
+    assert split("a" * 4096) == ["a" * 4096]
+    assert split("a" * 4097) == ["a" * 4096, "a"]
+
+
+def test_before_a_character_that_is_longer_than_a_message_the_part_ends():
+    longer = "e" + "\u0301" * 30
+    assert split("a" + longer, 20)[0] == "a"
+
+
 def test_offsets_and_lengths_are_counted_in_utf16_units():
     assert Formatted("😀 a😀", (Span(Kind.BOLD, 2, 4),)).entities() == [{"type": "bold", "offset": 3, "length": 3}]
 
