@@ -223,7 +223,8 @@ class Operator:
             self.metrics,
             namespaces=settings.namespaces,
             seconds=settings.sweep_seconds,
-            is_same_cluster=lambda: is_still_there(self.api, installation),
+            same_cluster=installation.cluster_uid is not None,
+            is_still_there=lambda: is_still_there(self.api, installation),
             guard=guard,
         )
         self._background.start("comparison", sweeper.run())

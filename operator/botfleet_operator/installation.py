@@ -99,12 +99,13 @@ async def recognise(store: Store, api: KubeApi, key: bytes, *, deadline_seconds:
 
 
 async def is_still_there(api: KubeApi, installation: Installation) -> bool:
-    """Whether the API server is still that of the installation's cluster; its address may lead elsewhere by now.
+    """Whether the API server is still that of the installation's cluster; its address may lead elsewhere by now. Where the
+    cluster is not known nothing can be compared, and nothing tells against it.
 
     Raises:
         KubeError: it did not say.
     """
-    return installation.cluster_uid is not None and await _cluster_uid(api) == installation.cluster_uid
+    return installation.cluster_uid is None or await _cluster_uid(api) == installation.cluster_uid
 
 
 async def _cluster_uid_in_time(api: KubeApi, deadline_seconds: float) -> str | None:

@@ -84,12 +84,14 @@ class Sweeper:
         *,
         namespaces: tuple[str, ...],
         seconds: float,
-        is_same_cluster: Callable[[], Awaitable[bool]],
+        same_cluster: bool,
+        is_still_there: Callable[[], Awaitable[bool]],
         guard: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._bots, self._world, self._ledger, self._metrics = api, bots, world, ledger, metrics
-        self._namespaces, self._seconds, self._is_same_cluster = namespaces, seconds, is_same_cluster
+        self._namespaces, self._seconds = namespaces, seconds
+        self._same_cluster, self._is_still_there = same_cluster, is_still_there
         self._guard, self._clock = guard, clock
         self._missing: dict[str, float] = {}  # UIDs, and when they were first found missing
         self._refused: set[str] = set()  # roles that could not be removed, told once
@@ -140,7 +142,10 @@ class Sweeper:
     async def _confirm(self, missing: dict[str, BotKey]) -> None:
         now = self._clock()
         self._missing = {uid: since for uid, since in self._missing.items() if uid in missing}
-        if not missing or not await self._is_same_cluster():
+        if not self._same_cluster:  # or not known to be: only what was shown here can have gone from here
+            shown = {bot.uid for bot in self._world.bots.values()}
+            missing = {uid: key for uid, key in missing.items() if uid in shown}
+        if not missing or not await self._is_still_there():
             return  # of another cluster everything is missing
         for uid, key in missing.items():
             if not await self._is_absent(key, uid):

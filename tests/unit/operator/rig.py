@@ -42,7 +42,7 @@ class Rig:
         self.api = before.api if before else FakeApi()
         self.roles, self.users = (before.roles, before.users) if before else (FakeRoles(), FakeUsers())
         self.metrics = Metrics()
-        self.leading = self.same_cluster = True
+        self.leading = self.still_there = True
         self.clock = 0.0
         self.told: list[tuple[str, str, str]] = []  # Events: the bot's UID, type and reason
         self.queue: KeyedQueue[BotKey] = KeyedQueue()
@@ -59,7 +59,7 @@ class Rig:
         self.lead()
         self.sweeper = Sweeper(
             api, TELEGRAM_BOTS, self.world, self.ledger, self.metrics, namespaces=(), seconds=SWEEP_SECONDS,
-            is_same_cluster=self._is_same_cluster, guard=self.guard, clock=lambda: self.clock,
+            same_cluster=True, is_still_there=self._is_still_there, guard=self.guard, clock=lambda: self.clock,
         )  # fmt: skip
 
     async def restarted(self) -> Rig:
@@ -91,8 +91,8 @@ class Rig:
             self.metrics, self.waves, guard=self.guard, now=lambda: self.time, tell=self._tell,
         )  # fmt: skip
 
-    async def _is_same_cluster(self) -> bool:
-        return self.same_cluster
+    async def _is_still_there(self) -> bool:
+        return self.still_there
 
     async def look(self, *, after: float = SWEEP_SECONDS) -> None:
         """One comparison, so many seconds after the last."""

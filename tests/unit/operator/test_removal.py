@@ -98,7 +98,10 @@ async def test_nothing_is_removed_on_the_word_of_an_error_another_cluster_or_a_m
         with pytest.raises(Exception, match="no such resource"):
             await rig.look()
     rig.api.hidden = False
-    rig.same_cluster = False
+    rig.still_there = False  # the address leads to another cluster by now
+    for _ in range(3):
+        await rig.look()
+    rig.still_there, rig.sweeper._same_cluster = True, False  # the database is another cluster's, or nobody knows
     for _ in range(3):
         await rig.look()
     assert rig.world.gone == {}
@@ -136,7 +139,9 @@ def test_the_limit_is_more_than_ten_and_more_than_a_fifth() -> None:
     ]  # fmt: skip
 
 
-async def test_a_deletion_whose_event_was_lost_is_found_by_two_looks(rig: Rig) -> None:
+@pytest.mark.parametrize("known", [True, False], ids=["of this cluster", "of an unknown one"])
+async def test_a_deletion_whose_event_was_lost_is_found_by_two_looks(rig: Rig, known: bool) -> None:
+    rig.sweeper._same_cluster = known
     rig.show()
     await rig.reconcile()
     rig.api.objects.pop(("TelegramBot", "hotel", "concierge"))
@@ -240,7 +245,7 @@ async def test_a_bot_made_anew_with_another_token_while_nobody_looked_takes_its_
     after = Rig(rig.store, "x")
     after.roles, after.users = rig.roles, rig.users
     await after.ledger.load()
-    after.same_cluster = False  # nothing but the name tells that the first is gone
+    after.sweeper._same_cluster = False  # nothing but the name tells that the first is gone
     after.show(uid="uid-2")
     after.world.secrets._store(replace(samples.secret("concierge", token="5:another"), version=50))
     for _ in range(3):
