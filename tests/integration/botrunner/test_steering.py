@@ -162,7 +162,11 @@ async def test_a_bot_shows_its_commands_at_telegram_and_says_them_once(world: Wo
             "help",
         }
 
+    async def noted() -> bool:
+        return "commands_shown" in concierge.log.read_text()
+
     await until_async(shown)
+    await until_async(noted)  # who ends between the two says the same once more
     await concierge.stop()
     await concierge.start()
     phone = await world.person()

@@ -360,7 +360,8 @@ async def test_what_is_absent_here_is_removed_with_all_leftovers_and_nothing_of_
         Metrics(),
         namespaces=(),
         seconds=0,
-        is_same_cluster=it_is,
+        same_cluster=True,
+        is_still_there=it_is,
         guard=nothing,
     )
     for _ in range(2):
