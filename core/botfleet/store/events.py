@@ -37,7 +37,8 @@ class Event:
 
 
 class _Ids:
-    """UUIDs of version 7 that rise within a process, also within a millisecond: the relay keeps to their order."""
+    """UUIDs of version 7 that rise within a process, also within a millisecond: the relay keeps to their order
+    among those that are true (a transaction of another chat may become so a moment later with an earlier one)."""
 
     def __init__(self) -> None:
         self._last = 0
