@@ -60,6 +60,11 @@ log = structlog.get_logger("botfleet.operator.apply")
 
 _NEWS_SECONDS = 1.0  # what a GET shows already the watch tells by then
 
+
+class _TakenError(Exception):
+    """Something has the name already; it is in the scratch, and what to do about it is a decision."""
+
+
 Executor = Callable[[BotRecord, Any, Scratch], Awaitable[None]]
 
 
@@ -100,6 +105,8 @@ class Applier:
             except StillHeldError as held:
                 scratch.wait_seconds = held.seconds
                 return
+            except _TakenError:
+                return
             except NotLeadingError:
                 raise
             except (KubeError, StoreError, BusUnavailableError) as error:
@@ -128,12 +135,17 @@ class Applier:
 
     async def _look_up_children(self, bot: BotRecord, step: LookUpChildren, scratch: Scratch) -> None:
         for kind in step.kinds:
-            found = await self._api.get(
-                CHILD_RESOURCES[kind], bot.namespace, child_name(kind, bot.name), metadata_only=True
-            )
-            if found is not None:
-                scratch.children[kind] = child_record(kind, found)
+            await self._look_up(bot, kind, scratch)
         scratch.looked_up = True
+
+    async def _look_up(self, bot: BotRecord, kind: str, scratch: Scratch) -> bool:
+        """Whether an object has the name of this child; it is in the scratch then."""
+        found = await self._api.get(
+            CHILD_RESOURCES[kind], bot.namespace, child_name(kind, bot.name), metadata_only=True
+        )
+        if found is not None:
+            scratch.children[kind] = child_record(kind, found)
+        return found is not None
 
     async def _set_finalizer(self, bot: BotRecord, step: SetFinalizer, scratch: Scratch) -> None:
         """The list is that of now, and is not written if it has changed: others may have finalizers in it."""
@@ -201,7 +213,15 @@ class Applier:
     async def _apply(self, bot: BotRecord, step: Apply, scratch: Scratch) -> None:
         kind, metadata = step.kind, step.manifest["metadata"]
         manifest = await self._with_template(step.manifest) if step.keeps_template else step.manifest
-        answered = await self._api.apply(CHILD_RESOURCES[kind], metadata["namespace"], metadata["name"], manifest)
+        resource, where = CHILD_RESOURCES[kind], (metadata["namespace"], metadata["name"])
+        try:
+            answered = await self._api.apply(resource, *where, manifest, creates=step.creates)
+        except ConflictError:
+            if not step.creates:
+                raise
+            if await self._look_up(bot, kind, scratch):
+                raise _TakenError from None
+            answered = await self._api.apply(resource, *where, manifest)  # it went meanwhile
         self._remember(kind, answered)
         scratch.children.pop(kind, None)
         log.info("applied", namespace=bot.namespace, bot=bot.name, kind=kind, name=metadata["name"])

@@ -15,7 +15,7 @@ from botfleet_operator.builders import Blueprint, configmap, deployment, network
 from botfleet_operator.egress import beyond
 from botfleet_operator.fields import covers
 from botfleet_operator.hold import Manifests, settle
-from botfleet_operator.model import ChildRecord, ours
+from botfleet_operator.model import BotRecord, ChildRecord, ours
 from botfleet_operator.names import ANNOTATION_APPLIED
 from botfleet_operator.owner import owner_mark
 from botfleet_operator.plan import (
@@ -89,7 +89,7 @@ def _decide_accepted(observed: Observed, accepted: Accepted) -> Plan:
         refusal = Verdict(ConditionType.ACCEPTED, "False", Reason.ACCOUNT_IN_USE, {"other": here})
         return judgement.plan(observed, accepted, stop, (refusal,))
     unseen = tuple(kind for kind in _kinds(observed) if kind not in observed.children)
-    if unseen and not observed.looked_up:
+    if unseen and not observed.looked_up and _had_conflict(observed.bot):
         return judgement.undecided(observed, (LookUpChildren(unseen),), None)
     conflict = _conflict(observed)
     if conflict is not None:
@@ -215,7 +215,7 @@ def build_all(observed: Observed, accepted: Accepted) -> list[dict[str, Any]]:
 def _steps_for(observed: Observed, manifest: dict[str, Any]) -> list[Step]:
     child = observed.children.get(manifest["kind"])
     if child is None:
-        return [Apply(manifest)]
+        return [Apply(manifest, creates=True)]
     if child.deleting:
         return []  # its end comes by the watch, and then it is made anew
     wanted = manifest["metadata"]["annotations"][ANNOTATION_APPLIED]
@@ -255,6 +255,11 @@ def removals(child: ChildRecord, lists: tuple[NamedList, ...]) -> tuple[dict[str
                 operations.append({"op": "test", "path": f"{path}/{part.key}", "value": name})
             operations.append({"op": "remove", "path": path})
     return tuple(operations)
+
+
+def _had_conflict(bot: BotRecord) -> bool:
+    """A name was taken when the bot was looked at last: asking costs less than trying, and no write is seen in the audit log."""
+    return any(c.get("reason") == Reason.NAME_CONFLICT for c in bot.status.get("conditions") or ())
 
 
 def _conflict(observed: Observed) -> ChildRecord | None:

@@ -191,16 +191,17 @@ class EnsureUser(Step):
 
 @dataclass(frozen=True, slots=True)
 class LookUpChildren(Step):
-    """Whether objects without our label have the names that we need."""
+    """Whether objects without our label still have the names that we need."""
 
     kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Apply(Step):
-    """Server-side apply of one child."""
+    """Server-side apply of one child. `creates`: it is not there, as far as is seen; what is there after all is left alone."""
 
     manifest: dict[str, Any] = field(repr=False)
+    creates: bool = False
     keeps_template: bool = False  # of a Deployment: with the pod template that it remembers
 
     @property

@@ -33,6 +33,10 @@ _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
+# The store's first revision is spent before there is an object. An apply that names it conflicts with anything that exists, and is
+# no hindrance where nothing does.
+_OF_NO_OBJECT = "1"
+
 _CONNECTIONS = 32  # for requests; the workers are fewer
 _MAXIMUM_LINE_BYTES = 16 * 1024 * 1024  # an object has at most 1.5 MiB in etcd; more is no watch event
 
@@ -304,10 +308,23 @@ class KubeApi:
     # Writing
 
     async def apply(
-        self, resource: Resource, namespace: str | None, name: str, manifest: dict[str, Any], *, force: bool = True
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        manifest: dict[str, Any],
+        *,
+        force: bool = True,
+        creates: bool = False,
     ) -> dict[str, Any]:
-        """Server-side apply; returns the metadata that the object has now."""
+        """Server-side apply; returns the metadata that the object has now.
+
+        Args:
+            creates: whatever has this name already stays as it is, and is a ConflictError.
+        """
         self._guard()
+        if creates:
+            manifest = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": _OF_NO_OBJECT}}
         reply = await self.request(
             "PATCH",
             resource.path(namespace, name),

@@ -113,8 +113,12 @@ class FakeApi:
         items = [o for (kind, ns, _), o in self.objects.items() if kind == resource.kind and namespace in (None, ns)]
         yield Page(items, str(self.version))
 
-    async def apply(self, resource: Resource, namespace: str, name: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    async def apply(
+        self, resource: Resource, namespace: str, name: str, manifest: dict[str, Any], *, creates: bool = False
+    ) -> dict[str, Any]:
         self._call("apply", resource.kind, name)
+        if creates and (resource.kind, namespace, name) in self.objects:
+            raise ConflictError("it exists", status=409)
         entry = {"manager": "botfleet-operator", "operation": "Apply", "fieldsV1": fields_of(manifest)}
         self.managed[(resource.kind, namespace, name)] = [entry]
         return {**self.store(resource.kind, manifest), "managedFields": [entry]}

@@ -54,9 +54,23 @@ def verdict(plan: Plan, kind: ConditionType) -> tuple[str, Reason] | None:
     return next(((v.status, v.reason) for v in plan.verdicts if v.type is kind), None)
 
 
-def test_names_are_looked_at_before_anything_is_made() -> None:
-    plan = decide(observed(looked_up=False))
+def test_a_name_that_was_taken_is_looked_at_before_anything_is_made() -> None:
+    first = observed(looked_up=False)
+    taken = {"conditions": [{"type": "Accepted", "status": "False", "reason": "NameConflict"}]}
+    plan = decide(replace(first, bot=replace(first.bot, status=taken)))
     assert plan.steps == (LookUpChildren(KINDS),)
+
+
+def test_what_is_not_there_is_made_only_if_nothing_has_its_name() -> None:
+    whole = settled()
+    for kind in KINDS:
+        others = {k: c for k, c in whole.children.items() if k != kind}
+        (made,) = (step for step in decide(replace(whole, children=others)).steps if isinstance(step, Apply))
+        assert made.creates
+    touched = replace(whole.children["Secret"], applied_hash="other")
+    (again,) = decide(replace(whole, children={**whole.children, "Secret": touched})).steps
+    assert isinstance(again, Apply)
+    assert not again.creates
 
 
 def test_the_account_is_bound_before_there_is_a_deployment() -> None:

@@ -166,6 +166,14 @@ async def test_an_apply_is_strict_forced_and_answered_with_metadata_alone(server
     assert NAMESPACES.path(None, "kube-system") == "/api/v1/namespaces/kube-system"
 
 
+async def test_an_apply_that_creates_names_a_version_that_no_object_has(server: Server, api: KubeApi) -> None:
+    """What an API server makes of it: tests/integration/operator/test_bots.py."""
+    manifest = {"metadata": {"name": "x"}}
+    await api.apply(DEPLOYMENTS, "ns", "x", manifest, creates=True)
+    assert json.loads(server.requests[0][3]) == {"metadata": {"name": "x", "resourceVersion": "1"}}
+    assert manifest == {"metadata": {"name": "x"}}
+
+
 async def test_who_does_not_lead_writes_nothing(server: Server, api: KubeApi) -> None:
     def refuse() -> None:
         raise NotLeadingError("no")

@@ -15,11 +15,12 @@ from botfleet.store.lease import LeaseRepository
 from botfleet.store.messages import MessagePath
 from botfleet.store.rows import UpdateState
 from botfleet.store.tables import bindings, update_states
-from botfleet_operator.decide import decide
+from botfleet_operator.decide import KINDS, decide
 from botfleet_operator.kubeapi import ConflictError, ForbiddenError, ServerSideError
 from botfleet_operator.ledger import InUse, StillHeldError
 from botfleet_operator.model import BotKey
 from botfleet_operator.plan import Identity
+from botfleet_operator.world import child_name
 from tests.unit.operator import samples
 from tests.unit.operator.rig import KEY_OF, Rig
 from tests.unit.operator.samples import KEY, account
@@ -230,8 +231,8 @@ async def test_a_bot_that_is_gone_before_the_watch_says_so_is_no_fight_with_the_
     del rig.api.objects[("TelegramBot", "hotel", "concierge")]
     apply = rig.api.apply
 
-    async def collected(resource: Any, namespace: str, name: str, manifest: dict[str, Any]) -> dict[str, Any]:
-        made = await apply(resource, namespace, name, manifest)
+    async def collected(resource: Any, namespace: str, name: str, manifest: Any, **options: Any) -> dict[str, Any]:
+        made = await apply(resource, namespace, name, manifest, **options)
         collect()
         return made
 
@@ -246,3 +247,47 @@ async def test_a_bot_that_is_gone_before_the_watch_says_so_is_no_fight_with_the_
     await rig.reconcile()
     assert len(rig.api.writes()) - before <= 2 * len(rig.world.children), "once, and perhaps a status"
     assert await rig.queue.get() == KEY_OF, "looked at again"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_name_that_the_watch_shows_as_free_and_is_not_is_left_alone_and_asked_for_without_a_write(
+    rig: Rig, kind: str
+) -> None:
+    name = child_name(kind, "concierge")
+    rig.api.store(kind, {"metadata": {"namespace": "hotel", "name": name}, "data": {"mine": "yes"}})
+    before = dict(rig.api.objects[(kind, "hotel", name)])
+    rig.show()
+    assert rig.reason(await rig.reconcile(), "Accepted") == "NameConflict"
+    assert rig.api.objects[(kind, "hotel", name)] == before
+    assert ("Deployment", "hotel", "concierge") not in rig.api.objects or kind == "Deployment"
+    writes = len(rig.api.writes())
+    assert rig.reason(await rig.reconcile(), "Accepted") == "NameConflict"
+    assert len(rig.api.writes()) == writes
+
+    del rig.api.objects[(kind, "hotel", name)]
+    assert rig.reason(await rig.reconcile(), "Accepted") == "Accepted"
+    assert {made for made, _, _ in rig.api.objects} >= set(KINDS)
+
+
+async def test_a_child_of_its_own_that_the_watch_does_not_show_yet_is_not_made_a_second_time(rig: Rig) -> None:
+    rig.show()
+    await rig.reconcile()
+    made = {key: body["metadata"]["uid"] for key, body in rig.api.objects.items()}
+    for children in rig.world.children.values():
+        children._records.clear()
+    assert rig.reason(await rig.reconcile(), "Accepted") == "Accepted"
+    assert {key: body["metadata"]["uid"] for key, body in rig.api.objects.items()} == made
+
+
+async def test_a_name_that_becomes_free_between_the_try_and_the_look_is_taken(rig: Rig) -> None:
+    apply = rig.api.apply
+
+    async def taken_once(resource: Any, namespace: str, name: str, manifest: Any, **options: Any) -> dict[str, Any]:
+        if resource.kind == "Secret" and options.get("creates"):
+            raise ConflictError("it exists", status=409)
+        return await apply(resource, namespace, name, manifest, **options)
+
+    rig.api.apply = taken_once
+    rig.show()
+    await rig.reconcile()
+    assert {kind for kind, _, _ in rig.api.objects} >= set(KINDS)
