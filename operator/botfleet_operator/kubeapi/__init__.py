@@ -5,7 +5,6 @@ Never: know what a TelegramBot is.
 
 from botfleet_operator.kubeapi.client import (
     APPLY_PATCH,
-    FIELD_MANAGER,
     JSON_PATCH,
     MERGE_PATCH,
     KubeApi,
@@ -39,6 +38,7 @@ from botfleet_operator.kubeapi.resources import (
     SERVICE_ACCOUNTS,
     Resource,
 )
+from botfleet_operator.kubeapi.transport import FIELD_MANAGER
 
 __all__ = [
     "APPLY_PATCH",

@@ -6,39 +6,27 @@ Never: retry a write by itself, or send one while `guard` says that this replica
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import orjson
 
 from botfleet_operator.kubeapi.credentials import Credentials
-from botfleet_operator.kubeapi.errors import (
-    GoneError,
-    NotFoundError,
-    UnauthorizedError,
-    UnreachableError,
-    error_from_status,
-)
+from botfleet_operator.kubeapi.errors import GoneError, NotFoundError, error_from_status
 from botfleet_operator.kubeapi.resources import Resource
-
-FIELD_MANAGER = "botfleet-operator"
+from botfleet_operator.kubeapi.transport import FIELD_MANAGER, JSON, Transport
 
 APPLY_PATCH = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
-_JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 # The store's first revision is spent before there is an object. An apply that names it conflicts with anything that exists, and is
 # no hindrance where nothing does.
 _OF_NO_OBJECT = "1"
-
-_CONNECTIONS = 32  # for requests; the workers are fewer
-_MAXIMUM_LINE_BYTES = 16 * 1024 * 1024  # an object has at most 1.5 MiB in etcd; more is no watch event
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +49,6 @@ def no_guard() -> None:
     """For callers that need no leadership (bootstrap, tests)."""
 
 
-def _decode(payload: bytes) -> Any:
-    try:
-        return orjson.loads(payload) if payload else {}
-    except orjson.JSONDecodeError:
-        return {"message": payload[:200].decode("utf-8", "replace")}
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    try:
-        return float(response.headers.get("Retry-After", ""))
-    except ValueError:
-        return None
-
-
 class KubeApi:
     """Calls to one API server. `on_request(verb, resource, status)` sees every call that ended (metrics, tests)."""
 
@@ -87,13 +61,9 @@ class KubeApi:
         guard: Callable[[], None] = no_guard,
         on_request: Callable[[str, str, int], None] | None = None,
     ) -> None:
-        self._credentials = credentials
-        self._timeout = timeout_seconds
+        self._transport = Transport(credentials, timeout_seconds=timeout_seconds, on_request=on_request)
         self._watch_idle = watch_idle_seconds
         self._guard = guard
-        self._on_request = on_request
-        self._session: aiohttp.ClientSession | None = None
-        self._watching: aiohttp.ClientSession | None = None
 
     def with_guard(self, guard: Callable[[], None]) -> None:
         """From now on every write asks `guard` first; it raises NotLeadingError to refuse."""
@@ -102,125 +72,27 @@ class KubeApi:
     @property
     def server(self) -> str:
         """URL of the API server."""
-        return str(self._credentials.info.server)
+        return self._transport.server
 
     async def close(self) -> None:
         """Ends every request and watch."""
-        sessions, self._session, self._watching = (self._session, self._watching), None, None
-        for session in sessions:
-            if session is not None:
-                await session.close()
+        await self._transport.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None or self._session.closed:
-            self._session = self._new_session(_CONNECTIONS)
-        return self._session
-
-    def _open_watching(self) -> aiohttp.ClientSession:
-        # A watch keeps its connection: many namespaces' watches must not use up the requests' connections.
-        if self._watching is None or self._watching.closed:
-            self._watching = self._new_session(0)
-        return self._watching
-
-    def _new_session(self, connections: int) -> aiohttp.ClientSession:
-        info = self._credentials.info
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, ssl=info.as_ssl_context()),
-            headers={"User-Agent": FIELD_MANAGER},
-            proxy=info.proxy_url,
-            trust_env=info.trust_env,
-        )
-
-    # Requests
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        resource: str,
-        verb: str,
-        params: dict[str, str] | None = None,
-        body: Any = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
-        timeout_seconds: float | None = None,
-    ) -> Any:
-        """One request, answered within its deadline. Raises a KubeError for every other outcome."""
-        for attempt in (1, 2):
-            try:
-                return await self._once(
-                    method,
-                    path,
-                    resource=resource,
-                    verb=verb,
-                    params=params,
-                    body=body,
-                    content_type=content_type,
-                    accept=accept,
-                    timeout_seconds=timeout_seconds or self._timeout,
-                )
-            except UnauthorizedError:
-                if attempt == 2:
-                    raise
-                self._credentials.refresh()  # a rotated token: nothing was done, so asking again is safe
-        raise AssertionError("unreachable")
-
-    async def _once(
-        self,
-        method: str,
-        path: str,
-        *,
-        resource: str,
-        verb: str,
-        params: dict[str, str] | None,
-        body: Any,
-        content_type: str,
-        accept: str,
-        timeout_seconds: float,
-    ) -> Any:
-        what = f"{verb} {resource} ({path})"
-        headers = {"Accept": accept, **self._credentials.headers()}
-        data = None
-        if body is not None:
-            data = orjson.dumps(body)
-            headers["Content-Type"] = content_type
-        status = 0
-        try:
-            async with (
-                asyncio.timeout(timeout_seconds),
-                self._open().request(
-                    method,
-                    self._credentials.info.server.rstrip("/") + path,
-                    params=params,
-                    data=data,
-                    headers=headers,
-                    timeout=aiohttp.ClientTimeout(total=None),
-                ) as response,
-            ):
-                status = response.status
-                payload = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise UnreachableError(f"{what}: {type(error).__name__} {error}".rstrip()) from error
-        finally:
-            if self._on_request is not None:
-                self._on_request(verb, resource, status)
-        decoded = _decode(payload)
-        if status >= 400:
-            raise error_from_status(status, decoded, what=what, retry_after=_retry_after(response))
-        return decoded
+    async def request(self, method: str, path: str, *, resource: str, verb: str, **more: Any) -> Any:
+        """One request, as `Transport.request`: for what has no method here."""
+        return await self._transport.request(method, path, resource=resource, verb=verb, **more)
 
     # Reading
 
     async def get(self, resource: Resource, namespace: str | None, name: str, *, metadata_only: bool = False) -> Any:
         """The object, or None when it is not there."""
         try:
-            return await self.request(
+            return await self._transport.request(
                 "GET",
                 resource.path(namespace, name),
                 resource=resource.plural,
                 verb="get",
-                accept=_METADATA if metadata_only else _JSON,
+                accept=_METADATA if metadata_only else JSON,
             )
         except NotFoundError:
             return None
@@ -243,14 +115,14 @@ class KubeApi:
                 params["labelSelector"] = selector
             if token:
                 params["continue"] = token
-            reply = await self.request(
+            reply = await self._transport.request(
                 "GET",
                 resource.path(namespace),
                 resource=resource.plural,
                 verb="list",
                 params=params,
-                accept=_METADATA_LIST if metadata_only else _JSON,
-                timeout_seconds=max(self._timeout, 60.0),
+                accept=_METADATA_LIST if metadata_only else JSON,
+                timeout_seconds=max(self._transport.timeout_seconds, 60.0),
             )
             metadata = reply.get("metadata") or {}
             # An empty PartialObjectMetadataList has `items: null`.
@@ -280,30 +152,19 @@ class KubeApi:
         }
         if selector:
             params["labelSelector"] = selector
-        url = self._credentials.info.server.rstrip("/") + resource.path(namespace)
-        headers = {"Accept": _METADATA if metadata_only else _JSON, **self._credentials.headers()}
-        timeout = aiohttp.ClientTimeout(
-            total=server_seconds + 30, sock_connect=self._timeout, sock_read=self._watch_idle
+        path = resource.path(namespace)
+        lines = self._transport.stream(
+            path,
+            resource=resource.plural,
+            verb="watch",
+            params=params,
+            accept=_METADATA if metadata_only else JSON,
+            total_seconds=server_seconds + 30,
+            idle_seconds=self._watch_idle,
         )
-        what = f"watch {resource.plural} ({resource.path(namespace)})"
-        answered = False
-        try:
-            async with self._open_watching().get(url, params=params, headers=headers, timeout=timeout) as response:
-                answered = True
-                if self._on_request is not None:
-                    self._on_request("watch", resource.plural, response.status)
-                if response.status >= 400:
-                    if response.status == 401:
-                        self._credentials.refresh()
-                    raise error_from_status(
-                        response.status, _decode(await response.read()), what=what, retry_after=_retry_after(response)
-                    )
-                async for line in _lines(response.content):
-                    yield _event_of(line, what)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if not answered and self._on_request is not None:
-                self._on_request("watch", resource.plural, 0)
-            raise UnreachableError(f"{what}: {type(error).__name__} {error}".rstrip()) from error
+        async with aclosing(lines):
+            async for line in lines:
+                yield _event_of(line, f"watch {resource.plural} ({path})")
 
     # Writing
 
@@ -325,7 +186,7 @@ class KubeApi:
         self._guard()
         if creates:
             manifest = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": _OF_NO_OBJECT}}
-        reply = await self.request(
+        reply = await self._transport.request(
             "PATCH",
             resource.path(namespace, name),
             resource=resource.plural,
@@ -349,7 +210,7 @@ class KubeApi:
     ) -> dict[str, Any]:
         """A JSON patch or merge patch; returns the metadata that the object has now."""
         self._guard()
-        reply = await self.request(
+        reply = await self._transport.request(
             "PATCH",
             resource.path(namespace, name, subresource),
             resource=resource.plural,
@@ -363,7 +224,7 @@ class KubeApi:
 
     async def create(self, resource: Resource, namespace: str | None, manifest: dict[str, Any]) -> dict[str, Any]:
         """POST; ConflictError when the name is taken. The guard is not asked: leader election itself creates."""
-        reply = await self.request(
+        reply = await self._transport.request(
             "POST",
             resource.path(namespace),
             resource=resource.plural,
@@ -383,7 +244,7 @@ class KubeApi:
         timeout_seconds: float | None = None,
     ) -> dict[str, Any]:
         """PUT; with a resourceVersion in the manifest it fails with ConflictError when somebody was faster."""
-        reply = await self.request(
+        reply = await self._transport.request(
             "PUT",
             resource.path(namespace, name),
             resource=resource.plural,
@@ -398,7 +259,7 @@ class KubeApi:
         """Delete exactly the object with this UID; one that is gone already, or another one, is no error."""
         self._guard()
         try:
-            await self.request(
+            await self._transport.request(
                 "DELETE",
                 resource.path(namespace, name),
                 resource=resource.plural,
@@ -409,25 +270,10 @@ class KubeApi:
                     "propagationPolicy": "Background",
                     "preconditions": {"uid": uid},
                 },
-                accept=_JSON,
+                accept=JSON,
             )
         except NotFoundError:
             return
-
-
-async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """The lines of a stream. (StreamReader.readline has a limit that one large Secret exceeds.)"""
-    buffer = bytearray()
-    async for chunk in stream.iter_any():
-        buffer += chunk
-        if b"\n" in chunk:
-            *complete, rest = bytes(buffer).split(b"\n")
-            buffer = bytearray(rest)
-            for line in complete:
-                if line:
-                    yield line
-        elif len(buffer) > _MAXIMUM_LINE_BYTES:
-            raise UnreachableError("watch: a line longer than any object can be")
 
 
 def _event_of(line: bytes, what: str) -> WatchEvent:
