@@ -100,7 +100,7 @@ class Applier:
             self._guard()
             try:
                 await self._executors[type(step)](bot, step, scratch)
-                if scratch.wait_seconds is not None:
+                if scratch.wait_seconds is not None or scratch.in_use_by is not None:
                     return
             except StillHeldError as held:
                 scratch.wait_seconds = held.seconds

@@ -213,16 +213,13 @@ class Ledger:
         Raises:
             StillHeldError: a predecessor with another credential has to be retired first.
         """
-        found = await self._bots.find(key.namespace, key.name)
-        if found is not None and found.uid == uid:
+        found = await self._bots.living_or_retained(key.namespace, key.name, credential_digest)
+        if found is not None and found.uid == uid and found.deleted_at is None:
             return self._remember(found)
         if found is not None:
-            if found.credential_digest not in (None, credential_digest):
+            if found.deleted_at is None and found.credential_digest not in (None, credential_digest):
                 raise StillHeldError(1.0)
             return self._remember(await self._bots.adopt(found.id, uid))
-        retained = await self._bots.retained(key.namespace, key.name, credential_digest)
-        if retained is not None:
-            return self._remember(await self._bots.adopt(retained.id, uid))
         return self._remember(await self._bots.create(key.namespace, key.name, uid, self._installation_id))
 
     async def rotate(self, identity: Identity, request: str) -> None:

@@ -100,12 +100,6 @@ class BotRepository:
         """Remember the cluster, unless one is remembered. Returns whether it is this one now."""
         return await self._set_once(installation.c.cluster_uid, uid)
 
-    async def find(self, namespace: str, name: str) -> Bot | None:
-        """The living bot of that name."""
-        return await self._first(
-            _BOT.where(bots.c.namespace == namespace, bots.c.name == name, bots.c.deleted_at.is_(None))
-        )
-
     async def get(self, bot_id: str) -> Bot | None:
         """By key, living or not."""
         return await self._first(_BOT.where(bots.c.id == bot_id))
@@ -118,16 +112,16 @@ class BotRepository:
         async with self._store.read() as connection:
             return [Bot(*row) for row in (await connection.execute(statement)).all()]
 
-    async def retained(self, namespace: str, name: str, credential_digest: str) -> Bot | None:
-        """Data that a new bot of this name may have: the credential is the one that the data was made with."""
+    async def living_or_retained(self, namespace: str, name: str, credential_digest: str) -> Bot | None:
+        """The living bot of that name, whatever its credential; else the data that a new one may have: the newest that was
+        made with this credential."""
         return await self._first(
             _BOT.where(
                 bots.c.namespace == namespace,
                 bots.c.name == name,
-                bots.c.credential_digest == credential_digest,
-                bots.c.deleted_at.is_not(None),
+                sa.or_(bots.c.deleted_at.is_(None), bots.c.credential_digest == credential_digest),
             )
-            .order_by(bots.c.deleted_at.desc())
+            .order_by(bots.c.deleted_at.is_not(None), bots.c.deleted_at.desc())
             .limit(1)
         )
 

@@ -48,13 +48,13 @@ def account(one: Bot) -> str:
 
 
 async def test_a_bot_is_found_by_its_name_while_it_lives(bots: BotRepository, one: Bot) -> None:
-    assert await bots.find(one.namespace, "one") == one
+    assert await bots.living_or_retained(one.namespace, "one", "whatever") == one
     assert one.role_name == one.redis_user == principal("1nsta11d", one.id)
     assert len(one.role_name or "") == len("bf_") + 8 + 1 + 16
     gone = await retired(bots, one.id)
     assert gone.deleted_at is not None
     assert await retired(bots, one.id) == gone
-    assert await bots.find(one.namespace, "one") is None
+    assert await bots.living_or_retained(one.namespace, "one", "whatever") is None
     assert await bots.get(one.id) == gone
 
 
@@ -79,13 +79,28 @@ async def test_retained_data_goes_only_to_the_credential_that_made_it(
     bots: BotRepository, bindings: BindingRepository, one: Bot, account: str
 ) -> None:
     await bindings.bind(one.id, account, "digest", NOW)
-    assert await bots.retained(one.namespace, "one", "digest") is None
     await retired(bots, one.id)
-    assert await bots.retained(one.namespace, "one", "another") is None
-    found = await bots.retained(one.namespace, "one", "digest")
+    assert await bots.living_or_retained(one.namespace, "one", "another") is None
+    found = await bots.living_or_retained(one.namespace, "one", "digest")
     assert found is not None
+    assert found.deleted_at is not None
     adopted = await bots.adopt(found.id, "uid-9")
     assert (adopted.id, adopted.uid, adopted.deleted_at) == (one.id, "uid-9", None)
+
+
+async def test_who_lives_under_a_name_comes_before_what_is_retained_and_of_that_the_newest(
+    bots: BotRepository, bindings: BindingRepository, one: Bot, account: str
+) -> None:
+    await bindings.bind(one.id, account, "digest", NOW)
+    await retired(bots, one.id)
+    newer = await bots.create(one.namespace, "one", "uid-7", "1nsta11d")
+    await bindings.bind(newer.id, account, "digest", LATER)
+    assert await bots.living_or_retained(one.namespace, "one", "digest") == await bots.get(newer.id)
+    await retired(bots, newer.id)
+    living = await bots.create(one.namespace, "one", "uid-8", "1nsta11d")
+    assert await bots.living_or_retained(one.namespace, "one", "digest") == living
+    await bots.erase(living.id)
+    assert await bots.living_or_retained(one.namespace, "one", "digest") == await bots.get(newer.id)
 
 
 async def test_erasing_leaves_nothing(bots: BotRepository, bindings: BindingRepository, one: Bot, account: str) -> None:
@@ -203,7 +218,7 @@ async def test_a_row_is_retired_for_its_object_alone_and_its_accounts_are_free(
     await bindings.bind(one.id, account, "digest", NOW)
     await bots.adopt(one.id, "uid-of-the-next")
     assert not await bots.retire(one.id, "uid-1")
-    assert await bots.find(one.namespace, "one") is not None
+    assert await bots.living_or_retained(one.namespace, "one", "digest") is not None
     assert await bindings.get(account) is not None
     assert await bots.retire(one.id, "uid-of-the-next")
     assert await bindings.of_bot(one.id) == []
@@ -216,8 +231,8 @@ async def test_a_credential_that_was_never_proved_takes_no_data_from_the_one_tha
     await bindings.prove(account, one.id)
     await bindings.bind(one.id, account, "wrong", LATER)
     await retired(bots, one.id)
-    assert await bots.retained(one.namespace, "one", "wrong") is None
-    assert await bots.retained(one.namespace, "one", "right") is not None
+    assert await bots.living_or_retained(one.namespace, "one", "wrong") is None
+    assert await bots.living_or_retained(one.namespace, "one", "right") is not None
 
 
 async def test_of_two_that_bind_at_once_one_gets_the_account(

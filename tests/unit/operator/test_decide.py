@@ -75,7 +75,7 @@ def test_what_is_not_there_is_made_only_if_nothing_has_its_name() -> None:
 
 def test_the_account_is_bound_before_there_is_a_deployment() -> None:
     row = decide(observed())
-    assert row.steps == (EnsureIdentity(DIGEST),)
+    assert row.steps == (EnsureIdentity(DIGEST), Bind("bot:4242", DIGEST))
     known = observed(identity=IDENTITY, own=OWN)
     assert decide(known).steps == (Bind("bot:4242", DIGEST),)
     bound = replace(known, bound=(BoundAccount("bot:4242", DIGEST, False),))

@@ -175,14 +175,14 @@ async def test_a_leader_that_was_cut_off_amid_a_removal_takes_nothing_from_the_n
 
     async def frozen(user: str) -> None:
         await remove(user)
-        row = await bots.find("hotel", "concierge")
+        row = await bots.living_or_retained("hotel", "concierge", "")
         assert row is not None
         await bots.adopt(row.id, "uid-2")  # another leader, for the object that was made anew
 
     rig.users.remove = frozen  # type: ignore[method-assign]
     rig.hide()
     await rig.reconcile()
-    row = await bots.find("hotel", "concierge")
+    row = await bots.living_or_retained("hotel", "concierge", "")
     assert row is not None
     assert (row.uid, row.deleted_at) == ("uid-2", None)
     assert len(await BindingRepository(rig.store).of_bot(row.id)) == 1
