@@ -60,8 +60,8 @@ def soak(
     minutes: Annotated[float, typer.Option(help="How long people write and things go wrong.")] = 30,
     bots: Annotated[int, typer.Option(help="How many; every second one is a person's account.")] = 3,
     receiving: Annotated[
-        float, typer.Option(help="The least share of the time in which updates must come through.")
-    ] = 0.75,
+        float, typer.Option(help="The least share of the time in which messages must be taken in.")
+    ] = 0.99,
 ) -> None:
     """Several bots for a while, six faults on the way: what grows, what is left, and whether all was answered."""
     from bench.soak.run import Options, run

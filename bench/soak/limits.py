@@ -20,6 +20,7 @@ class Sample:
     files: int
     tasks: int
     receiving: bool
+    """By its own word."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,14 @@ class Figures:
     slope: float
     files: float
     tasks: float
+    said: float
+    """The share of the samples in which it said that it receives."""
     receiving: float
+    """The share of the time that was no down time."""
 
     @classmethod
-    def of(cls, samples: Sequence[Sample]) -> "Figures":
-        """Of at least four samples."""
+    def of(cls, samples: Sequence[Sample], down: float = 0.0) -> "Figures":
+        """Of at least four samples of one process, and of the share of the time in which nothing was taken in."""
         slope = statistics.linear_regression([one.at / 3600 for one in samples], [one.rss for one in samples]).slope
         return cls(
             rss=max(one.rss for one in samples),
@@ -43,7 +47,8 @@ class Figures:
             slope=slope,
             files=_growth(samples, lambda one: one.files),
             tasks=_growth(samples, lambda one: one.tasks),
-            receiving=statistics.fmean(one.receiving for one in samples),
+            said=statistics.fmean(one.receiving for one in samples),
+            receiving=1 - down,
         )
 
     def wrong(self, receiving: float) -> list[str]:

@@ -2,23 +2,28 @@
 
 import asyncio
 import contextlib
+import itertools
 import re
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import psycopg
 
 from bench.figures import table
 from bench.kill.count import Verdict, together
 from bench.process import memory, open_files
 from bench.rig import BenchBot, Rig, rig, settings_line
 from bench.running import tell
-from bench.soak.faults import FAULTS
+from bench.soak.faults import FAULTS, Fault
 from bench.soak.limits import Figures, Sample
 from tests.support.traffic import Traffic
 
 PEOPLE = 4  # write to each bot
 PAUSE_SECONDS = 1.0  # of each person
 LONGEST_FAULT_SECONDS = 20.0
+BACK_SECONDS = 120.0  # a bot that takes in nothing for so long ends the run
 SAMPLES = 200
 AGE = "interval '31 days'"  # what is finished is made as old as what is removed
 _FINISHED = {"inbox": "closed_at", "outbox": "closed_at", "events": "relayed_at"}
@@ -33,16 +38,25 @@ class Options:
     receiving: float
 
 
-@dataclass
+@dataclass(eq=False)
 class _Watched:
     bot: BenchBot
     traffic: Traffic
     pid: int
     samples: list[Sample] = field(default_factory=list)
+    """Of the process of this pid."""
+    down: list[float] = field(default_factory=list)
+    """Seconds, of each fault that hit it."""
 
     async def look(self, at: float) -> None:
-        """One sample. The probes answer whatever is away."""
-        _, text = await self.bot.runner.get("/metrics")
+        """One sample. The probes answer whatever is away, unless their process is."""
+        if self.pid != self.bot.runner.pid:
+            self.pid = self.bot.runner.pid
+            self.samples.clear()
+        try:
+            _, text = await self.bot.runner.get("/metrics")
+        except OSError:
+            return
         values = dict(re.findall(r"^botfleet_runner_(tasks|receiving) (\S+)$", text, re.MULTILINE))
         tasks, receiving = int(float(values["tasks"])), float(values["receiving"]) == 1
         self.samples.append(Sample(at, memory(self.pid).rss, open_files(self.pid), tasks, receiving))
@@ -56,10 +70,13 @@ async def run(options: Options) -> int:
     async with rig() as made:
         watched = [await _begin(made, number, clean_up) for number in range(options.bots)]
         print(settings_line(PostgreSQL=made.durability(), Redis="on", people=PEOPLE, clean_up=f"{clean_up:.0f} s"))
-        await _hold(made, watched, seconds)
+        lasted = await _hold(made, watched, seconds)
         verdict = together([await one.traffic.verdict() for one in watched])
         left = await _left(made, clean_up)
-    return _print(watched, verdict, left, options)
+        ended = any(one.bot.runner.process is None or one.bot.runner.process.returncode is not None for one in watched)
+    return _print(
+        {one: Figures.of(one.samples, sum(one.down) / lasted) for one in watched}, verdict, left, ended, options
+    )
 
 
 async def _begin(made: Rig, number: int, clean_up: float) -> _Watched:
@@ -72,16 +89,20 @@ async def _begin(made: Rig, number: int, clean_up: float) -> _Watched:
     return _Watched(bot, traffic, bot.runner.pid)
 
 
-async def _hold(made: Rig, watched: list[_Watched], seconds: float) -> None:
+async def _hold(made: Rig, watched: list[_Watched], seconds: float) -> float:
+    """How many seconds it was; a fault may take longer than its share."""
+    began = time.monotonic()
     looking = asyncio.create_task(_look(watched, max(0.25, seconds / SAMPLES)))
     every = seconds / len(FAULTS)
     try:
-        for name, fault in FAULTS.items():
-            tell(name)
-            length = min(LONGEST_FAULT_SECONDS, every / 3)
+        turns = itertools.cycle(watched)
+        for fault in FAULTS:
+            end = time.monotonic() + every
             await asyncio.sleep(every / 3)
-            await fault(made, length)
-            await asyncio.sleep(every * 2 / 3 - length)
+            hit = [next(turns)] if fault.one_bot else watched
+            tell(", ".join([fault.name, *(one.bot.username for one in hit)]))
+            await _harm(made, hit, fault, min(LONGEST_FAULT_SECONDS, every / 3))
+            await asyncio.sleep(max(0.0, end - time.monotonic()))
             await _age(made)
             if looking.done():
                 break
@@ -89,6 +110,42 @@ async def _hold(made: Rig, watched: list[_Watched], seconds: float) -> None:
         looking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await looking
+    return time.monotonic() - began
+
+
+async def _harm(made: Rig, hit: list[_Watched], fault: Fault, seconds: float) -> None:
+    """One fault, and how long each bot that it hit took in nothing."""
+    bot, began = hit[0].bot, time.monotonic()
+    await fault.harm(made, bot)
+    async with asyncio.TaskGroup() as looking:
+        for one in hit:
+            looking.create_task(_look_for_life(made, one, began))
+        if fault.lasting:
+            await asyncio.sleep(seconds)
+        await fault.heal(made, bot)
+
+
+async def _look_for_life(made: Rig, one: _Watched, began: float) -> None:
+    """Down is a bot until a message that came after the harm is stored. PostgreSQL is asked, not the bot."""
+    harmed = datetime.now(UTC)
+
+    def takes_in() -> bool:
+        try:
+            with made.installation.superuser() as connection:
+                return bool(
+                    connection.execute(
+                        "select from botfleet.inbox join botfleet.bots on bots.id = bot_id"
+                        " where role_name = %s and received_at > %s limit 1",
+                        (one.bot.role, harmed),
+                    ).rowcount
+                )
+        except psycopg.Error:
+            return False
+
+    async with asyncio.timeout(BACK_SECONDS):
+        while not await asyncio.to_thread(takes_in):  # noqa: ASYNC110 -- of another process
+            await asyncio.sleep(0.05)
+    one.down.append(time.monotonic() - began)
 
 
 async def _look(watched: list[_Watched], every: float) -> None:
@@ -126,28 +183,30 @@ async def _left(made: Rig, clean_up: float) -> int:
     return left
 
 
-def _print(watched: list[_Watched], verdict: Verdict, left: int, options: Options) -> int:
-    figures = {one.bot.username: Figures.of(one.samples) for one in watched}
-    wrong = {f"{name}: {what}" for name, one in figures.items() for what in one.wrong(options.receiving)}
+def _print(figures: dict[_Watched, Figures], verdict: Verdict, left: int, ended: bool, options: Options) -> int:
+    wrong = {f"{one.bot.username}: {what}" for one, o in figures.items() for what in o.wrong(options.receiving)}
     if left:
         wrong.add("finished rows")
     if not verdict.good:
         wrong.add("messages")
-    if any(one.bot.runner.process is None or one.pid != one.bot.runner.pid for one in watched):
-        wrong.add("a runner was started anew")
+    if ended:
+        wrong.add("a runner has ended")
     rows = [
         [
-            name,
+            one.bot.username,
             f"{o.rss:.0f}",
             f"{o.growth:+.1f}",
             f"{o.slope:+.1f}",
             f"{o.files:+.0f}",
             f"{o.tasks:+.0f}",
-            f"{o.receiving:.0%}",
+            f"{o.said:.1%}",
+            f"{o.receiving:.2%}",
+            " ".join(f"{seconds:.1f}" for seconds in one.down),
         ]
-        for name, o in figures.items()
+        for one, o in figures.items()
     ]
-    print(table(["runner", "peak MiB", "growth MiB", "MiB an hour", "files", "tasks", "receiving"], rows))
+    heads = ["runner", "peak MiB", "growth MiB", "MiB an hour", "files", "tasks", "says so", "receiving", "down, s"]
+    print(table(heads, rows))
     print(f"messages           {verdict.sent}")
     print(f"lost               {verdict.lost}")
     print(f"doubled            {verdict.doubled}")
