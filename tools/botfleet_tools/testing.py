@@ -61,7 +61,7 @@ ASIDE = tuple(
             f"botrunner/test_{name}.py"
             for name in ("bad_input", "in_groups", "media", "models", "starters", "terminal")
         ),
-        *("operator/test_rollouts.py", "operator/test_storms.py", "tools/test_servers.py"),
+        *("operator/test_rollouts.py", "operator/test_storms.py", "operator/test_watches.py", "tools/test_servers.py"),
     )
 )
 INTEGRATION_ASIDE = Part("integration, aside", ASIDE, ("-n", "2", "--dist", "loadfile"), prefix=("nice", "-n", "19"))

@@ -58,12 +58,19 @@ class FaultProxy:
         self.written: list[str] = []  # what they were, for a failure's message
         self.watched = asyncio.Event()  # somebody watches the bots; who waits for that clears it first
         self.port = free_port()
+        self.muted: Counter[str] = Counter()  # what a muted watch would have said, by resource
+        self._deaf_before = 0  # watches that were opened earlier
+        self._watches = 0
         self._kill: tuple[int, bool, Callable[[], None]] | None = None
         self._upstream: aiohttp.ClientSession | None = None
 
     def kill_at(self, write: int, *, done: bool, kill: Callable[[], None]) -> None:
         """Calls `kill` at the so-many-th write from now: after it was `done` and before it is answered, or before."""
         self._kill = (self.writes + write, done, kill)
+
+    def mute(self) -> None:
+        """The watches that are open stay so and bring nothing any more, as over a connection that died unseen; new ones do."""
+        self._deaf_before = self._watches
 
     def kubeconfig(self, folder: Path) -> Path:
         """One that leads here; the proxy itself logs in as the administrator."""
@@ -159,6 +166,7 @@ class FaultProxy:
             return _too_old()
         if request.path.endswith("/telegrambots"):
             self.watched.set()
+        number, self._watches = self._watches, self._watches + 1
         lives = self._chance.expovariate(1 / WATCH_SECONDS)
         async with self._upstream.get(self._api.url + request.raw_path, headers=_headers(request)) as answer:
             kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP | {"content-length"}}
@@ -168,6 +176,9 @@ class FaultProxy:
             try:
                 await response.prepare(request)
                 async for chunk in answer.content.iter_any():
+                    if number < self._deaf_before:
+                        self.muted[request.path.rpartition("/")[2]] += 1
+                        continue
                     await response.write(chunk)
             except (ConnectionError, aiohttp.ClientError):
                 return response  # the client has gone, or the reset was ours

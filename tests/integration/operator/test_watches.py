@@ -1,0 +1,34 @@
+"""A watch whose connection has died without a word must not make the operator blind: kopf's own, of bots, and ours, of all else."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from tests.integration.operator.harness import Installation, eventually
+from tests.integration.operator.storms.faults import FaultProxy
+
+IDLE_SECONDS = 3.0  # 75 in production, where the API server says something once a minute
+
+
+async def test_watches_that_fall_silent_are_opened_anew_and_what_they_missed_is_seen(
+    installation: Installation,
+) -> None:
+    place = installation.place
+    proxy = FaultProxy(installation.api, random.Random(0), share=0)  # noqa: S311 -- chooses nothing
+    proxy.storming = False
+    async with proxy.serving():
+        operator = installation.operator(
+            KUBECONFIG=str(proxy.kubeconfig(installation.folder)), BOTFLEET_WATCH_IDLE_SECONDS=str(IDLE_SECONDS)
+        )
+        try:
+            await asyncio.to_thread(operator.wait_leading)
+            await asyncio.to_thread(place.make, "before")
+            proxy.mute()
+            await asyncio.to_thread(place.kubectl, "delete", "configmap", "before")
+            await asyncio.to_thread(place.make, "after")
+            await asyncio.to_thread(eventually, lambda: place.exists("configmap", "before"))
+        finally:
+            await asyncio.to_thread(operator.stop)
+    missed = {"telegrambots", "configmaps", "secrets"}
+    assert missed <= set(proxy.muted), "the dead watches would have told"
