@@ -8,10 +8,12 @@ import contextlib
 import sys
 import time
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from bench.image import as_in_image
 from bench.operator import fleet
 from bench.process import memory
 from tests.integration.operator.cluster import APPLY_PATCH, BOTS, CHILDREN, MERGE_PATCH, Cluster, path
@@ -94,11 +96,16 @@ async def lists(cluster: Cluster, namespace: str) -> float:
     return time.perf_counter() - began
 
 
-async def process() -> tuple[float, float]:
+async def process(folder: Path) -> tuple[float, float]:
     """Seconds until the operator's libraries are imported, and the MiB that they take."""
     began = time.perf_counter()
     started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.operator.imports", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "bench.operator.imports",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=as_in_image(folder, "operator"),
     )
     try:
         assert started.stdout is not None

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from bench.figures import percentile
+from bench.image import as_in_image
 from bench.operator import fleet, floor, sheet, troubles
 from bench.operator.curves import svg
 from bench.operator.sheet import Measured
@@ -72,7 +73,7 @@ async def _size(size: int, idle: float) -> dict[str, Measured]:
             stack.push_async_callback(database.close)
             operator = made.operator(
                 BOTFLEET_NAMESPACES="", BOTFLEET_SWEEP_SECONDS="60", BOTFLEET_RUNNER_LEASE_TERM_SECONDS="15",
-                BOTFLEET_POD_UID="one-pod",
+                BOTFLEET_POD_UID="one-pod", PYTHONPATH=as_in_image(made.folder, "operator")["PYTHONPATH"],
             )  # fmt: skip
             stack.push_async_callback(asyncio.to_thread, operator.end)
             await asyncio.to_thread(operator.wait_leading)
@@ -106,7 +107,7 @@ class _Round:
             await fleet.until(self._all_ready, "all bots are Ready")
             await self._settled()
             writes = self._written() / self._size
-            imported, libraries = await floor.process()
+            imported, libraries = await floor.process(self._made.folder)
             weighed = Measured(memory(self._operator.process.pid).rss, libraries)
             healed = Measured(
                 percentile(await self._harmed(), 95), percentile(await floor.healed(cluster, floors, HARMED), 95)
