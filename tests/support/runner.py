@@ -36,7 +36,7 @@ class Runner:
     async def start(self) -> None:
         """Start it; returns once its probes can be asked, or it has ended."""
         offset = self.log.stat().st_size if self.log.exists() else 0
-        command = ["-m", "botrunner.main", "run", "-f", str(self.manifest), "--secrets", str(self.folder / "secrets")]
+        command = ["-m", "botrunner.start", "run", "-f", str(self.manifest), "--secrets", str(self.folder / "secrets")]
         with self.log.open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,

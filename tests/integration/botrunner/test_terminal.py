@@ -59,7 +59,7 @@ class Terminal:
 async def terminal(world: World, *arguments: str) -> AsyncIterator[Terminal]:
     controller, terminal_side = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "botrunner.main", *arguments),
+        *(sys.executable, "-m", "botrunner.start", *arguments),
         stdin=terminal_side, stdout=terminal_side, stderr=terminal_side,
         env=environment(world), start_new_session=True, cwd=world.folder, preexec_fn=_take_terminal,
     )  # fmt: skip
@@ -94,7 +94,7 @@ def environment(world: World) -> dict[str, str]:
 
 async def piped(world: World, *arguments: str, lines: Sequence[str] = ()) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "botrunner.main", *arguments),
+        *(sys.executable, "-m", "botrunner.start", *arguments),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=environment(world), cwd=world.folder,
     )  # fmt: skip

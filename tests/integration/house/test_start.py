@@ -1,4 +1,4 @@
-"""Promises of the console scripts to whoever stops a pod that has only just started."""
+"""Promises of the console scripts: to whoever stops a pod that has only just started, and of what a bot has in memory."""
 
 import importlib
 import signal
@@ -38,11 +38,27 @@ def test_a_program_that_still_loads_is_ended_by_sigterm_also_as_the_first_proces
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         assert program.stdout.readline().startswith(
-            "loads botrunner.main" if name == "botrunner" else "loads botfleet_operator."
+            "loads structlog" if name == "botrunner" else "loads botfleet_operator."
         )
         program.send_signal(signal.SIGTERM)
         # Minus SIGTERM would be the kernel's own doing, which it does not do for a container's first process.
         assert program.wait(10) == 128 + signal.SIGTERM
+
+
+def test_a_bot_that_runs_has_no_library_in_memory_that_draws_pages(tmp_path: Path) -> None:
+    (tmp_path / "bot.yaml").write_text("nothing: here")
+    tried = """
+import runpy, sys
+sys.argv = ["botrunner", "run", "-f", "bot.yaml"]
+try:
+    runpy.run_module("botrunner.start", run_name="__main__")
+except SystemExit as ended:
+    import botrunner.app
+    print(ended.code, sorted({"rich", "pygments", "telethon"} & {name for name, found in sys.modules.items() if found}))
+"""
+    ended = subprocess.run([sys.executable, "-c", tried], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stdout == "2 ['telethon']\n"
+    assert "bot.yaml" in ended.stderr
 
 
 def test_every_installed_program_of_the_images_starts_like_that() -> None:

@@ -78,7 +78,7 @@ async def _bot(folder: Path, defaults: dict[str, object], console: Console) -> A
     log = folder / "botrunner.log"
     command = [
         "-m",
-        "botrunner.main",
+        "botrunner.start",
         "run",
         "-f",
         str(EXAMPLE),
