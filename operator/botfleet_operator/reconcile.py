@@ -114,6 +114,7 @@ class Reconciler:
             self._queue.add_after(key, _CONFLICT_SECONDS)  # a renewal that was late may still be answered
         except (KubeError, StoreError, BusUnavailableError) as error:
             result = "error"
+            self._failing.add(key)
             delay = self._queue.failed(key)
             log.warning(
                 "reconcile_failed", namespace=key.namespace, bot=key.name, error=str(error), retry_seconds=delay

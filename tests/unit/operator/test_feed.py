@@ -96,6 +96,23 @@ async def test_bots_that_failed_are_tried_again_when_the_database_is_back(rig: R
     assert len(rig.queue) == 0
 
 
+async def test_a_removal_that_failed_is_tried_again_too_when_the_database_is_back(rig: Rig) -> None:
+    rig.show()
+    await rig.reconcile()
+    rig.hide()
+    rig.roles.half = True
+    await rig.reconcile()
+    await rig.woken()
+    assert len(rig.ledger.living()) == 1
+    rig.roles.half = False
+    rig.reconciler.try_again()
+    assert await rig.woken() == [KEY_OF]
+    await rig.reconcile()
+    assert rig.ledger.living() == {}
+    rig.reconciler.try_again()
+    assert await rig.woken() == []
+
+
 @pytest.mark.looptime
 async def test_an_outage_of_the_database_is_survived_and_in_the_end_said(rig: Rig, monkeypatch: Any) -> None:
     told: list[BotKey] = []
