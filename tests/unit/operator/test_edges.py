@@ -193,12 +193,12 @@ async def test_a_background_task_that_dies_is_noticed_and_one_that_is_stopped_is
 
     background.start("stubborn", stubborn())
     background.start("failing", fail())
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         await background.died.wait()
     assert background.dead == ["failing"]
     await asyncio.sleep(0)
     await background.stop(0.01)
-    await background.stop(1)
+    await background.stop(20)
     assert background.dead == ["failing"]
 
 

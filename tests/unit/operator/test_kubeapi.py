@@ -69,7 +69,7 @@ async def api(server: Server) -> AsyncIterator[KubeApi]:
     made = KubeApi(
         Credentials(kopf.ConnectionInfo(server=server.url, token="planted-token")),
         timeout_seconds=30,
-        watch_idle_seconds=0.2,
+        watch_idle_seconds=30,
     )
     yield made
     await made.close()
@@ -128,7 +128,7 @@ async def test_no_answer_in_time_is_unreachable(server: Server) -> None:
 
 
 async def test_a_refused_connection_and_nonsense_are_errors_of_ours(server: Server) -> None:
-    nobody = KubeApi(Credentials(kopf.ConnectionInfo(server="http://127.0.0.1:9")), timeout_seconds=1)
+    nobody = KubeApi(Credentials(kopf.ConnectionInfo(server="http://127.0.0.1:9")), timeout_seconds=30)
     with pytest.raises(UnreachableError):
         await nobody.get(SECRETS, "ns", "x")
     await nobody.close()
@@ -137,7 +137,7 @@ async def test_a_refused_connection_and_nonsense_are_errors_of_ours(server: Serv
         return web.Response(text="<html>", status=502)
 
     server.answer = text
-    proxied = KubeApi(Credentials(kopf.ConnectionInfo(server=server.url)), timeout_seconds=1)
+    proxied = KubeApi(Credentials(kopf.ConnectionInfo(server=server.url)), timeout_seconds=30)
     with pytest.raises(ServerSideError, match="html"):
         await proxied.get(SECRETS, "ns", "x")
     await proxied.close()
@@ -225,13 +225,15 @@ async def test_a_watch_reads_lines_however_they_are_cut_and_however_long(server:
     assert [e.type for e in events] == ["ADDED", "MODIFIED"]
 
 
-async def test_a_watch_that_is_silent_is_noticed(server: Server, api: KubeApi) -> None:
+async def test_a_watch_that_is_silent_is_noticed(server: Server) -> None:
     server.answer = stream(b'{"type":"ADDED","object":{}}\n', hang=True)
+    impatient = KubeApi(Credentials(kopf.ConnectionInfo(server=server.url)), watch_idle_seconds=0.5)
     seen = []
     with pytest.raises(UnreachableError):
-        async with asyncio.timeout(5):
-            async for event in api.watch(SECRETS, "ns", since="1"):
+        async with asyncio.timeout(20):
+            async for event in impatient.watch(SECRETS, "ns", since="1"):
                 seen.append(event.type)  # noqa: PERF401 -- what came before the error counts
+    await impatient.close()
     assert seen == ["ADDED"]
 
 

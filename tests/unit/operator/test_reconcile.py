@@ -53,7 +53,7 @@ async def test_what_was_refused_between_two_terms_as_leader_is_looked_at_again(r
     rig.leading = False
     await rig.reconcile()
     rig.leading = True  # the answer to a renewal came late
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         key = await rig.queue.get()
     await rig.reconciler.handle(key)
     assert len(rig.roles.roles) == 1
