@@ -1,5 +1,6 @@
 """The servers for tests: they start, keep or lose their data as they say, and none outlives its owner for long."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -86,7 +87,9 @@ def test_postgres_keeps_its_data_over_restart_and_crash(postgres: Postgres) -> N
 
 def test_the_password_of_postgres_is_in_no_file_and_on_no_command_line(postgres: Postgres) -> None:
     texts = [path.read_bytes() for path in postgres.folder.glob("*") if path.is_file()]
-    texts += [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            texts.append(path.read_bytes())
     assert not any(postgres.password.encode() in text for text in texts)
 
 
@@ -157,7 +160,10 @@ def test_a_server_that_does_not_start_shows_the_end_of_its_log_and_leaves_nothin
     assert server._folder is None
 
 
-def test_a_server_whose_owner_was_killed_is_ended_when_the_next_one_starts() -> None:
+def test_a_server_whose_owner_was_killed_is_ended_when_the_next_one_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # else the next one may be that of a test beside this one
     with subprocess.Popen(
         [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as owner:
