@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.running import tell
 from botfleet_tools.servers import ApiServer, Postgres, Redis
-from tests.integration.operator.harness import ROOT, Database, Installation, eventually
+from tests.integration.operator.harness import Database, Installation, install_crds
 from tests.integration.operator.storms.storm import Options as StormOptions
 from tests.integration.operator.storms.storm import Outcome, Storm
 
@@ -38,9 +38,7 @@ def installation(namespaces: int, *, audit: bool = False) -> Iterator[Installati
         api = stack.enter_context(ApiServer(audit=audit))
         postgres = stack.enter_context(Postgres(version="15"))
         redis = stack.enter_context(Redis())
-        api.kubectl("apply", "-f", str(ROOT / "crds"))
-        wait = ("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
-        eventually(lambda: api.kubectl(*wait), deadline=30, what="the CRD is served")
+        install_crds(api)
         database = Database(postgres, folder)
         database.prepare()
         database.migrate()

@@ -110,8 +110,7 @@ def test_a_release_lives_through_upgrade_uninstall_and_reinstall(
 ) -> None:
     first = names(api, "jobs", installed)
     assert len(first) == 2
-    api.kubectl("wait", "--for=condition=Established", "crd/telegrambots.botfleet.dev", "--timeout=20s")
-    api.kubectl("apply", "--filename", "-", stdin=json.dumps(BOT))
+    eventually(lambda: api.kubectl("apply", "--filename", "-", stdin=json.dumps(BOT)), what="the CRD is served")
 
     install(chart, api, "upgrade", {"bots": {"maximum": 7}})
     assert names(api, "jobs", installed) == first, "what does not concern a Job runs none"
@@ -180,8 +179,14 @@ def test_the_operator_may_do_its_work_and_no_more(chart: "Chart", api: "ApiServe
     try:
         asked = [*MAY, ("list", "secrets", "elsewhere", mode == "cluster")]
         asked += [("list", "telegrambots.botfleet.dev", "elsewhere", mode == "cluster")]
-        assert answers(api, "botfleet-operator", asked) == asked
-        assert answers(api, "botfleet-bootstrap", BOOTSTRAP_MAY) == BOOTSTRAP_MAY
+
+        def as_asked() -> bool:
+            """The authorizer sees the roles a moment later, and a moment longer those of the test before."""
+            assert answers(api, "botfleet-operator", asked) == asked
+            assert answers(api, "botfleet-bootstrap", BOOTSTRAP_MAY) == BOOTSTRAP_MAY
+            return True
+
+        eventually(as_asked)
     finally:
         api.kubectl("delete", "--filename", "-", stdin=rendered)
 

@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[3]
 __all__ = ["chart"]
 
 
-def wait_served(api: ApiServer, group: str) -> None:
-    """The group's TelegramBots can be asked for. (`kubectl wait` fails where a CRD has no conditions yet.)"""
-    eventually(lambda: api.kubectl("get", "--raw", f"/apis/{group}/v1alpha1/telegrambots"), what=group)
+def wait_served(api: ApiServer, group: str, *plurals: str) -> None:
+    """The group's kinds can be asked for. (`kubectl wait` fails where a CRD has no conditions yet.)"""
+    for plural in plurals:
+        eventually(lambda plural=plural: api.kubectl("get", f"{plural}.{group}", "-A", "-o", "json"), what=plural)
 
 
 @pytest.fixture(scope="package", params=["1.34", "1.36"])
@@ -26,5 +27,5 @@ def api(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
         pytest.skip(reason)
     with ApiServer(version=request.param) as api:
         api.kubectl("apply", "-f", str(ROOT / "crds"))
-        wait_served(api, "botfleet.dev")
+        wait_served(api, "botfleet.dev", "telegrambots", "telegrambotdefaults")
         yield api

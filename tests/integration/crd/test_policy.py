@@ -109,7 +109,7 @@ def places(api: ApiServer, chart: "Chart") -> Iterator[None]:
         documents += [rules, binding, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}}]
     manifests = yaml.safe_dump_all(documents)
     api.kubectl("apply", "--filename", "-", stdin=manifests)
-    wait_served(api, "loose.botfleet.dev")
+    wait_served(api, "loose.botfleet.dev", "telegrambots")
     yield
     api.kubectl("delete", "--filename", "-", "--wait=false", stdin=manifests)
 

@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 
 from botfleet_tools.servers import ApiServer, Postgres, Redis
-from tests.integration.operator.harness import ROOT, Database, Installation, Place
+from tests.integration.operator.harness import Database, Installation, Place, install_crds
 
-PLACES = 40
+PLACES = 48  # for all tests that take one, should a single process run them
 
 
 @pytest.fixture(scope="package")
 def api() -> Iterator[ApiServer]:
     with ApiServer() as server:
-        server.kubectl("apply", "-f", str(ROOT / "crds"))
-        server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
+        install_crds(server)
         yield server
 
 

@@ -13,6 +13,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +25,7 @@ import yaml
 
 from botfleet.health import Health
 from botfleet.store.engine import Store, create_store
+from botfleet.store.errors import StoreError
 from botfleet.store.lease import Lease, LeaseRepository
 from botfleet_operator.migrate import Setup, migrate
 from botfleet_tools.run import CommandFailedError
@@ -32,6 +35,8 @@ from botfleet_tools.servers.base import free_port
 ROOT = Path(__file__).parents[3]
 BOOTSTRAP = ROOT / "core/botfleet/store/bootstrap.sql"
 T = TypeVar("T")
+DEADLINE = 30.0  # of what is told by nobody: a quiet machine needs a tenth of it
+ANSWER_SECONDS = 10.0
 # What this installation lets a bot ask for in spec.network.egress.
 ALLOWED_EGRESS: dict[str, Any] = {
     "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "models"}}}],
@@ -39,7 +44,7 @@ ALLOWED_EGRESS: dict[str, Any] = {
 }
 
 
-def eventually(look: Callable[[], T], *, deadline: float = 10.0, what: str = "") -> T:
+def eventually(look: Callable[[], T], *, deadline: float = DEADLINE, what: str = "") -> T:
     """What `look` returns once it is true; an AssertionError of its own counts as "not yet"."""
     end, last = time.monotonic() + deadline, ""
     while True:
@@ -53,6 +58,13 @@ def eventually(look: Callable[[], T], *, deadline: float = 10.0, what: str = "")
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline:g} s: {what or look}; last: {last[:2000]}")
         time.sleep(0.02)
+
+
+def install_crds(api: ApiServer) -> None:
+    """Both kinds, until they are served. (`kubectl wait` fails where a CRD has no conditions yet.)"""
+    api.kubectl("apply", "-f", str(ROOT / "crds"))
+    wait = ("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
+    eventually(lambda: api.kubectl(*wait), what="the CRDs are served")
 
 
 @dataclass
@@ -156,7 +168,7 @@ class OperatorProcess:
     def metrics(self) -> dict[str, float]:
         """The samples of /metrics; empty while nothing answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=2) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=ANSWER_SECONDS) as response:
                 text = response.read().decode()
         except (urllib.error.URLError, OSError):
             return {}
@@ -168,7 +180,7 @@ class OperatorProcess:
 
     def get(self, path: str) -> int:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=ANSWER_SECONDS) as response:
                 return int(response.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -184,10 +196,10 @@ class OperatorProcess:
         return self
 
     def writes(self) -> float:
-        """Requests that change something, but for the leader's Lease."""
+        """Requests that change something, but for the leader's Lease. No answer is not the answer that there were none."""
         return sum(
             count
-            for name, count in self.metrics().items()
+            for name, count in eventually(self.metrics, what="its metrics").items()
             if name.startswith("botfleet_operator_api_requests_total")
             and any(f'verb="{verb}"' in name for verb in ("apply", "patch", "create", "update", "delete"))
             and 'resource="leases"' not in name
@@ -212,7 +224,8 @@ class OperatorProcess:
             self.kill()
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        whole = (line for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n"))
+        return [json.loads(line) for line in whole if line.startswith("{")]
 
 
 @dataclass
@@ -306,7 +319,7 @@ class Place:
         return next((c for c in conditions if c["type"] == kind), {})
 
     def wait(
-        self, kind: str, status: str, reason: str | None = None, *, name: str = "concierge", deadline: float = 30.0
+        self, kind: str, status: str, reason: str | None = None, *, name: str = "concierge", deadline: float = DEADLINE
     ) -> dict[str, Any]:
         """The condition once it is so, seen for the object as it is now."""
 
@@ -319,6 +332,16 @@ class Place:
             return dict(found)
 
         return eventually(as_wanted, deadline=deadline, what=f"{name}: {kind}={status} {reason or ''}")
+
+    def seconds_after(self, change: Callable[[], object], kind: str, *, name: str = "concierge") -> float:
+        """From the end of a change until the condition is True, as a watch tells that began with the change: who asks again and
+        again measures kubectl as well."""
+        with ThreadPoolExecutor(1) as pool:
+            told = pool.submit(self.kubectl, "wait", f"--for=condition={kind}", f"telegrambot/{name}", "--timeout=20s")
+            change()
+            began = time.monotonic()
+            told.result()
+            return time.monotonic() - began
 
     def make(self, name: str = "concierge", account: int = 0, **spec: Any) -> None:
         """A bot with its Secrets, provisioned."""
@@ -370,6 +393,10 @@ class Runner:
         await self.leases.report(self.lease, Health(spec_digest=self.spec_digest, **told))
 
     async def close(self) -> None:
+        """It ends with its lease: one that ran out later would be news to the operator in the middle of another test."""
+        if self.lease is not None:
+            with suppress(StoreError):  # its role may have gone
+                await self.leases.release(self.lease)
         await self.store.close()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from botfleet_tools.servers import ApiServer, Postgres, Redis
-from tests.integration.operator.harness import ROOT, Database, Installation, bot_of, credentials, eventually
+from tests.integration.operator.harness import Database, Installation, bot_of, credentials, eventually, install_crds
 
 BOTS = 50
 WRITES_A_BOT = 8  # five children, a status, and what the answers of the API server may still bring
@@ -22,8 +22,7 @@ WRITING = {"create", "update", "patch", "delete", "deletecollection"}
 @pytest.fixture
 def fleet(postgres: Postgres, redis: Redis, tmp_path: Path) -> Iterator[Installation]:
     with ApiServer(audit=True) as api:
-        api.kubectl("apply", "-f", str(ROOT / "crds"))
-        api.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
+        install_crds(api)
         database = Database(postgres, tmp_path)
         database.prepare()
         database.migrate()

@@ -14,6 +14,8 @@ import pytest
 from botfleet_tools.servers import ApiServer, Postgres, Redis
 from tests.integration.operator.harness import Database, Installation, OperatorProcess, bot_of, credentials, eventually
 
+FROZEN_LEASE_SECONDS = "5"  # a renewal may take a third of it; a machine with other work was slower than that of 3
+
 
 def reconciled(operator: OperatorProcess, times: int) -> bool:
     return operator.metrics().get('botfleet_operator_reconciles_total{result="ok"}', 0) >= times
@@ -39,9 +41,9 @@ def test_a_killed_leader_is_replaced_within_twenty_seconds_and_a_follower_only_w
 
 def test_a_frozen_leader_is_replaced_and_changes_nothing_when_it_wakes(installation: Installation) -> None:
     place = installation.place
-    first = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS="3").wait_leading()
+    first = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS=FROZEN_LEASE_SECONDS).wait_leading()
     place.make()
-    second = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS="3")
+    second = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS=FROZEN_LEASE_SECONDS)
     eventually(lambda: "waiting_for_leadership" in second.log.read_text(), deadline=30)
     first.process.send_signal(signal.SIGSTOP)
     try:
@@ -73,7 +75,7 @@ def test_a_leader_that_is_asked_to_stop_hands_over_at_once(installation: Install
     began = time.monotonic()
     assert first.stop() == 0
     second.wait_leading()
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 12, "the Lease was released: it would have lasted for at least another 13 s"
 
 
 def test_a_restart_writes_nothing_when_nothing_has_changed(installation: Installation) -> None:
@@ -171,6 +173,7 @@ def own_servers(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
             made.close()
 
 
+@pytest.mark.timeout(300)  # a quiet machine needs an eighth of it
 def test_outages_of_database_and_redis_pass_and_lost_users_and_roles_are_made_again(own_servers: Installation) -> None:
     place = own_servers.place
     operator = own_servers.operator(BOTFLEET_STORE_TIMEOUT_SECONDS="2").wait_leading()
@@ -180,7 +183,7 @@ def test_outages_of_database_and_redis_pass_and_lost_users_and_roles_are_made_ag
     users = own_servers.redis_users()
     assert len(users) == 3
     own_servers.redis.restart()
-    eventually(lambda: own_servers.redis_users() == users, deadline=20, what="the user is asserted again")
+    eventually(lambda: own_servers.redis_users() == users, what="the user is asserted again")
     own_servers.redis.stop()
     roles = own_servers.database.roles()
     with psycopg.connect(own_servers.database.superuser_dsn, autocommit=True) as superuser:
@@ -193,19 +196,19 @@ def test_outages_of_database_and_redis_pass_and_lost_users_and_roles_are_made_ag
     place.apply(*credentials("late", 99), bot_of("late"))
     place.wait("Provisioned", "False", "DatabaseUnavailable", name="late")
     assert not place.exists("deployment", "late")
-    eventually(lambda: "patch telegrambot doomed" in place.condition("Erased", "doomed")["message"], deadline=20)
+    eventually(lambda: "patch telegrambot doomed" in place.condition("Erased", "doomed")["message"])
     assert place.condition("Erased", "doomed")["reason"] == "WaitingForDatabase"
     own_servers.database.postgres.start()
-    place.wait("Provisioned", "False", "RedisUnavailable", name="late", deadline=30)
+    place.wait("Provisioned", "False", "RedisUnavailable", name="late", deadline=60)
     assert place.exists("deployment", "late")  # a bot answers without Redis
-    eventually(lambda: place.condition("Erased", "doomed")["reason"] == "WaitingForRedis", deadline=20)
+    eventually(lambda: place.condition("Erased", "doomed")["reason"] == "WaitingForRedis", deadline=60)
     own_servers.redis.start()
-    place.wait("Provisioned", "True", name="late", deadline=30)
-    eventually(lambda: len(own_servers.redis_users()) == 2, deadline=20, what="the early one too")
-    eventually(lambda: len(own_servers.database.roles() & roles) == 1, deadline=20, what="the early one's role is back")
-    eventually(lambda: not place.exists("telegrambot", "doomed"), deadline=20)
-    eventually(lambda: len(own_servers.database.roles()) == 2, deadline=20, what="of the retained one its data alone")
+    place.wait("Provisioned", "True", name="late", deadline=60)
+    eventually(lambda: len(own_servers.redis_users()) == 2, what="the early one too")
+    eventually(lambda: len(own_servers.database.roles() & roles) == 1, what="the early one's role is back")
+    eventually(lambda: not place.exists("telegrambot", "doomed"))
+    eventually(lambda: len(own_servers.database.roles()) == 2, what="of the retained one its data alone")
     living = "select name from botfleet.bots where deleted_at is null order by name"
-    assert own_servers.database.query(living) == [("early",), ("late",)]
-    assert own_servers.database.query("select count(*) from botfleet.bindings") == [(2,)]
+    eventually(lambda: own_servers.database.query(living) == [("early",), ("late",)], deadline=60)
+    eventually(lambda: own_servers.database.query("select count(*) from botfleet.bindings") == [(2,)])
     assert operator.get("/livez") == 200

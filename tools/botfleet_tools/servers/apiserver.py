@@ -21,7 +21,7 @@ ApiVersion = Literal["1.34", "1.36"]
 
 PROGRAMS: dict[ApiVersion, Program] = {"1.34": Program.KUBE_APISERVER, "1.36": Program.KUBE_APISERVER_NEXT}
 ANSWER_SECONDS = 2.0
-KUBECTL_SECONDS = 30.0
+KUBECTL_SECONDS = 60.0
 AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
