@@ -42,7 +42,7 @@ def test_a_program_that_still_loads_is_ended_by_sigterm_also_as_the_first_proces
         )
         program.send_signal(signal.SIGTERM)
         # Minus SIGTERM would be the kernel's own doing, which it does not do for a container's first process.
-        assert program.wait(10) == 128 + signal.SIGTERM
+        assert program.wait(30) == 128 + signal.SIGTERM
 
 
 def test_a_bot_that_runs_has_no_library_in_memory_that_draws_pages(tmp_path: Path) -> None:

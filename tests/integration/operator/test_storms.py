@@ -14,10 +14,11 @@ from tests.integration.operator.harness import Database, Installation
 from tests.integration.operator.storms.storm import Options, Storm
 
 OBJECTS, KILLS = 50, 2
+SETTLE_SECONDS = 150.0  # nothing is promised about that: this runs aside
 PLACES = 3
 MOST_LINES = 20  # of what is wrong
 SEED = "BOTFLEET_STORM_SEED"  # of a run that is to be repeated
-pytestmark = pytest.mark.timeout(240)  # a quiet machine needs an eighth of it
+pytestmark = pytest.mark.timeout(420)  # a quiet machine needs a tenth of it
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ async def test_after_a_storm_everything_is_as_wanted_nothing_is_orphaned_and_not
 ) -> None:
     seed = int(os.environ.get(SEED) or random.randrange(2**31))  # noqa: S311 -- chooses a storm
     print(f"seed {seed}: {SEED}={seed} repeats it")
-    outcome = await Storm(scattered, Options(OBJECTS, seed, KILLS)).run()
+    outcome = await Storm(scattered, Options(OBJECTS, seed, KILLS, settle_seconds=SETTLE_SECONDS)).run()
     print(f"{outcome.events.total()} events in {outcome.storm_seconds:.1f} s, {outcome.writes} writes, "
           f"{outcome.met.total()} faults, {outcome.starts} starts, {outcome.erased} bots erased, "
           f"settled after {outcome.settled_seconds:.1f} s")  # fmt: skip

@@ -188,13 +188,16 @@ class Storm:
     async def _settle(self, owner: Owner, helpers: tuple[asyncio.Task[None], ...]) -> None:
         """No more faults; waits until everything is as wanted, or for its time."""
         self._proxy.storming = False
-        began = time.monotonic()
+        began, seen = time.monotonic(), 0
         while True:
             for helper in helpers:
                 if helper.done():
                     helper.result()
             found = await truth.differences(owner, self._installation, self._plan)
             found += await asyncio.to_thread(lambda: list(self._erasures.left()))
+            # Events wait in a queue of their own, and come after what they tell of.
+            found += [f"still told: {line}" for line in self._proxy.written[seen:] if line.endswith("/events")]
+            seen = len(self._proxy.written)
             self._outcome.differences = found
             self._outcome.settled_seconds = time.monotonic() - began
             if not found or self._outcome.settled_seconds > self._options.settle_seconds:
