@@ -38,8 +38,8 @@ async def test_a_missing_secret_is_named_and_its_appearance_is_noticed_within_th
         "nothing is half made"
     )
 
-    simulated.apply(fleet.cluster, secret)
-    await asyncio.to_thread(fleet.wait_condition, "lab", "patient", "Accepted", "True", seconds=3)
+    seconds = await fleet.seconds_after(lambda: simulated.apply(fleet.cluster, secret), "lab", "patient", "Accepted")
+    assert seconds <= 3
     await asyncio.to_thread(fleet.wait_condition, "lab", "patient", "Ready", "True")
     await fleet.telegram.wait_connections(username)
 
@@ -54,8 +54,8 @@ async def test_a_secret_without_the_label_is_named_with_the_command_that_helps_w
     command = "kubectl -n lab label secret shy botfleet.dev/credentials=true"
     assert command in seen["message"]
 
-    fleet.kubectl(*command.split()[1:])
-    await asyncio.to_thread(fleet.wait_condition, "lab", "shy", "Accepted", "True", seconds=3)
+    seconds = await fleet.seconds_after(lambda: fleet.kubectl(*command.split()[1:]), "lab", "shy", "Accepted")
+    assert seconds <= 3
     await asyncio.to_thread(fleet.wait_condition, "lab", "shy", "Ready", "True")
 
 
@@ -82,7 +82,7 @@ async def test_a_token_that_telegram_refuses_is_told_without_a_crash_loop(fleet:
     simulated.apply(
         fleet.cluster, simulated.secret("lab", "refused", {"token": str(account.token), "api-key": key}, usable=True)
     )
-    await asyncio.to_thread(fleet.wait_condition, "lab", "refused", "Ready", "True", seconds=120)
+    await asyncio.to_thread(fleet.wait_condition, "lab", "refused", "Ready", "True")
 
 
 async def test_a_way_that_the_installation_does_not_allow_is_named_and_makes_nothing(fleet: Fleet) -> None:

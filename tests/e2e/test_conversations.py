@@ -5,12 +5,12 @@ import re
 
 from botfleet_tools.platform import simulated
 from botfleet_tools.platform.pods import pod_of
-from tests.e2e.conftest import EXAMPLES, Fleet, named_once, wait_for
+from tests.e2e.conftest import EXAMPLES, REPLY_SECONDS, Fleet, named_once, wait_for
 from tests.e2e.servers import query, stream
 from tests.e2e.test_isolation import read_out
 
 # A bot reports with its lease, the operator reads it soon after.
-REPORTED_SECONDS = 30.0
+REPORTED_SECONDS = 90.0
 
 
 def seconds(shown: str) -> int:
@@ -28,7 +28,7 @@ async def test_three_bots_in_two_namespaces_answer_their_own_person_with_their_o
         before = await fleet.model.last_request()
         async with fleet.person(who) as person:
             await person.say(bot.username, f"hello {700 + index}")
-            reply = await person.wait_reply(bot.username, timeout=30)
+            reply = await person.wait_reply(bot.username, timeout=REPLY_SECONDS)
         persona = fleet.get(bot.namespace, "telegrambot", bot.name)["spec"]["persona"]["prompt"].split(".")[0]
         assert str(700 + index) in reply.text
         assert persona in reply.text
@@ -115,12 +115,12 @@ async def test_a_rollout_restart_amid_messages_loses_and_repeats_nothing_and_dis
             "rollout",
             "status",
             f"deployment/{bot.name}",
-            "--timeout=90s",
-            deadline_seconds=100,
+            "--timeout=180s",
+            deadline_seconds=190,
         )
         await named_once(fleet, who.id, bot.username, numbers)
         for other, neighbour, offset in zip(others, neighbours, (100, 200), strict=True):
-            await named_once(fleet, neighbour.id, other.username, [number + offset for number in numbers], seconds=30)
+            await named_once(fleet, neighbour.id, other.username, [number + offset for number in numbers])
     assert running(bot.name, bot.namespace)[0] != before[0]
     assert {other.name: running(other.name, other.namespace) for other in others} == undisturbed
     fleet.wait_condition(bot.namespace, bot.name, "Ready", "True")
@@ -131,12 +131,12 @@ async def test_stop_is_kept_and_start_brings_the_bot_back(fleet: Fleet) -> None:
     who = await fleet.new_person(2)
     async with fleet.person(who) as person:
         await person.say(bot.username, "/stop")
-        assert "not write to you" in (await person.wait_reply(bot.username, timeout=30)).text
+        assert "not write to you" in (await person.wait_reply(bot.username, timeout=REPLY_SECONDS)).text
         await person.say(bot.username, "question 3001")
         await person.say(bot.username, "/start")
-        assert "AI" in (await person.wait_reply(bot.username, timeout=30)).text
+        assert "AI" in (await person.wait_reply(bot.username, timeout=REPLY_SECONDS)).text
         await person.say(bot.username, "question 3002")
-        assert "3002" in (await person.wait_reply(bot.username, timeout=30)).text
+        assert "3002" in (await person.wait_reply(bot.username, timeout=REPLY_SECONDS)).text
         assert not any("3001" in reply.text for reply in person.replies(bot.username))
 
 
@@ -174,7 +174,7 @@ async def test_a_persons_own_account_answers_as_a_bot_by_its_stored_session(flee
     who = await fleet.new_person(8)
     async with fleet.person(who) as person:
         await person.say("aigul_asanova", "message 6101")
-        reply = await person.wait_reply("aigul_asanova", timeout=30)
+        reply = await person.wait_reply("aigul_asanova", timeout=REPLY_SECONDS)
     assert "6101" in reply.text
     assert "You answer for Aigul" in reply.text
 
@@ -182,6 +182,12 @@ async def test_a_persons_own_account_answers_as_a_bot_by_its_stored_session(flee
 async def test_what_a_bot_did_is_told_on_its_own_redis_stream_without_a_word_of_it(fleet: Fleet) -> None:
     bot = fleet.simulation.bot("support")
     key = read_out(fleet, bot.namespace, bot.name)["environment"]["BOTFLEET_BUS_PREFIX"] + "events"
+    waiting = "select id from botfleet.events where bot_id = %s and relayed_at is null"
+
+    def all_relayed() -> bool | None:
+        return None if query(fleet, waiting, key.split(":")[2]) else True
+
+    await asyncio.to_thread(wait_for, all_relayed, REPORTED_SECONDS, lambda: "events of before are still to be relayed")
     before = {entry["id"] for entry in stream(fleet, key)}
     who = await fleet.new_person(6)
     async with fleet.person(who) as person:
@@ -192,7 +198,7 @@ async def test_what_a_bot_did_is_told_on_its_own_redis_stream_without_a_word_of_
         new = [entry for entry in stream(fleet, key) if entry["id"] not in before]
         return new if sum(entry["type"] == "reply.sent" for entry in new) >= 2 else None
 
-    new = await asyncio.to_thread(wait_for, relayed, 20, lambda: "no reply.sent came")
+    new = await asyncio.to_thread(wait_for, relayed, REPORTED_SECONDS, lambda: "no reply.sent came")
     assert {entry["type"] for entry in new} == {"message.received", "reply.sent"}
     assert sum(entry["type"] == "message.received" for entry in new) == 2, "the question, and the one that counts"
     assert not any(word in str(new) for word in ("message 6001", "Noted", who.name, who.phone))

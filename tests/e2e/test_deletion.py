@@ -10,6 +10,7 @@ from tests.e2e.servers import query, redis_users, stream
 from tests.e2e.test_isolation import read_out
 from tests.e2e.test_killed import lab, lab_bot
 
+GONE_SECONDS = 120  # a pod ends first
 KINDS = "serviceaccounts,configmaps,secrets,deployments,replicasets,pods,networkpolicies"
 
 
@@ -56,15 +57,17 @@ async def test_a_deleted_bot_leaves_nothing_but_its_data_which_a_bot_with_the_sa
             by_label = fleet.kubectl("-n", "lab", "get", KINDS, "-l", "botfleet.dev/bot=leaving", "-o", "name")
             return by_label + fleet.kubectl("-n", "lab", "get", *sorted(made), "--ignore-not-found", "-o", "name")
 
-        await asyncio.to_thread(wait_for, lambda: True if left() == "" else None, 60, lambda: f"left: {left()}")
+        await asyncio.to_thread(
+            wait_for, lambda: True if left() == "" else None, GONE_SECONDS, lambda: f"left: {left()}"
+        )
         await asyncio.to_thread(
             wait_for,
             lambda: True if not query(fleet, "select 1 from pg_roles where rolname = %s", role) else None,
-            20,
+            GONE_SECONDS,
             lambda: "the database role is left",
         )
         await asyncio.to_thread(
-            wait_for, lambda: user not in redis_users(fleet) or None, 20, lambda: "the Redis user is left"
+            wait_for, lambda: user not in redis_users(fleet) or None, GONE_SECONDS, lambda: "the Redis user is left"
         )
         kept = query(fleet, "select text from botfleet.messages where bot_id = %s", bot_id)
         assert any("9101" in str(text) for (text,) in kept), "deletionPolicy Retain keeps the data"
@@ -96,12 +99,13 @@ async def test_new_credentials_amid_messages_lose_none_and_a_bot_with_erase_leav
         await asyncio.to_thread(
             wait_for,
             lambda: str(query(fleet, given, user)[0][0]).endswith(" generation 2") or None,
-            60,
+            GONE_SECONDS,
             lambda: f"the role has no new password: {query(fleet, given, user)}",
         )
         await named_once(fleet, who.id, username, [9201, 9202, 9203])
     assert stream(fleet, f"{prefix}events")
-    fleet.kubectl("-n", "lab", "delete", "telegrambot", "erased", "--timeout=60s")
+    erase = ("delete", "telegrambot", "erased", f"--timeout={GONE_SECONDS}s")
+    fleet.kubectl("-n", "lab", *erase, deadline_seconds=GONE_SECONDS + 10)
     tables = [table.name for table in metadata.sorted_tables if "bot_id" in table.c]
     count = "select '{0}', count(*) from botfleet.{0} where bot_id = %s"
     counted = " union all ".join(count.format(name) for name in tables)

@@ -296,15 +296,17 @@ def test_a_wait_that_fails_names_the_part_and_shows_the_end_of_its_log_without_i
     here.kubectl("create", "namespace", "planted")
     try:
         here.kubectl("apply", "-f", "-", stdin=FAILING % image)
-        here.kubectl("-n", "planted", "wait", "--for=condition=Failed", "job/failing", "--timeout=50s")
         here.kubectl(
-            "-n", "planted", "wait", "pod", "-l", "app=missing", "--timeout=50s",
-            "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImageNeverPull",
+            "-n", "planted", "wait", "--for=condition=Failed", "job/failing", "--timeout=150s", deadline_seconds=160,
+        )  # fmt: skip
+        here.kubectl(
+            "-n", "planted", "wait", "pod", "-l", "app=missing", "--timeout=150s",
+            "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImageNeverPull", deadline_seconds=160,
         )  # fmt: skip
         with pytest.raises(ToolError) as failure, explained(here):
             here.kubectl("-n", "planted", "rollout", "status", "deployment/missing", "--timeout=1s")
     finally:
-        here.kubectl("delete", "namespace", "planted")
+        here.kubectl("delete", "namespace", "planted", deadline_seconds=180)
     told = str(failure.value)
     for line in (
         r".*timed out waiting for the condition",
@@ -328,12 +330,12 @@ def test_the_lines_that_it_prints_to_go_on_with_work_in_a_shell_that_knows_nothi
     to_run = [line for line in lines if line.startswith(("export ", "kubectl "))]
     assert len([line for line in to_run if line.startswith("kubectl ")]) == 3
     script = "\n".join(
-        [*to_run, "command -v kubectl", "kubectl -n hotel rollout status deployment/concierge --timeout=80s"]
+        [*to_run, "command -v kubectl", "kubectl -n hotel rollout status deployment/concierge --timeout=240s"]
     )
     done = subprocess.run(
         ["/bin/sh", "-ec", script],
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, cwd=tmp_path,
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     for bot in ("hotel +concierge", "hotel +spa", "shop +support"):

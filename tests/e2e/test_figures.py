@@ -8,7 +8,7 @@ import pytest
 
 from botfleet_tools.platform import simulated
 from botfleet_tools.platform.pods import processes
-from tests.e2e.conftest import Fleet
+from tests.e2e.conftest import REPLY_SECONDS, Fleet
 from tests.e2e.test_killed import lab, lab_bot
 
 SAMPLES = 3
@@ -35,7 +35,7 @@ async def test_a_bot_is_ready_and_answers_within_seconds_of_kubectl_apply(
             await asyncio.to_thread(fleet.wait_condition, "lab", name, "Ready", "True")
             ready.append(time.monotonic() - started)
             await person.say(username, "message 9301")
-            assert "9301" in (await person.wait_reply(username, timeout=30)).text
+            assert "9301" in (await person.wait_reply(username, timeout=REPLY_SECONDS)).text
             answered.append(time.monotonic() - started)
         runner = max(processes(fleet.cluster, "lab", name), key=lambda process: mebibytes(process, "Rss"))
         size.append((mebibytes(runner, "Rss"), mebibytes(runner, "Pss")))

@@ -44,7 +44,7 @@ def no_sandbox() -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             os.chown(folder, 999, 999)
-            capture([*NAMESPACES, "mount", "-t", "tmpfs", "tmpfs", folder], deadline_seconds=20)
+            capture([*NAMESPACES, "mount", "-t", "tmpfs", "tmpfs", folder], deadline_seconds=60)
         except (OSError, CommandFailedError) as error:
             return f"images cannot be unpacked with their owners and run confined here: {error}"
     return None
@@ -53,7 +53,7 @@ def no_sandbox() -> str | None:
 def test_that_images_cannot_be_run_here_is_said_with_what_the_kernel_refuses() -> None:
     powers = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"] if os.geteuid() == 0 else []
     ask = "from tests.e2e.test_images import no_sandbox; print(no_sandbox())"
-    assert "Operation not permitted" in capture([*powers, sys.executable, "-c", ask], cwd=ROOT, deadline_seconds=30)
+    assert "Operation not permitted" in capture([*powers, sys.executable, "-c", ask], cwd=ROOT, deadline_seconds=90)
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,12 @@ from botfleet_tools.errors import ToolError
 from botfleet_tools.platform import simulated
 from botfleet_tools.platform.pods import kill9_pod, pod_of
 from botfleet_tools.run import CommandFailedError
-from tests.e2e.conftest import Fleet, named_once, wait_for
+from tests.e2e.conftest import REPLY_SECONDS, Fleet, named_once, wait_for
 from tests.e2e.test_killed import lab, lab_bot
 
 RESTORED_SECONDS = 5.0  # on a busy machine; bench/operator has the figures
 LEADER_SECONDS = 20.0
+SCALED_SECONDS = 120  # nothing is promised about that
 OPERATOR = "deployment/botfleet-operator"
 
 
@@ -38,11 +39,12 @@ def operators(fleet: Fleet) -> list[dict[str, Any]]:
 async def scaled(fleet: Fleet, replicas: int) -> None:
     """So many operators, all of them up, and one of them leads."""
     system(fleet, "scale", OPERATOR, f"--replicas={replicas}")
-    await asyncio.to_thread(system, fleet, "rollout", "status", OPERATOR, "--timeout=60s")
-    await wait(lambda: len(operators(fleet)) == replicas, 60, "the operator's pods do not end")
+    status = ("rollout", "status", OPERATOR, f"--timeout={SCALED_SECONDS}s")
+    await asyncio.to_thread(fleet.kubectl, "-n", fleet.release.namespace, *status, deadline_seconds=SCALED_SECONDS + 10)
+    await wait(lambda: len(operators(fleet)) == replicas, SCALED_SECONDS, "the operator's pods do not end")
     if replicas:
         # The one that is left may have been a follower.
-        await wait(lambda: leader(fleet) is not None, LEADER_SECONDS, "nobody leads")
+        await wait(lambda: leader(fleet) is not None, SCALED_SECONDS, "nobody leads")
 
 
 def leader(fleet: Fleet) -> dict[str, Any] | None:
@@ -51,9 +53,12 @@ def leader(fleet: Fleet) -> dict[str, Any] | None:
     return next((pod for pod in operators(fleet) if pod["metadata"]["uid"] == holder), None)
 
 
-def uids(fleet: Fleet, namespace: str, bot: str) -> dict[str, str]:
-    names = {"serviceaccount": bot, "configmap": bot, "secret": f"{bot}-botfleet", "networkpolicy": bot}
-    return {kind: fleet.get(namespace, kind, name)["metadata"]["uid"] for kind, name in names.items()}
+def uids(fleet: Fleet, namespace: str, bot: str) -> set[str]:
+    """Of the children but the Deployment, by one call: each takes its time. Raises ToolError when one is not there."""
+    names = [*(f"{kind}/{bot}" for kind in ("serviceaccount", "configmap", "networkpolicy")), f"secret/{bot}-botfleet"]
+    found = json.loads(fleet.kubectl("-n", namespace, "get", *names, "-o", "json"))["items"]
+    assert len(found) == len(names)
+    return {item["metadata"]["uid"] for item in found}
 
 
 async def test_children_that_are_deleted_under_traffic_are_back_and_each_message_is_answered_once(fleet: Fleet) -> None:
@@ -75,7 +80,7 @@ async def test_children_that_are_deleted_under_traffic_are_back_and_each_message
                 after = uids(fleet, bot.namespace, bot.name)
             except ToolError:
                 return False
-            return not set(before.values()) & set(after.values())
+            return not before & after
 
         await wait(back, RESTORED_SECONDS, "a child is not back")
         await named_once(fleet, who.id, bot.username, numbers)
@@ -89,12 +94,14 @@ async def test_what_was_edited_while_no_operator_ran_is_restored_at_its_start_an
     pod = pod_of(fleet.cluster, bot.namespace, bot.name)["metadata"]["uid"]
     held = fleet.get(bot.namespace, "configmap", bot.name)["data"]
     rules = fleet.get(bot.namespace, "networkpolicy", bot.name)["spec"]
-    await scaled(fleet, 0)
-    patch = ("-n", bot.namespace, "patch", "--type=merge", "-p")
-    fleet.kubectl(*patch, json.dumps({"data": dict.fromkeys(held, "nonsense")}), "configmap", bot.name)
-    opened = {"metadata": {"labels": {"team": "front-desk"}}, "spec": {"egress": [{}], "ingress": [{}]}}
-    fleet.kubectl(*patch, json.dumps(opened), "networkpolicy", bot.name)
-    await scaled(fleet, 1)
+    try:
+        await scaled(fleet, 0)
+        patch = ("-n", bot.namespace, "patch", "--type=merge", "-p")
+        fleet.kubectl(*patch, json.dumps({"data": dict.fromkeys(held, "nonsense")}), "configmap", bot.name)
+        opened = {"metadata": {"labels": {"team": "front-desk"}}, "spec": {"egress": [{}], "ingress": [{}]}}
+        fleet.kubectl(*patch, json.dumps(opened), "networkpolicy", bot.name)
+    finally:
+        await scaled(fleet, 1)
 
     def restored() -> bool:
         policy = fleet.get(bot.namespace, "networkpolicy", bot.name)
@@ -130,7 +137,8 @@ async def test_a_leader_that_is_killed_is_replaced_within_twenty_seconds_and_the
                 return False
 
         await wait(led_by_another, LEADER_SECONDS, "nobody leads")
-        await wait(back, RESTORED_SECONDS, "the new leader does not restore what was deleted")
+        # It has the Lease before it has looked at everything.
+        await wait(back, LEADER_SECONDS, "the new leader does not restore what was deleted")
         assert pod_of(fleet.cluster, bot.namespace, bot.name)["metadata"]["uid"] == pod
     finally:
         await scaled(fleet, 1)
@@ -175,7 +183,7 @@ async def test_a_changed_secret_restarts_its_bot_alone_and_a_pod_that_hangs_bloc
             except ToolError:
                 return False
 
-        await wait(replaced, 60, "the pod that hangs keeps its successor away")
+        await wait(replaced, 120, "the pod that hangs keeps its successor away")
         await asyncio.to_thread(fleet.wait_condition, "lab", "rotated", "Ready", "True")
         who = await fleet.new_person(23)
         async with fleet.person(who) as person:
@@ -209,7 +217,7 @@ async def test_an_image_that_cannot_be_pulled_stops_at_the_first_wave_and_the_ol
             for number, other in enumerate(others, 8602):
                 await person.say(other.username, f"message {number}")
             for number, other in enumerate(others, 8602):
-                assert str(number) in (await person.wait_reply(other.username, timeout=30)).text
+                assert str(number) in (await person.wait_reply(other.username, timeout=REPLY_SECONDS)).text
         for other in others:
             await asyncio.to_thread(
                 fleet.wait_condition, other.namespace, other.name, "UpToDate", "False", "RolloutPending"
@@ -244,6 +252,8 @@ def test_kubernetes_own_roles_of_people_reach_to_bots_and_to_no_status(
             return "no"
 
     kinds = ("telegrambots.botfleet.dev", "telegrambotdefaults.botfleet.dev")
+    # The API server's authorizer sees the binding a moment later.
+    wait_for(lambda: can("get", kinds[0]) == "yes" or None, 30, lambda: "the binding has no effect")
     asked = {(verb, kind): "yes" if verb in may else "no" for verb in (*may, *may_not) for kind in kinds}
     assert {(verb, kind): can(verb, kind) for verb, kind in asked} == asked
     assert can("get", "telegrambots.botfleet.dev", "--subresource=status") == "yes"

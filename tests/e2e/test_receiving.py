@@ -2,9 +2,9 @@
 
 import asyncio
 
-from tests.e2e.conftest import Fleet, named_once, wait_for
+from tests.e2e.conftest import REPLY_SECONDS, Fleet, named_once, wait_for
 
-TOLD_SECONDS = 60.0
+TOLD_SECONDS = 120.0
 
 
 def line(fleet: Fleet, namespace: str, name: str) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ async def test_a_bot_to_which_nothing_comes_is_shown_as_deaf_and_answers_all_the
         assert condition is not None
         assert condition["reason"] == "Deaf"
         assert "kubectl" in condition["message"]
-        assert "7001" in (await person.wait_reply(bot.username, timeout=30)).text, "while the silence lasts"
+        assert "7001" in (await person.wait_reply(bot.username, timeout=REPLY_SECONDS)).text, "while the silence lasts"
         await fleet.telegram.clear_faults()
         await shown("Running", "True", "True")
         await person.say(bot.username, "message 7002")

@@ -31,7 +31,7 @@ from botfleet_tools.platform.forward import forwarded
 from botfleet_tools.platform.simulated import MTPROTO_PORT, NAMESPACE, Simulation
 from botfleet_tools.progress import Progress
 from botfleet_tools.servers import Postgres
-from tests.e2e.conftest import node_can_be_made, wait_for
+from tests.e2e.conftest import REPLY_SECONDS, node_can_be_made, wait_for
 from tests.e2e.logs import LogKeeper
 from tests.e2e.searching import finds_all, search, secrets_of, words_of
 from tests.pages import block, checkout
@@ -153,7 +153,8 @@ def servers(owner: Owner) -> Servers:
         *server("redis", 6379, ["redis-server", "--port", "6379"], {}),
     )
     for name in ("postgres", "redis"):
-        owner.cluster.kubectl("-n", "servers", "rollout", "status", f"deployment/{name}", "--timeout=50s")
+        status = ("rollout", "status", f"deployment/{name}", "--timeout=120s")
+        owner.cluster.kubectl("-n", "servers", *status, deadline_seconds=130)
     return Servers(password, authority.pair.certificate, images["simulator"].reference)
 
 
@@ -227,7 +228,7 @@ async def answers(owner: Owner, simulation: Simulation, bot: str, number: int) -
             "127.0.0.1", ports[MTPROTO_PORT], simulation.public_key, phone=person.phone, admin=admin
         ) as writer:
             await writer.say(simulation.bot(bot).username, f"message {number}")
-            reply = await writer.wait_reply(simulation.bot(bot).username, timeout=40)
+            reply = await writer.wait_reply(simulation.bot(bot).username, timeout=REPLY_SECONDS)
             assert str(number) in reply.text
 
 
@@ -300,7 +301,8 @@ def test_an_external_redis_gets_a_user_for_the_bot_and_its_events(
         ) as client,
     ):
         users = [line.split()[1] for line in client.acl_list()]
-        keys = client.info("keyspace")
+        # What a bot does is told there a moment later.
+        keys = wait_for(lambda: client.info("keyspace") or None, 60, lambda: "no event of the bot came")
     assert any(user.startswith("bf_") for user in users)
     assert keys["db0"]["keys"] == 1, "the bot's stream"
 
@@ -314,7 +316,7 @@ async def test_in_production_two_operators_with_rights_in_named_namespaces_only_
     values["operator"] |= production["operator"]
     (owner.folder / "my-values.yaml").write_text(yaml.safe_dump(values))
     owner.types(block("docs/install.md", "Upgrade", "console", "helm upgrade"))
-    owner.types("kubectl --namespace botfleet rollout status deployment/botfleet-operator --timeout=120s")
+    owner.types("kubectl --namespace botfleet rollout status deployment/botfleet-operator --timeout=240s")
     account = "system:serviceaccount:botfleet:botfleet-operator"
     may = "kubectl auth can-i get secrets --namespace {} --as {} || true"
     assert owner.types(may.format("kube-system", account)).strip() == "no"
@@ -323,14 +325,14 @@ async def test_in_production_two_operators_with_rights_in_named_namespaces_only_
     assert owner.types(f"kubectl --namespace botfleet get deployment botfleet-operator --output '{ready}'") == "2 2"
 
     owner.types("kubectl apply --filename examples/support.yaml")
-    owner.types("kubectl --namespace shop wait --for=condition=Ready telegrambot/support --timeout=90s")
+    owner.types("kubectl --namespace shop wait --for=condition=Ready telegrambot/support --timeout=180s")
     await answers(owner, simulation, "support", 7002)
     await answers(owner, simulation, "concierge", 7003)
     owner.types("kubectl --namespace shop delete telegrambot support --timeout=60s")
     await asyncio.to_thread(
         wait_for,
         lambda: owner.types("kubectl --namespace shop get deployments --output name") == "" or None,
-        60,
+        120,
         lambda: "the Deployment is left",
     )
 

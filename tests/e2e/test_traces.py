@@ -30,7 +30,7 @@ def test_a_rule_or_a_route_that_was_left_would_be_seen() -> None:
     look = "from tests.e2e.traces import firewall, routes; print(*firewall(), *routes(set()), sep='\\n')"
     seen = subprocess.run(
         ["unshare", "--net", "sh", "-ec", f'{PLANTED}\nexec "$0" -c "$1"', sys.executable, look],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
     ).stdout  # fmt: skip
     words = ("198.51.100.1/32", "2001:db8::1/128", "198.51.100.0/24", "2001:db8:1::/64", "198.51.100.2", "2001:db8::2")
     assert [word for word in words if word not in seen] == [], seen

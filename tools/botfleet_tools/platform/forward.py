@@ -12,7 +12,7 @@ from botfleet_tools.cluster import Cluster
 from botfleet_tools.errors import ToolError
 from botfleet_tools.progress import Progress
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 _FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 
 
@@ -21,7 +21,7 @@ def forwarded(cluster: Cluster, namespace: str, target: str, *ports: int) -> Ite
     """Ports of `target` (deployment/NAME, pod/NAME) on free ports of the loopback: {port there: port here}.
 
     Raises:
-        ToolError: the forwarding did not come up within 20 s.
+        ToolError: the forwarding did not come up within a minute.
     """
     kubectl = resolve(Program.KUBECTL, Progress())
     with tempfile.TemporaryFile() as errors:
