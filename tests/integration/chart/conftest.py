@@ -15,7 +15,7 @@ from botfleet_tools.servers import ApiServer
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "botfleet"
 SCENARIOS = Path(__file__).parent / "scenarios"
-HELM_SECONDS = 60
+HELM_SECONDS = 150  # this runs aside
 POD_KINDS = ("Deployment", "StatefulSet", "Job")
 
 Object = dict[str, Any]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
 POD_KINDS = ("Deployment", "StatefulSet", "Job")
+SEEN_SECONDS = 120.0  # until what was applied has an effect; this runs aside
 BOT = {
     "apiVersion": "botfleet.dev/v1alpha1",
     "kind": "TelegramBot",
@@ -51,7 +52,7 @@ def warnings_of(api: "ApiServer", documents: list[dict[str, Any]], *flags: str) 
     """Apply; what the API server had to say beside yes."""
     command = [str(resolve(Program.KUBECTL)), "--kubeconfig", str(api.kubeconfig), "apply", "--filename", "-", *flags]
     done = subprocess.run(
-        command, input=yaml.safe_dump_all(documents), capture_output=True, text=True, timeout=60, check=False
+        command, input=yaml.safe_dump_all(documents), capture_output=True, text=True, timeout=150, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stderr
@@ -110,7 +111,7 @@ def test_a_release_lives_through_upgrade_uninstall_and_reinstall(
 ) -> None:
     first = names(api, "jobs", installed)
     assert len(first) == 2
-    eventually(lambda: api.kubectl("apply", "--filename", "-", stdin=json.dumps(BOT)), what="the CRD is served")
+    eventually(lambda: api.kubectl("apply", "--filename", "-", stdin=json.dumps(BOT)), deadline=SEEN_SECONDS)
 
     install(chart, api, "upgrade", {"bots": {"maximum": 7}})
     assert names(api, "jobs", installed) == first, "what does not concern a Job runs none"
@@ -186,7 +187,7 @@ def test_the_operator_may_do_its_work_and_no_more(chart: "Chart", api: "ApiServe
             assert answers(api, "botfleet-bootstrap", BOOTSTRAP_MAY) == BOOTSTRAP_MAY
             return True
 
-        eventually(as_asked)
+        eventually(as_asked, deadline=SEEN_SECONDS)
     finally:
         api.kubectl("delete", "--filename", "-", stdin=rendered)
 
@@ -255,7 +256,7 @@ def rules_of(token: Path, namespace: str) -> dict[str, str]:
 
 def kubectl(kubeconfig: Path, *words: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
     command = [str(resolve(Program.KUBECTL)), "--kubeconfig", str(kubeconfig), *words]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=150, check=False)
 
 
 @pytest.mark.parametrize("watched", [["hotel"], []], ids=["named namespaces", "cluster"])
@@ -278,7 +279,7 @@ def test_with_the_operators_own_token_everything_that_it_does_not_need_is_refuse
             assert [rules_of(token, name) for name in ("hotel", "release", "default", "elsewhere")] == expected
             return True
 
-        eventually(as_expected)
+        eventually(as_expected, deadline=SEEN_SECONDS)
         for words in REFUSED:
             if not watched and words[1] in ("secrets", "serviceaccount") and "--as=system:admin" not in words:
                 continue  # its work, in all namespaces

@@ -10,6 +10,7 @@ from tests.integration.chart.conftest import chart
 from tests.integration.operator.harness import eventually
 
 ROOT = Path(__file__).parents[3]
+SEEN_SECONDS = 120.0  # until what was applied has an effect; this runs aside
 
 __all__ = ["chart"]
 
@@ -17,7 +18,8 @@ __all__ = ["chart"]
 def wait_served(api: ApiServer, group: str, *plurals: str) -> None:
     """The group's kinds can be asked for. (`kubectl wait` fails where a CRD has no conditions yet.)"""
     for plural in plurals:
-        eventually(lambda plural=plural: api.kubectl("get", f"{plural}.{group}", "-A", "-o", "json"), what=plural)
+        asked = ("get", f"{plural}.{group}", "--all-namespaces", "--output=json")
+        eventually(lambda asked=asked: api.kubectl(*asked), deadline=SEEN_SECONDS, what=plural)
 
 
 @pytest.fixture(scope="package", params=["1.34", "1.36"])

@@ -14,7 +14,7 @@ import yaml
 from botfleet_operator.placement import CHART_VALUES
 from botfleet_tools.binaries import Program, resolve
 from botfleet_tools.servers import ApiServer
-from tests.integration.crd.conftest import wait_served
+from tests.integration.crd.conftest import SEEN_SECONDS, wait_served
 from tests.integration.operator.harness import eventually
 from tests.support.allowlist_cases import ENDPOINTS, IMAGES, RUNNER
 from tests.support.placement_cases import INSTALLATIONS, PLACEMENTS, near
@@ -93,7 +93,7 @@ def refused(api: ApiServer, documents: list[dict[str, Any]], *flags: str) -> dic
     """What of these is not taken, by name, and what was said about it."""
     command = [str(resolve(Program.KUBECTL)), "--kubeconfig", str(api.kubeconfig), "apply", *flags, "--filename", "-"]
     text = yaml.safe_dump_all(documents)
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=150, check=False)
     errors = re.split(r"^(?=Error from server|The |Warning)", done.stderr, flags=re.MULTILINE)
     names = [document["metadata"]["name"] for document in documents]
     return {name: text for text in errors for name in names if re.search(rf'[" ]{name}"', text)}
@@ -137,7 +137,7 @@ def test_the_policy_and_the_operator_allow_and_refuse_the_same(api: ApiServer) -
         assert wrong == []
         return True
 
-    eventually(as_listed)
+    eventually(as_listed, deadline=SEEN_SECONDS)
 
 
 OLD_WORKLOAD = {
@@ -159,7 +159,7 @@ def limited(api: ApiServer, chart: "Chart") -> Iterator[None]:
     rules = yaml.safe_dump_all(policy(chart, "botfleet", "limited", **values))
     api.kubectl("apply", "--filename", "-", stdin=rules)
     evil = in_limited(spec__workload__image="evil.example/x")
-    eventually(lambda: refused(api, [evil], "--dry-run=server"), what="the policy acts")
+    eventually(lambda: refused(api, [evil], "--dry-run=server"), deadline=SEEN_SECONDS, what="the policy acts")
     yield
     api.kubectl("delete", "--filename", "-", stdin=rules)
 

@@ -64,7 +64,7 @@ def install_crds(api: ApiServer) -> None:
     """Both kinds, until they are served. (`kubectl wait` fails where a CRD has no conditions yet.)"""
     api.kubectl("apply", "-f", str(ROOT / "crds"))
     wait = ("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
-    eventually(lambda: api.kubectl(*wait), what="the CRDs are served")
+    eventually(lambda: api.kubectl(*wait), deadline=120, what="the CRDs are served")
 
 
 @dataclass

@@ -14,6 +14,7 @@ import pytest
 from botfleet_tools.servers import ApiServer, Postgres, Redis
 from tests.integration.operator.harness import Database, Installation, OperatorProcess, bot_of, credentials, eventually
 
+pytestmark = pytest.mark.timeout(300)  # a quiet machine needs a tenth of it
 FROZEN_LEASE_SECONDS = "5"  # a renewal may take a third of it; a machine with other work was slower than that of 3
 
 
@@ -58,7 +59,7 @@ def test_a_frozen_leader_is_replaced_and_changes_nothing_when_it_wakes(installat
         ]
     finally:
         first.process.send_signal(signal.SIGCONT)
-    assert first.process.wait(timeout=20) == 1, "it has lost the Lease, and ends"
+    assert first.process.wait(timeout=60) == 1, "it has lost the Lease, and ends"
     after = [line["event"] for line in first.lines()[said:]]
     assert "leadership_lost" in after
     assert not {"applied", "patched", "leader_elected"} & set(after)
@@ -106,7 +107,7 @@ def test_ten_looks_at_everything_change_no_object(installation: Installation) ->
     eventually(lambda: operator.metrics()["botfleet_operator_queue_depth"] == 0)
     before, seen = versions(), looks()
     assert len(before) > 10
-    eventually(lambda: looks() >= seen + 2 * 10, deadline=30)
+    eventually(lambda: looks() >= seen + 2 * 10, deadline=60)
     assert versions() == before
 
 
@@ -173,7 +174,6 @@ def own_servers(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
             made.close()
 
 
-@pytest.mark.timeout(300)  # a quiet machine needs an eighth of it
 def test_outages_of_database_and_redis_pass_and_lost_users_and_roles_are_made_again(own_servers: Installation) -> None:
     place = own_servers.place
     operator = own_servers.operator(BOTFLEET_STORE_TIMEOUT_SECONDS="2").wait_leading()

@@ -81,6 +81,7 @@ def read(file: Path) -> bytes:
         return b""
 
 
+@pytest.mark.timeout(240)
 def test_a_bot_answers_within_a_minute_in_the_terminal_of_somebody_who_is_not_root_and_respects_a_stop(
     home: str,
 ) -> None:
