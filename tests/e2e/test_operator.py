@@ -11,7 +11,7 @@ import yaml
 
 from botfleet_tools.errors import ToolError
 from botfleet_tools.platform import simulated
-from botfleet_tools.platform.pods import kill9_pod, pod_of
+from botfleet_tools.platform.pods import freeze_pod, kill9_pod, pod_of
 from botfleet_tools.run import CommandFailedError
 from tests.e2e.conftest import REPLY_SECONDS, Fleet, named_once, wait_for
 from tests.e2e.test_killed import lab, lab_bot
@@ -121,8 +121,10 @@ async def test_a_leader_that_is_killed_is_replaced_within_twenty_seconds_and_the
     try:
         killed = leader(fleet)
         assert killed is not None
-        assert kill9_pod(killed)
+        # Frozen first: kubelet would start a killed one again before its pod is gone, and that one would lead on.
+        assert freeze_pod(killed)
         system(fleet, "delete", "pod", killed["metadata"]["name"], "--force", "--grace-period=0")
+        kill9_pod(killed)
         old = fleet.get(bot.namespace, "configmap", bot.name)["metadata"]["uid"]
         fleet.kubectl("-n", bot.namespace, "delete", "configmap", bot.name)
 

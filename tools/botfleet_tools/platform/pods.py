@@ -47,12 +47,21 @@ def kill9(cluster: Cluster, namespace: str, bot: str) -> int:
 
 def kill9_pod(pod: dict[str, Any]) -> int:
     """SIGKILL to every process of the pod's first container; how many there were."""
-    killed = 0
+    return _send(pod, signal.SIGKILL)
+
+
+def freeze_pod(pod: dict[str, Any]) -> int:
+    """SIGSTOP to the same: they do no more than dead ones, and kubelet starts none in their place."""
+    return _send(pod, signal.SIGSTOP)
+
+
+def _send(pod: dict[str, Any], number: signal.Signals) -> int:
+    reached = 0
     for process in _processes(pod):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-            killed += 1
-    return killed
+            os.kill(process, number)
+            reached += 1
+    return reached
 
 
 def _processes(pod: dict[str, Any]) -> list[int]:
