@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 import secrets
@@ -170,7 +171,7 @@ class OperatorProcess:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=ANSWER_SECONDS) as response:
                 text = response.read().decode()
-        except (urllib.error.URLError, OSError):
+        except (http.client.HTTPException, OSError):
             return {}
         return {
             line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
@@ -184,14 +185,14 @@ class OperatorProcess:
                 return int(response.status)
         except urllib.error.HTTPError as error:
             return error.code
-        except (urllib.error.URLError, OSError):
+        except (http.client.HTTPException, OSError):
             return 0
 
     def leads(self) -> bool:
         assert self.process.poll() is None, f"the operator has ended:\n{self.log.read_text()[-4000:]}"
         return self.metrics().get("botfleet_operator_leader") == 1
 
-    def wait_leading(self, deadline: float = 60.0) -> OperatorProcess:
+    def wait_leading(self, deadline: float = 120.0) -> OperatorProcess:
         eventually(self.leads, deadline=deadline, what="the operator leads")
         return self
 

@@ -29,8 +29,8 @@ def test_a_killed_leader_is_replaced_within_twenty_seconds_and_a_follower_only_w
     first = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS="15").wait_leading()
     installation.place.make("before")
     second = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS="15")
-    eventually(lambda: second.get("/readyz") == 200, deadline=30)
-    eventually(lambda: "waiting_for_leadership" in second.log.read_text(), deadline=30)
+    eventually(lambda: second.get("/readyz") == 200, deadline=60)
+    eventually(lambda: "waiting_for_leadership" in second.log.read_text(), deadline=60)
     assert second.metrics()["botfleet_operator_leader"] == 0
     first.kill()
     began = time.monotonic()
@@ -45,7 +45,7 @@ def test_a_frozen_leader_is_replaced_and_changes_nothing_when_it_wakes(installat
     first = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS=FROZEN_LEASE_SECONDS).wait_leading()
     place.make()
     second = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS=FROZEN_LEASE_SECONDS)
-    eventually(lambda: "waiting_for_leadership" in second.log.read_text(), deadline=30)
+    eventually(lambda: "waiting_for_leadership" in second.log.read_text(), deadline=60)
     first.process.send_signal(signal.SIGSTOP)
     try:
         said = len(first.lines())
@@ -72,7 +72,7 @@ def test_a_frozen_leader_is_replaced_and_changes_nothing_when_it_wakes(installat
 def test_a_leader_that_is_asked_to_stop_hands_over_at_once(installation: Installation) -> None:
     first = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS="15").wait_leading()
     second = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS="15")
-    eventually(lambda: "waiting_for_leadership" in second.log.read_text(), deadline=30)
+    eventually(lambda: "waiting_for_leadership" in second.log.read_text(), deadline=60)
     began = time.monotonic()
     assert first.stop() == 0
     second.wait_leading()

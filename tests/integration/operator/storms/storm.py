@@ -27,7 +27,7 @@ _LOOK_SECONDS = 0.5
 # before it has made anything that could be edited. An operator that has nothing to write holds nothing up.
 _AHEAD, _EVENTS_A_WRITE = 15, 0.6
 _IDLE_SECONDS = 0.7
-_START_SECONDS = 60.0
+_START_SECONDS = 150.0
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class Storm:
             found = await truth.differences(owner, self._installation, self._plan)
             found += await asyncio.to_thread(lambda: list(self._erasures.left()))
             # Events wait in a queue of their own, and come after what they tell of.
-            found += [f"still told: {line}" for line in self._proxy.written[seen:] if line.endswith("/events")]
+            found += [f"still told: {line}" for line in self._proxy.written[seen:] if "/events.k8s.io/" in line]
             seen = len(self._proxy.written)
             self._outcome.differences = found
             self._outcome.settled_seconds = time.monotonic() - began
