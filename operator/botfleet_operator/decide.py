@@ -127,7 +127,10 @@ def _wants_pods(child: ChildRecord) -> bool:
 def _database_steps(observed: Observed, accepted: Accepted) -> tuple[Step, ...]:
     """Row, binding, generation, role, user, in this order: the account is bound before there is a Deployment."""
     if observed.identity is None:
-        return (EnsureIdentity(accepted.credential_digest), Bind(accepted.account_key, accepted.credential_digest))
+        row = EnsureIdentity(accepted.credential_digest)
+        if EnsureIdentity in observed.failures:
+            return (row,)  # nothing can be bound to a bot without its row
+        return (row, Bind(accepted.account_key, accepted.credential_digest))
     if not _is_bound(observed, accepted.account_key, accepted.credential_digest):
         return (Bind(accepted.account_key, accepted.credential_digest),)
     health = observed.heartbeat.health if observed.heartbeat else None

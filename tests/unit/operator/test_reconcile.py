@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from botfleet.keys import Purpose, password
+from botfleet.store.errors import StoreUnavailable
 from botfleet.store.lease import LeaseRepository
 from botfleet.store.messages import MessagePath
 from botfleet.store.rows import UpdateState
@@ -45,6 +46,19 @@ async def test_who_does_not_lead_changes_nothing(rig: Rig) -> None:
     assert await rig.reconcile() == {}
     assert rig.api.writes() == []
     assert rig.roles.roles == {}
+
+
+async def test_a_new_bot_says_that_the_database_is_away_and_is_made_when_it_is_back(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> None:
+        raise StoreUnavailable("away")
+
+    rig.show()
+    with monkeypatch.context() as outage:
+        outage.setattr(rig.ledger, "ensure_identity", away)
+        assert rig.reason(await rig.reconcile(), "Provisioned") == "DatabaseUnavailable"
+    assert rig.reason(await rig.reconcile(), "Provisioned") == "Provisioned"
 
 
 async def test_what_was_refused_between_two_terms_as_leader_is_looked_at_again(rig: Rig) -> None:
