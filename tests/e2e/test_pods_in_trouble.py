@@ -4,9 +4,8 @@ import asyncio
 from typing import Any
 
 from botfleet_tools.platform import simulated
-from botfleet_tools.platform.pods import kill9
-from tests.e2e.conftest import Fleet
-from tests.e2e.test_killed import lab, lab_bot, restarted
+from tests.e2e.conftest import REPLY_SECONDS, Fleet
+from tests.e2e.test_killed import killed, lab, lab_bot, restarted
 
 HUGE = {"requests": {"memory": "64Ti"}}  # more than any node has
 TINY = {"requests": {"memory": "48Mi"}, "limits": {"memory": "48Mi"}}  # its libraries alone need more
@@ -34,13 +33,13 @@ async def test_no_node_no_memory_and_a_crash_loop_are_told_as_such_and_are_over_
 
     simulated.apply(fleet.cluster, lab_bot("squeezed"))
     await asyncio.to_thread(fleet.wait_condition, "lab", "squeezed", "Ready", "True")
-    assert kill9(fleet.cluster, "lab", "squeezed")
+    await killed(fleet, "lab", "squeezed")
     await restarted(fleet, "lab", "squeezed", 1)  # at once, the first time; then kubelet waits
-    assert kill9(fleet.cluster, "lab", "squeezed")
+    await killed(fleet, "lab", "squeezed")
     assert "kubectl -n lab logs deployment/squeezed --previous" in await told("CrashLooping")
 
     who = await fleet.new_person(31)
     async with fleet.person(who) as person:
         await person.say(username, "message 9001")
-        assert "9001" in (await person.wait_reply(username, timeout=60)).text
+        assert "9001" in (await person.wait_reply(username, timeout=REPLY_SECONDS)).text
     await asyncio.to_thread(fleet.wait_condition, "lab", "squeezed", "Ready", "True")

@@ -5,10 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 
-from tests.integration.operator.harness import Installation, eventually
+from botfleet_tools.servers import ApiServer
+from tests.integration.operator.cluster import BOTS, CHILDREN, Cluster, path
+from tests.integration.operator.harness import Installation, bot_of, credentials, eventually
 from tests.integration.operator.storms.faults import FaultProxy
 
 IDLE_SECONDS = 3.0  # 75 in production, where the API server says something once a minute
+
+
+async def missed_by_now(api: ApiServer, namespace: str) -> None:
+    """A child is taken, and another bot is made, before any watch has been silent for so long; a kubectl may take as long."""
+    cluster = Cluster.of(api)
+    await cluster.send("DELETE", path(CHILDREN["ConfigMap"], namespace, "before"))
+    for secret in credentials("after", 77):
+        await cluster.send("POST", path(CHILDREN["Secret"], namespace), secret, also=(409,))
+    await cluster.send("POST", path(BOTS, namespace), bot_of("after"))
+    await cluster.close()
 
 
 async def test_watches_that_fall_silent_are_opened_anew_and_what_they_missed_is_seen(
@@ -25,8 +37,8 @@ async def test_watches_that_fall_silent_are_opened_anew_and_what_they_missed_is_
             await asyncio.to_thread(operator.wait_leading)
             await asyncio.to_thread(place.make, "before")
             proxy.mute()
-            await asyncio.to_thread(place.kubectl, "delete", "configmap", "before")
-            await asyncio.to_thread(place.make, "after")
+            await missed_by_now(installation.api, place.namespace)
+            await asyncio.to_thread(place.wait, "Provisioned", "True", name="after")
             await asyncio.to_thread(eventually, lambda: place.exists("configmap", "before"))
         finally:
             await asyncio.to_thread(operator.stop)
