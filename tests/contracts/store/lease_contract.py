@@ -9,8 +9,9 @@ from botfleet.health import Health
 from botfleet.store.engine import Store
 from botfleet.store.lease import Lease, LeaseRepository
 from botfleet.store.tables import leases as table
+from tests.waiting import DEADLINE
 
-SHORT = 0.2
+SHORT = 0.6
 LONG = 60.0
 
 
@@ -31,7 +32,7 @@ async def test_a_free_lease_is_taken_with_a_token_that_is_not_0(leases: LeaseRep
 async def test_another_holder_waits_until_the_term_has_passed(leases: LeaseRepository) -> None:
     assert await leases.acquire("one", SHORT) is not None
     assert await leases.acquire("two", LONG) is None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         while await leases.acquire("two", LONG) is None:  # noqa: ASYNC110 - only the database knows
             await asyncio.sleep(0.02)
 

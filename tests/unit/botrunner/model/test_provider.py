@@ -16,6 +16,7 @@ from botrunner.model.bounded import MOST_BYTES
 from botrunner.model.provider import LONGEST_ANSWER, MOST_TOKENS, Answer, Failure, ModelProvider, NoAnswer
 from botrunner.telegram.format import split
 from botrunner.telegram.formatted import Formatted
+from tests.waiting import DEADLINE
 
 KEY = "sk-planted-secret"
 
@@ -70,15 +71,19 @@ async def test_an_answer_carries_its_text_and_its_cost() -> None:
 
 
 async def test_an_endpoint_that_says_nothing_is_left_when_the_owners_time_is_over() -> None:
-    async def hang(_: httpx.Request) -> httpx.Response:
+    asked: list[httpx.Request] = []
+
+    async def hang(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
         await asyncio.Event().wait()
         raise AssertionError("nobody answers")
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(hang)) as client:
         provider = ModelProvider(model(timeout_seconds=0.2), KEY, http_client=client)
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(DEADLINE):
             outcome = await provider.answer([{"role": "user", "content": "hi"}])
     assert outcome == NoAnswer(Failure.TIMEOUT)
+    assert len(asked) == 1, "and not asked again"
 
 
 async def test_a_temperature_is_sent_only_when_the_owner_gave_one() -> None:

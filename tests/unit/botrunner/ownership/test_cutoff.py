@@ -15,7 +15,7 @@ from botrunner.ownership.cutoff import CutOff, LeaseOverError, keep_alive
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
-    theirs.settimeout(2)
+    theirs.settimeout(10)
     yield ours, theirs
     ours.close()
     theirs.close()
@@ -31,24 +31,24 @@ def cutoff() -> Iterator[CutOff]:
 def test_sockets_are_shut_within_two_thirds_of_the_term_without_any_event_loop(pair):
     ours, theirs = pair
     began = now()
-    cutoff = CutOff(LeaseClock(0.45, began))
+    cutoff = CutOff(LeaseClock(0.9, began))
     gate = cutoff.register(ours.fileno())
-    assert theirs.recv(1) == b""  # returns when the connection is shut, or fails after two seconds
-    assert 0.25 <= now() - began <= 0.45
+    assert theirs.recv(1) == b""  # returns when the connection is shut, or fails after ten seconds
+    assert 0.55 <= now() - began <= 0.9
     gate.close()
     cutoff.close()
 
 
 def test_a_renewal_moves_the_cut(pair):
     ours, theirs = pair
-    clock = LeaseClock(0.45, now())
+    clock = LeaseClock(0.9, now())
     cutoff = CutOff(clock)
     gate = cutoff.register(ours.fileno())
     time.sleep(0.2)
     renewed = now()
     assert clock.renewed(renewed)
     assert theirs.recv(1) == b""
-    assert now() - renewed >= 0.25
+    assert now() - renewed >= 0.55
     gate.close()
     cutoff.close()
 

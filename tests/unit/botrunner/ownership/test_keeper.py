@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
 from botfleet.health import Health
 from botfleet.store.errors import StoreError, StoreUnavailable
 from botfleet.store.lease import Lease
+from botrunner.ownership import keeper as keeper_module
+from botrunner.ownership.clock import LeaseClock
 from botrunner.ownership.keeper import LeaseKeeper
 from tests.waiting import until
 
 TERM = 0.3
 DEADLINE = 2.0
+pytestmark = pytest.mark.looptime
 
 
 class Table:
@@ -55,6 +59,14 @@ class Table:
         await self._ask()
         self.reports.append((lease.token, health))
         self.reported.set()
+
+
+@pytest.fixture(autouse=True)
+async def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease lives by the event loop's time, which waits for nothing: how busy the machine is costs no lease."""
+    time = asyncio.get_running_loop().time
+    monkeypatch.setattr(keeper_module, "now", time)
+    monkeypatch.setattr(keeper_module, "LeaseClock", partial(LeaseClock, clock=time))
 
 
 @pytest.fixture

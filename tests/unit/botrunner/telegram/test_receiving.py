@@ -12,6 +12,7 @@ from telethon.tl import types
 
 from botfleet.store.rows import UpdateState
 from botrunner.telegram.receiving import CHECK_SECONDS, PROOF_LASTS_CHECKS, Evidence, Remedy, Watch
+from tests.waiting import DEADLINE
 
 DATE = datetime(2026, 1, 2, tzinfo=UTC)
 AT = UpdateState
@@ -174,7 +175,7 @@ class Time:
         await self._sleeper
 
     async def until_asleep(self) -> None:
-        await asyncio.wait_for(self._asleep.wait(), 5)
+        await asyncio.wait_for(self._asleep.wait(), DEADLINE)
 
     async def wake(self) -> None:
         """Let it be the time for which the watch waits, and wait until it sleeps again."""
@@ -400,7 +401,7 @@ async def test_a_watch_that_is_cancelled_as_its_first_look_begins_ends(turns: in
     for _ in range(turns):
         await asyncio.sleep(0)
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=0.5)
+    done, _ = await asyncio.wait([task], timeout=DEADLINE)
     assert done
     assert task.cancelled()
 
