@@ -15,10 +15,11 @@ from telethon.crypto import rsa
 from telethon.errors import SessionPasswordNeededError
 from telethon.sessions import StringSession
 
+from botfleet_simulator.client.http import WAIT_SECONDS
 from botfleet_simulator.client.telegram import TelegramAdmin
 
-CONNECT_SECONDS = 30.0
-CALL_SECONDS = 30.0
+CONNECT_SECONDS = 60.0
+CALL_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 API_ID, API_HASH = 1, "simulated"
 Peer = int | str
@@ -107,7 +108,7 @@ class Person:
         """All that came in a chat so far, in order of arrival. The peer must have been written to or be an id."""
         return list(self._replies.get(self._known_id(peer), {}).values())
 
-    async def wait_reply(self, peer: Peer, timeout: float = 10.0) -> Reply:
+    async def wait_reply(self, peer: Peer, timeout: float = WAIT_SECONDS) -> Reply:
         """The next message of a chat that this method has not returned yet. Raises TimeoutError."""
         peer_id = await self._peer_id(peer)
         position = self._taken.get(peer_id, 0)
@@ -115,7 +116,7 @@ class Person:
         self._taken[peer_id] = position + 1
         return found[position]
 
-    async def wait_replies(self, peer: Peer, count: int, timeout: float = 30.0) -> list[Reply]:
+    async def wait_replies(self, peer: Peer, count: int, timeout: float = WAIT_SECONDS) -> list[Reply]:
         """Wait until that many messages have come in a chat, and return all. Raises TimeoutError."""
         peer_id = await self._peer_id(peer)
         loop = asyncio.get_running_loop()

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from botfleet_simulator.launch import ModelServer, TelegramServer
+from tests.waiting import DEADLINE
 
 ROOT = Path(__file__).parents[2]
 READY = re.compile(r"probes_and_metrics.*?address\W+(127\.0\.0\.1:\d+)", re.DOTALL)
@@ -75,12 +76,17 @@ class Runner:
         if self.process is not None and self.process.returncode is None:
             await self.kill()
 
-    async def stop(self, seconds: float = 30) -> int:
+    async def stop(self) -> int:
         """SIGTERM; the exit code."""
         assert self.process is not None
         if self.process.returncode is None:
             self.process.terminate()
-        return await asyncio.wait_for(self.process.wait(), seconds)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """The exit code of a process that ends by itself. Raises TimeoutError."""
+        assert self.process is not None
+        return await asyncio.wait_for(self.process.wait(), DEADLINE)
 
     async def get(self, path: str) -> tuple[int, str]:
         """One request to the probes."""
@@ -91,7 +97,7 @@ class Runner:
         writer.close()
         return int(answer.split(" ", 2)[1]), answer.partition("\r\n\r\n")[2]
 
-    async def wait_probe(self, path: str, status: int, text: str = "", seconds: float = 30) -> None:
+    async def wait_probe(self, path: str, status: int, text: str = "", seconds: float = DEADLINE) -> None:
         """Until a probe answers so. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
             while True:

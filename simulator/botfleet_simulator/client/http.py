@@ -11,6 +11,8 @@ import aiohttp
 from botfleet_simulator.client.views import Fault
 
 ANSWER_SECONDS = 30.0
+WAIT_SECONDS = 60.0
+"""What is waited for for longer does not come: a bot's process may have to start first, on a machine with other work to do."""
 Times = int | None
 
 
@@ -91,7 +93,7 @@ class AdminClient:
         """One fault."""
         return Fault.of(await self.call("GET", f"/faults/{fault_id}"))
 
-    async def wait_fault(self, fault_id: int, *, hits: int = 1, timeout: float = 10.0) -> Fault:
+    async def wait_fault(self, fault_id: int, *, hits: int = 1, timeout: float = WAIT_SECONDS) -> Fault:
         """Wait until a fault has met so many calls. Raises TimeoutError."""
         return Fault.of(await self.call("GET", f"/wait/faults/{fault_id}", query={"hits": hits}, patience=timeout))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from botfleet_simulator.client.http import UNSET, AdminClient
+from botfleet_simulator.client.http import UNSET, WAIT_SECONDS, AdminClient
 from botfleet_simulator.client.views import Fault, View
 
 
@@ -45,7 +45,7 @@ class ModelAdmin(AdminClient):
         key: str | None = None,
         contains: str | None = None,
         outcome: str = "*",
-        timeout: float = 10.0,
+        timeout: float = WAIT_SECONDS,
     ) -> list[ModelRequest]:
         """Wait until so many such requests came (they need not be answered yet). Raises TimeoutError."""
         query = {"count": count, "after": after, "key": key, "contains": contains, "outcome": outcome}

@@ -6,7 +6,7 @@ Accounts and chats are named by id, username or "+phone"; it must never keep sta
 from collections.abc import Iterable
 from typing import Any
 
-from botfleet_simulator.client.http import UNSET, AdminClient, given
+from botfleet_simulator.client.http import UNSET, WAIT_SECONDS, AdminClient, given
 from botfleet_simulator.client.media import Media
 from botfleet_simulator.client.views import Account, Call, Chat, Connection, Fault, Message, Session, State
 
@@ -60,11 +60,11 @@ class TelegramAdmin(AdminClient):
         """A Telethon StringSession that is logged in already."""
         return str((await self.call("POST", f"/accounts/{ref}/sessions"))["session"])
 
-    async def code(self, phone: str, *, timeout: float = 5.0) -> str:
+    async def code(self, phone: str, *, timeout: float = WAIT_SECONDS) -> str:
         """The login code that was sent to a phone last; waits for one. Raises TimeoutError."""
         return str((await self.call("GET", f"/codes/{phone}", patience=timeout))["code"])
 
-    async def login_link(self, *, after: str | None = None, timeout: float = 5.0) -> str:
+    async def login_link(self, *, after: str | None = None, timeout: float = WAIT_SECONDS) -> str:
         """What the newest QR code of a login says that is shown now (another one than `after`); waits for one.
 
         Raises TimeoutError.
@@ -212,7 +212,7 @@ class TelegramAdmin(AdminClient):
         after_id: int = 0,
         incoming: bool | None = None,
         contains: str | None = None,
-        timeout: float = 10.0,
+        timeout: float = WAIT_SECONDS,
     ) -> list[Message]:
         """Wait until that account's chat has so many such messages. Raises TimeoutError."""
         query = {
@@ -256,7 +256,7 @@ class TelegramAdmin(AdminClient):
         count: int = 1,
         exactly: bool = False,
         receiving: bool | None = None,
-        timeout: float = 10.0,
+        timeout: float = WAIT_SECONDS,
     ) -> list[Connection]:
         """Wait until there are so many live connections (or exactly so many: 0 waits until all are gone)."""
         query = {"account": account, "count": count, "exactly": exactly, "receiving": receiving}
@@ -286,7 +286,7 @@ class TelegramAdmin(AdminClient):
         count: int = 1,
         after: int = 0,
         outcome: str = "*",
-        timeout: float = 10.0,
+        timeout: float = WAIT_SECONDS,
     ) -> list[Call]:
         """Wait until so many such requests came. Raises TimeoutError."""
         query = {"method": method, "account": account, "count": count, "after": after, "outcome": outcome}
