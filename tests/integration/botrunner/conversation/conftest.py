@@ -31,6 +31,7 @@ from tests.contracts.store.samples import incoming
 from tests.integration.botrunner.conversation.fakes import FakeModel, FakeTelegram
 from tests.unit.core.test_spec import MINIMAL
 from tests.unit.store.conftest import *  # noqa: F403
+from tests.waiting import DEADLINE, until
 
 ME = Me(id=777, username="concierge_bot", bot=True)
 
@@ -77,6 +78,24 @@ def no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "backoff", lambda *_args, **_named: 0.0)
 
 
+@pytest.fixture
+def silence(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set by a test when nothing has come for `debounceSeconds`, however long what came before has taken."""
+    over = asyncio.Event()
+
+    async def set_within(event: asyncio.Event, _seconds: float) -> bool:
+        waiting = [asyncio.create_task(one.wait()) for one in (event, over)]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+        return event.is_set()
+
+    monkeypatch.setattr(chats, "set_within", set_within)
+    return over
+
+
 @dataclass
 class Bot:
     """What a life of the runner has of it; `live` runs it until the block ends."""
@@ -117,6 +136,13 @@ class Bot:
     def look_again(self) -> None:
         self.conversations.look_again()
         self.outgoing.look_again()
+
+    async def at_rest(self) -> None:
+        """It has begun, and nobody works at a chat any more: what was stored is also counted."""
+        workers = self.conversations._workers
+        await until(lambda: workers._tasks is not None)
+        async with asyncio.timeout(DEADLINE):
+            await workers.idle()
 
     @contextlib.asynccontextmanager
     async def live(self) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ from typing import Any
 from botfleet.store.rows import OutboxRow, Spending
 from botrunner.model.provider import Answer, ChatMessage, NoAnswer
 from botrunner.telegram.sender import Outcome, Sent
+from tests.waiting import DEADLINE
 
 
 def turn_of(prompt: Sequence[ChatMessage]) -> list[str]:
@@ -62,7 +63,7 @@ class FakeModel:
             self.busy -= 1
 
     async def wait_asked(self, times: int) -> None:
-        async with asyncio.timeout(5), self.asked:
+        async with asyncio.timeout(DEADLINE), self.asked:
             await self.asked.wait_for(lambda: len(self.turns) >= times)
 
 
@@ -121,7 +122,7 @@ class FakeTelegram:
             self.changed.notify_all()
 
     async def wait(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5), self.changed:
+        async with asyncio.timeout(DEADLINE), self.changed:
             await self.changed.wait_for(condition)
 
 

@@ -81,6 +81,7 @@ async def test_when_the_days_budget_is_spent_each_chat_is_told_once_and_nobody_i
         assert await world.wait_delivered(6, 1) == [ENOUGH]
         await drained(world)
         await drained(world, 6)
+        await bot.at_rest()
         await bot.outgoing.idle()
     assert world.telegram.delivered == {5: [ENOUGH], 6: [ENOUGH]}
     assert world.model.turns == []

@@ -70,6 +70,7 @@ async def test_what_is_for_somebody_else_is_not_answered_and_what_names_the_bot_
         )
         assert await plainly.wait_delivered(GROUP, 1) == ["re: @Concierge_Bot, breakfast?"]
         await settled(plainly)
+        await bot.at_rest()
     assert await replies(plainly) == [("re: @Concierge_Bot, breakfast?", 2, None)]
     assert await plainly.inbox() == [("skipped", "NotMentioned"), ("answered", None), ("skipped", "NotMentioned")]
     assert bot.metrics.skipped.labels("NotMentioned")._value.get() == 2
@@ -228,7 +229,7 @@ async def test_a_channels_posts_and_other_bots_words_are_not_answered(plainly: W
             says(3, "/stop@concierge_bot", 8, sender_kind=Sender.BOT),
         )
         await settled(plainly)
-        await bot.conversations._workers.idle()
+        await bot.at_rest()
     assert await plainly.inbox() == [("skipped", "ChannelPost"), ("skipped", "FromBot"), ("skipped", "FromBot")]
     assert plainly.telegram.delivered == {}
 
@@ -280,6 +281,7 @@ async def test_an_answer_to_who_is_blocked_before_it_is_sent_is_not_sent_to_a_gr
         await settled(plainly)
         await plainly.path.block(ALICE, 42)
         plainly.telegram.connected.set()
+        await plainly.wait_delivered(GROUP, 1)
         await bot.outgoing.idle()
     assert sorted(await plainly.outbox(), key=str) == [("cancelled", "Blocked"), ("sent", None)]
     assert plainly.telegram.delivered[GROUP] == ["re: @concierge_bot b"]

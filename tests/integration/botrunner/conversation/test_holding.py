@@ -139,7 +139,7 @@ async def test_what_comes_outside_of_the_hours_waits_or_not_as_the_owner_said(
         await world.says(bot, "one")
         if said:
             await world.wait_delivered(5, 1)
-        await bot.conversations._workers.idle()  # nobody waits for hours in memory
+        await bot.at_rest()  # nobody waits for hours in memory
         await bot.outgoing.idle()
     assert world.telegram.delivered.get(5, []) == said
     clock.now = NOW.replace(day=26, hour=9)
@@ -161,7 +161,7 @@ async def test_the_line_outside_of_the_hours_is_said_once_a_chat_and_closed_time
             await world.says(bot, "two", first=number, peer_id=6)
             for peer_id in (5, 6):
                 await world.wait_delivered(peer_id, 1)
-            await bot.conversations._workers.idle()
+            await bot.at_rest()
             await bot.outgoing.idle()
         clock.now += timedelta(hours=1)
     assert world.telegram.delivered == {5: [texts.disclosed("We sleep.")], 6: [texts.disclosed("We sleep.")]}

@@ -1,5 +1,6 @@
 """Promises about what comes without words: one polite line, unless the owner wants none; words are answered as always."""
 
+import asyncio
 from datetime import UTC, datetime
 
 from botfleet.spec.behaviour import MEDIA_TEXT, Disclosure
@@ -10,26 +11,30 @@ from tests.integration.botrunner.conversation.conftest import World
 from tests.waiting import until_async
 
 
-async def test_what_comes_without_words_is_asked_for_in_words_once(world: World) -> None:
+async def test_what_comes_without_words_is_asked_for_in_words_once(world: World, silence: asyncio.Event) -> None:
     """A whole album, and a sticker right after it."""
-    bot = world.bot(debounce=0.05)
+    bot = world.bot(debounce=60)
     album = [incoming(number, " ", 5, grouped_id=70, date=datetime.now(UTC)) for number in range(1, 5)]
     async with bot.live():
         bot.conversations.poke(await world.path.take_in(Intake(messages=tuple(album))))
         await world.says(bot, " ", first=5)
+        silence.set()
         assert await world.wait_delivered(5, 1) == [MEDIA_TEXT]
-        await bot.conversations._workers.idle()
+        await bot.at_rest()
     assert await world.inbox() == [("answered", None)] * 5
     assert world.telegram.delivered == {5: [MEDIA_TEXT]}
     assert world.model.turns == []
     assert await world.path.history(5, 10) == [], "no part of the conversation"
 
 
-async def test_words_that_follow_a_picture_at_once_are_answered_and_the_line_is_not_needed(world: World) -> None:
-    bot = world.bot(debounce=0.1)
+async def test_words_that_follow_a_picture_at_once_are_answered_and_the_line_is_not_needed(
+    world: World, silence: asyncio.Event
+) -> None:
+    bot = world.bot(debounce=60)
     async with bot.live():
         await world.says(bot, " ")
         await world.says(bot, "what do you think?", first=2)
+        silence.set()
         assert await world.wait_delivered(5, 1) == ["re: what do you think?"]
     assert await world.inbox() == [("skipped", "NoText"), ("answered", None)]
 

@@ -11,7 +11,7 @@ from botfleet.store.tables import chats
 from botrunner.conversation.outgoing import ACCOUNT
 from botrunner.telegram.sender import AccountLost, Refused, Unknown, Wait
 from tests.integration.botrunner.conversation.conftest import World
-from tests.waiting import until, until_async
+from tests.waiting import DEADLINE, until, until_async
 
 
 async def queued(world: World, *texts: str, peer_id: int = 5, cause: str = "reply:1", start: int = 1) -> None:
@@ -232,7 +232,7 @@ async def test_it_is_idle_only_when_all_is_sent(world: World) -> None:
         await asyncio.sleep(0.02)
         assert not idle.done()
         world.telegram.go.set()
-        await asyncio.wait_for(idle, 5)
+        await asyncio.wait_for(idle, DEADLINE)
     assert await world.outbox() == [("sent", None)]
 
 

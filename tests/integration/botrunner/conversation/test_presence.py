@@ -8,7 +8,7 @@ import pytest
 from botfleet.store.rows import Deletion, Intake
 from botrunner.conversation import presence, texts
 from tests.integration.botrunner.conversation.conftest import World
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +144,7 @@ async def test_a_question_that_is_deleted_while_the_model_writes_ends_the_typing
 
 
 async def until_silent(world: World) -> bool:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         while not await nothing_more_is_shown(world):
             pass
     return True

@@ -18,7 +18,7 @@ from botrunner.model.provider import Failure, NoAnswer
 from botrunner.telegram.ids import random_id
 from tests.integration.botrunner.conversation.conftest import ME, Bot, World
 from tests.integration.botrunner.conversation.fakes import Steps, Stumbling
-from tests.waiting import until_async
+from tests.waiting import DEADLINE, until_async
 
 ADMIN, PERSON, OTHER = 9, 5, 6
 ALL_DAY = {"days": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], "from": "00:00", "to": "00:00"}
@@ -100,7 +100,7 @@ async def test_who_was_silent_is_written_to_once_with_what_was_said_before(world
 async def test_a_bot_that_may_not_write_first_does_not_even_look(world: World) -> None:
     await talked(world, PERSON)
     nothing = Steps(0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(DEADLINE):
         await starters_of(world.bot(), Stumbling(world.path, nothing)).run()
     assert nothing.names == []
 
@@ -140,8 +140,10 @@ async def test_after_one_without_an_answer_there_is_no_second_and_after_an_answe
 
 async def test_the_bot_writes_no_more_than_its_cap_a_day_over_restarts(world: World) -> None:
     await talked(world, 1, 2, 3)
+    now = datetime.now(UTC)  # the day does not end meanwhile
     for _ in range(4):
         _bot, first = bot_that_starts(world, proactive={"messagesPerDay": 2})
+        first._now = lambda: now
         await first.look()
     assert [peer_id for peer_id, _ in await queued(world)] == [1, 2]
     assert world.model.turns[3:] == [[NUDGE]] * 2

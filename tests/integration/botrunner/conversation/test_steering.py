@@ -14,7 +14,7 @@ from tests.contracts.store.samples import snapshot
 from tests.integration.botrunner.conversation.conftest import Bot, World, spec_of
 from tests.integration.botrunner.conversation.fakes import Steps, Stumbling
 from tests.integration.botrunner.conversation.test_groups import closed_for_days
-from tests.waiting import until, until_async
+from tests.waiting import DEADLINE, until, until_async
 
 ADMIN, PERSON = 9, 5
 
@@ -26,12 +26,6 @@ async def closed(world: World, peer_id: int = PERSON) -> None:
         return not await world.path.pending(peer_id)
 
     await until_async(nothing_pends)
-
-
-async def at_rest(bot: Bot) -> None:
-    """Nobody works at a chat, nor goes round in circles."""
-    async with asyncio.timeout(5):
-        await bot.conversations._workers.idle()
 
 
 async def all_sent(world: World) -> None:
@@ -87,6 +81,7 @@ async def test_a_forget_during_generation_throws_the_answer_away_and_skips_the_q
         await world.says(bot, "/forget", first=2)
         world.model.go.set()
         assert await world.wait_delivered(PERSON, 1) == [texts.FORGOTTEN]
+        await bot.at_rest()
     assert await world.inbox() == [("skipped", "Forgotten"), ("answered", None)]
     assert bot.metrics.skipped.labels("Forgotten")._value.get() == 1
     assert "planted" not in repr(await snapshot(world.store))
@@ -110,7 +105,7 @@ async def test_a_forget_that_is_killed_at_any_step_ends_in_the_same_state(world:
         await world.says(None, "planted", "/forget", peer_id=peer_id)
         steps = Steps(number, after=after)
         bot = Bot(Stumbling(world.path, steps), world.model, world.telegram, spec_of())
-        async with asyncio.timeout(5), bot.live():
+        async with asyncio.timeout(DEADLINE), bot.live():
             stopped = asyncio.create_task(steps.stopped.wait())
             said = asyncio.create_task(world.wait_delivered(peer_id, 1))
             await asyncio.wait((stopped, said), return_when=asyncio.FIRST_COMPLETED)
@@ -167,7 +162,7 @@ async def test_an_admin_corrects_and_erases_facts_by_name_also_when_killed_at_an
         await world.says(None, *commands, peer_id=admin)
         steps = Steps(number, after=after)
         bot = Bot(Stumbling(world.path, steps), world.model, world.telegram, spec_of(admins=(admin,)))
-        async with asyncio.timeout(5), bot.live():
+        async with asyncio.timeout(DEADLINE), bot.live():
             stopped = asyncio.create_task(steps.stopped.wait())
             said = asyncio.create_task(world.wait_delivered(admin, 2))
             await asyncio.wait((stopped, said), return_when=asyncio.FIRST_COMPLETED)
@@ -213,7 +208,7 @@ async def test_a_paused_bot_answers_nobody_over_restarts_and_everything_after_th
     bot = world.bot(admins=(ADMIN,))
     async with bot.live():
         await world.says(bot, "later", peer_id=6)
-        await at_rest(bot)
+        await bot.at_rest()
         assert bot.metrics.paused._value.get() == 1
         assert PERSON not in world.telegram.delivered
         assert len(world.model.turns) == 1
@@ -231,13 +226,13 @@ async def test_during_a_pause_nobody_is_asked_for_words_nor_told_of_the_hours(wo
         await world.wait_delivered(ADMIN, 1)
         await all_sent(world)
         await world.says(bot, " ")
-        await at_rest(bot)
+        await bot.at_rest()
     assert ("pending", None) in await world.inbox()
     hours = {**closed_for_days(), "outsideHours": "Message", "message": "We are closed."}
     bot = world.bot(admins=(ADMIN,), schedule=hours)
     async with bot.live():
         await world.says(bot, "words", peer_id=6)
-        await at_rest(bot)
+        await bot.at_rest()
     assert await world.outbox() == [("sent", None)], "the admin's confirmation alone"
 
 
@@ -252,7 +247,7 @@ async def test_a_pause_that_comes_while_a_question_waits_for_its_turn_holds_that
         await world.says(bot, "/pause", peer_id=ADMIN, first=2)
         world.model.go.set()
         assert await world.wait_delivered(ADMIN, 1) == [texts.PAUSED]
-        await at_rest(bot)
+        await bot.at_rest()
     assert world.model.turns == [["one"]]
 
 

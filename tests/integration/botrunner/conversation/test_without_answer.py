@@ -109,7 +109,9 @@ async def test_in_an_outage_the_person_is_told_once_if_the_owner_wants_that_and_
     async with bot.live():
         await world.says(bot, "one")
         await world.model.wait_asked(PATIENCE + 1)
+        world.model.fail.clear()  # the outage lasts until "two" was said
         await world.says(bot, "two", first=2)
+        world.model.fail.set()
         assert await world.wait_delivered(5, 2) == [SORRY, "re: one two"]
         world.model.failures = outage(PATIENCE)
         await world.says(bot, "three", first=3)
