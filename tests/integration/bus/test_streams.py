@@ -24,6 +24,7 @@ from botfleet.store.rows import Intake
 from botfleet.store.schema import create_all_sqlite
 from botfleet_tools.servers import Redis
 from tests.contracts.store.samples import incoming
+from tests.waiting import DEADLINE
 
 PREFIX = "bf:1nsta11d:b0t:"
 USER, PASSWORD = "bf_1nsta11d_b0t", "a-password"
@@ -127,7 +128,7 @@ async def test_a_redis_that_is_away_loses_no_event_and_order_is_kept(
         await asyncio.to_thread(server.stop)
         await path.take_in(Intake(messages=tuple(incoming(number) for number in range(1, 20))))
         relay.tell()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             while not relay.waiting:  # noqa: ASYNC110 - a property, told by nobody
                 await asyncio.sleep(0.02)
         await asyncio.to_thread(server.start)
@@ -135,7 +136,7 @@ async def test_a_redis_that_is_away_loses_no_event_and_order_is_kept(
         # It came back empty: its users too. Until the operator has made them again, the relay waits.
         await make_user(admin)
         await path.take_in(Intake(messages=(incoming(20),)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             while relay.relayed < 20:  # noqa: ASYNC110 - a count, told by nobody
                 await asyncio.sleep(0.02)
         entries = await admin.xrange(f"{PREFIX}events")

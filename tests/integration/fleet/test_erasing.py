@@ -334,6 +334,7 @@ async def test_an_erased_account_is_free_for_a_bot_that_waits_for_it(rig: Rig) -
     assert rig.reason(await rig.reconcile("second"), "Accepted") == "Accepted"
 
 
+@pytest.mark.timeout(300)  # minutes on a machine with other work to do
 async def test_killed_between_any_two_calls_it_ends_in_the_same_state(rig: Rig, monkeypatch: Any) -> None:
     kills = 0
     for last in range(1, 1000):

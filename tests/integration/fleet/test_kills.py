@@ -152,7 +152,7 @@ async def picture(rig: Rig) -> dict[str, Any]:
     }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)  # minutes on a machine with other work to do
 async def test_killed_between_any_two_calls_of_a_bots_life_it_ends_in_the_same_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from botrunner.config import Settings
 from botrunner.opening import open_store
 from botrunner.prepare import Prepared
 from tests.support.installation import Installation
-from tests.waiting import until_async
+from tests.waiting import DEADLINE, until_async
 
 
 @contextlib.contextmanager
@@ -40,7 +40,7 @@ async def test_programs_wait_for_the_migrations_with_their_own_roles(
     installation: Installation, store: Store, operator: Store
 ) -> None:
     with before_the_migrations(installation):
-        waiting = [asyncio.create_task(wait_for_schema(program, 30)) for program in (store, operator)]
+        waiting = [asyncio.create_task(wait_for_schema(program, DEADLINE)) for program in (store, operator)]
         for program in (store, operator):
             assert await stored_revision(program) is None
         assert not any(task.done() for task in waiting)
