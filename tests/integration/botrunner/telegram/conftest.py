@@ -54,7 +54,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
         )
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
         if process.stdout is not None:
             process.stdout.close()
 

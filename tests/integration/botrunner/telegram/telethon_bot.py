@@ -10,6 +10,7 @@ from telethon.sessions import MemorySession, StringSession
 from telethon.tl import types
 
 from tests.integration.botrunner.telegram.harness import World
+from tests.waiting import DEADLINE
 
 
 def memory_of(text: str) -> MemorySession:
@@ -49,7 +50,7 @@ class Bot:
             session.set_update_state(0, types.updates.State(state, 0, datetime.now(UTC), 0, 0))
         made = TelegramClient(session, 1, "hash", **{"request_retries": 1, "catch_up": state is not None, **options})
         self.clients.append(made)
-        await asyncio.wait_for(made.connect(), 30)
+        await asyncio.wait_for(made.connect(), DEADLINE)
         return made
 
     async def pts(self) -> int:

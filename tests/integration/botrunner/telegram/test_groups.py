@@ -156,7 +156,9 @@ async def test_a_flood_wait_on_one_channels_difference_holds_up_nothing_else(wor
     await world.tg.admin.send_message(world.bob, group.id, "while away")
     await world.tg.admin.add_fault("error", method="updates.getChannelDifference", message="FLOOD_WAIT_3")
     await connected(world)
-    await world.tg.admin.wait_for_call("updates.getChannelDifference", outcome="FLOOD_WAIT_3")
+    await world.tg.admin.wait_for_call(
+        "updates.getChannelDifference", account=world.bot.id, after=world.since, outcome="FLOOD_WAIT_3"
+    )
     await world.tg.admin.send_message(world.alice, world.name, "private")
     await world.wait_texts(group.id, ["first", "while away"])
     (private,) = await world.pending(world.alice)
@@ -186,8 +188,9 @@ async def test_a_difference_whose_answer_never_comes_is_asked_for_again(world: W
 async def test_a_group_that_threw_the_bot_out_does_not_disturb_the_rest(world: World, group: Chat):
     await away(world, group)
     await world.tg.admin.remove_member(group.id, world.bot.id)
+    before = await world.tg.admin.last_call()
     life = await connected(world)
-    await world.tg.admin.wait_for_call("updates.getChannelDifference", count=1)
+    await world.tg.admin.wait_for_call("updates.getChannelDifference", account=world.bot.id, after=before)
     await world.tg.admin.send_message(world.alice, world.name, "private")
     await world.wait_texts(world.alice, ["private"])
     assert life.telegram.connected

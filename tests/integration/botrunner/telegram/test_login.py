@@ -15,12 +15,12 @@ from botrunner.telegram import connection, login
 from botrunner.telegram.connection import End, Ended
 from botrunner.telegram.types import BotToken, Server, UserSession
 from tests.integration.botrunner.telegram.harness import Life, World
-from tests.waiting import until, until_async
+from tests.waiting import DEADLINE, until, until_async
 
 IMPORT = "auth.importBotAuthorization"
 
 
-async def ended(life: Life, seconds: float = 15) -> Ended:
+async def ended(life: Life, seconds: float = DEADLINE) -> Ended:
     return await asyncio.wait_for(life.task, seconds)
 
 
@@ -140,6 +140,7 @@ async def test_another_token_of_the_same_bot_makes_a_new_login(world: World):
 
 
 async def test_text_that_is_no_token_is_refused_without_a_connection(world: World):
+    await world.tg.admin.wait_connections(count=0, exactly=True)  # of former tests
     assert await ended(await world.live(BotToken("nonsense"))) == Ended(End.REFUSED, Reason.TOKEN_INVALID)
     assert await world.tg.admin.connections() == []
 
@@ -221,8 +222,8 @@ async def test_a_handshake_that_hangs_is_given_up_and_tried_again(world: World, 
     life = await world.live()
     await world.tg.admin.wait_fault(fault.id, hits=2)
     assert life.telegram.status.reason is Reason.DISCONNECTED
+    await world.tg.admin.clear_faults()  # first: an attempt that began before it would hang for as long as is said then
     monkeypatch.setattr(connection, "LOGIN_SECONDS", 60)
-    await world.tg.admin.clear_faults()
     await life.connected()
 
 
@@ -233,8 +234,8 @@ async def test_a_connection_that_hangs_is_given_up_and_tried_again(world: World,
     fault = await world.tg.admin.add_fault("hang_handshake", times=None)
     await world.tg.admin.cut(world.bot.id)
     await world.tg.admin.wait_fault(fault.id, hits=2)
-    monkeypatch.setattr(connection, "CONNECT_SECONDS", 20)
     await world.tg.admin.clear_faults()
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 20)
     await life.connected()
 
 
@@ -259,7 +260,7 @@ async def test_a_persons_session_gets_in_and_takes_in(world: World):
     assert life.telegram.me is not None
     assert (life.telegram.me.id, life.telegram.me.bot) == (world.alice, False)
     await world.tg.admin.send_message(world.bob, world.alice, "hello")
-    assert await asyncio.wait_for(life.pending.get(), 5) == {world.bob}
+    assert await asyncio.wait_for(life.pending.get(), DEADLINE) == {world.bob}
 
 
 async def test_a_session_that_cannot_be_read_is_refused(world: World):
@@ -288,6 +289,7 @@ async def test_a_persons_dead_session_ends_with_its_reason_and_is_not_tried_agai
 async def test_nothing_of_a_persons_account_is_taken_in_before_it_is_bound(world: World):
     session = await person_session(world)
     repository = BindingRepository(world.store)
+    await world.tg.admin.wait_connections(count=0, exactly=True)  # of former tests
     life = await world.live(session, bindings=OperatorBindings(repository, world.bot_id))
     await until(lambda: life.telegram.status.reason is Reason.BINDING_PENDING)
     assert await world.tg.admin.connections() == []
@@ -314,6 +316,7 @@ class LocalBind:
 async def test_a_token_whose_binding_is_anothers_stays_off_telegram(world: World):
     repository = BindingRepository(world.store)
     await LocalBind(repository, world.bot_id).bind(world.token.account_key, "the digest of an older token")
+    await world.tg.admin.wait_connections(count=0, exactly=True)  # of former tests
     life = await world.live(bindings=OperatorBindings(repository, world.bot_id))
     await until(lambda: life.telegram.status.reason is Reason.BINDING_PENDING)
     assert await world.tg.admin.connections() == []

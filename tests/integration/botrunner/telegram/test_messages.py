@@ -11,10 +11,10 @@ from botfleet_simulator.person import Person
 from botrunner.telegram import client, connection
 from botrunner.telegram.sender import Refused, Sent, Unknown, Wait
 from tests.integration.botrunner.telegram.harness import Echo, FaultyPath, World
-from tests.waiting import until, until_async
+from tests.waiting import DEADLINE, until, until_async
 
 
-async def answered_once(world: World, alice: Person, texts: list[str], seconds: float = 30) -> None:
+async def answered_once(world: World, alice: Person, texts: list[str], seconds: float = DEADLINE) -> None:
     """By the receiver's count: exactly one echo each, in order."""
     wanted = [f"echo {text}" for text in texts]
 
@@ -31,7 +31,7 @@ async def test_a_message_comes_in_and_an_answer_goes_out(world: World, alice: Pe
     life = await world.live()
     await life.connected()
     await alice.say(world.name, "hello")
-    assert await asyncio.wait_for(life.pending.get(), 5) == {world.alice}
+    assert await asyncio.wait_for(life.pending.get(), DEADLINE) == {world.alice}
     assert await world.texts(world.alice) == ["hello"]
     outcome = await life.telegram.sender.send(await world.queue(world.alice, "hi"))
     assert isinstance(outcome, Sent)
@@ -62,7 +62,7 @@ async def test_a_state_that_a_send_moved_is_stored_with_the_next_message(world: 
     before = FaultyPath.alone
     for number in range(3):
         await alice.say(world.name, f"message {number}")
-        await asyncio.wait_for(life.pending.get(), 5)
+        await asyncio.wait_for(life.pending.get(), DEADLINE)
         row = await world.queue(world.alice, "hi", cause=f"reply:{number}")
         outcome = await life.telegram.sender.send(row)
         assert isinstance(outcome, Sent)
@@ -79,7 +79,7 @@ async def test_a_state_that_a_send_moved_is_stored_soon_although_nothing_comes(
     life = await world.live()
     await life.connected()
     await alice.say(world.name, "hello")
-    await asyncio.wait_for(life.pending.get(), 5)
+    await asyncio.wait_for(life.pending.get(), DEADLINE)
     assert isinstance(await life.telegram.sender.send(await world.queue(world.alice, "hi")), Sent)
     pts = (await world.tg.admin.state(world.name)).pts
     path = await world.path()
@@ -87,7 +87,7 @@ async def test_a_state_that_a_send_moved_is_stored_soon_although_nothing_comes(
     async def stored() -> bool:
         return (await path.states())[ACCOUNT_STATE].pts == pts
 
-    await until_async(stored, 10)
+    await until_async(stored)
 
 
 async def test_230_messages_written_while_away_all_come_in_order(world: World, alice: Person):
@@ -104,7 +104,7 @@ async def test_230_messages_written_while_away_all_come_in_order(world: World, a
     async def all_in() -> bool:
         return (await path.counts()).pending == 230
 
-    await until_async(all_in, 30)
+    await until_async(all_in)
     assert [row.text for row in await path.pending(world.alice, limit=500)] == texts
 
 
@@ -229,7 +229,7 @@ async def test_a_late_answer_proves_its_send_although_nobody_waited_for_it(world
     async def proved() -> bool:
         return not await path.outgoing_chats()
 
-    await until_async(proved, 5)
+    await until_async(proved)
 
 
 async def test_a_flood_wait_is_an_outcome_at_once_and_other_chats_go_on(world: World, alice: Person):
@@ -243,7 +243,7 @@ async def test_a_flood_wait_is_an_outcome_at_once_and_other_chats_go_on(world: W
     assert await life.telegram.sender.send(await world.queue(world.alice, "hi")) == Wait(40, whole_account=True)
     # Telethon would now refuse every sendMessage by itself for 40 s.
     assert isinstance(await life.telegram.sender.send(await world.queue(world.bob, "hi")), Sent)
-    assert asyncio.get_running_loop().time() - began < 5
+    assert asyncio.get_running_loop().time() - began < 20
     assert life.telegram.connected
 
 

@@ -8,7 +8,7 @@ from botfleet.conditions import Reason
 from botfleet.store.rows import UpdateState
 from botfleet_simulator.person import Person
 from botrunner.telegram.connection import Status
-from botrunner.telegram.receiving import Evidence, Remedy
+from botrunner.telegram.receiving import CHECK_SECONDS, Evidence, Remedy
 from tests.integration.botrunner.telegram.harness import Echo, Life, World
 from tests.integration.botrunner.telegram.test_messages import answered_once
 from tests.waiting import until
@@ -37,7 +37,8 @@ def verdicts(statuses: list[Status]) -> list[bool | None]:
 
 async def test_a_bot_that_has_just_connected_proves_at_once_that_updates_come_through(world: World):
     life = await world.live()
-    await until(lambda: life.telegram.status.receiving, 5)
+    await life.connected()
+    await until(lambda: life.telegram.status.receiving, CHECK_SECONDS / 2)
     assert life.telegram.status == Status(True, True, None, True, life.telegram.me)
 
 
@@ -124,7 +125,7 @@ async def test_a_stored_state_ahead_of_telegrams_is_noticed_and_telegrams_is_tak
     ahead = UpdateState(was.pts + 1000, was.qts, was.date, was.seq)
     assert await path.replace_baseline(ahead, was=was)
     life = await world.live(check_seconds=LOOKS)
-    await looks_at(world, 1)
+    await until(lambda: life.telegram._watch.evidence.baseline)  # what comes from now on is still to be had
     await alice.say(world.name, "dropped by Telethon")
     await until(lambda: life.remedies == [Remedy.TAKE_STATE])
     assert False in verdicts(life.statuses)
@@ -140,17 +141,16 @@ async def test_a_stored_state_ahead_of_telegrams_is_noticed_and_telegrams_is_tak
 
 async def test_a_flood_wait_on_the_question_is_waited_for_and_the_bot_goes_on(world: World, alice: Person):
     life = await listening(world)
-    await world.tg.admin.add_fault("error", method=STATE, account=world.bot.id, message="FLOOD_WAIT_2")
+    flood = {"method": STATE, "account": world.bot.id}
     before = await world.tg.admin.last_call()
-    await world.tg.admin.wait_for_call(STATE, account=world.bot.id, after=before, outcome="FLOOD_WAIT_2")
-    flooded = await world.tg.admin.last_call()
-    began = asyncio.get_running_loop().time()
+    await world.tg.admin.add_fault("error", **flood, message="FLOOD_WAIT_2")
+    (flooded,) = await world.tg.admin.wait_for_call(**flood, after=before, outcome="FLOOD_WAIT_2")
     await until(lambda: life.telegram.status.receiving is None)
     await alice.say(world.name, "meanwhile")
     await world.wait_texts(world.alice, ["meanwhile"])
-    assert life.telegram.status.receiving, "an update is a proof"
-    await world.tg.admin.wait_for_call(STATE, account=world.bot.id, after=flooded, outcome="ok")
-    assert asyncio.get_running_loop().time() - began > 1.5
+    await until(lambda: life.telegram.status.receiving)  # an update is a proof, told once it is stored
+    again = (await world.tg.admin.wait_for_call(**flood, after=flooded.seq, outcome="ok"))[0]
+    assert again.time - flooded.time > 1.5
     assert life.remedies == []
 
 

@@ -14,6 +14,7 @@ from telethon.tl import functions
 from botrunner.ownership.clock import LeaseClock, now
 from botrunner.ownership.cutoff import CutOff
 from tests.integration.botrunner.telegram.telethon_bot import Bot
+from tests.waiting import DEADLINE
 
 
 async def test_connect_has_no_deadline_of_its_own_in_the_handshake(bot: Bot):
@@ -29,7 +30,7 @@ async def test_telethon_reconnects_by_itself_after_its_socket_was_shut_from_outs
     first = await bot.tg.admin.wait_connections(bot.name)
     calls = await bot.tg.admin.last_call()
     _shut(client)
-    await bot.tg.admin.wait_for_call("users.getUsers", account=bot.name, after=calls, timeout=10)
+    await bot.tg.admin.wait_for_call("users.getUsers", account=bot.name, after=calls)
     assert (await bot.tg.admin.wait_connections(bot.name))[0].id != first[0].id
 
 
@@ -65,7 +66,7 @@ async def test_without_auto_reconnect_a_lost_connection_ends_the_client_with_its
     client = await bot.client(auto_reconnect=False)
     await bot.tg.admin.cut(bot.name)
     with pytest.raises((OSError, EOFError)):
-        await asyncio.wait_for(client.disconnected, 10)
+        await asyncio.wait_for(client.disconnected, DEADLINE)
     assert not client.is_connected()
 
 
@@ -76,7 +77,7 @@ async def test_pending_requests_end_with_the_connection(bot: Bot):
     await bot.tg.admin.wait_for_call("help.getConfig", outcome="held")
     await bot.tg.admin.cut(bot.name)
     with pytest.raises((OSError, EOFError, asyncio.CancelledError)):
-        await asyncio.wait_for(asking, 10)
+        await asyncio.wait_for(asking, DEADLINE)
 
 
 async def test_a_descriptor_is_what_every_event_loop_gives_for_a_socket(bot: Bot):
@@ -96,7 +97,7 @@ async def test_connection_retries_bound_a_reconnect_and_none_goes_on_for_ever(bo
     fault = await bot.tg.admin.add_fault("refuse", times=None)
     await bot.tg.admin.cut(bot.name)
     with pytest.raises(OSError):
-        await asyncio.wait_for(bounded.disconnected, 10)
+        await asyncio.wait_for(bounded.disconnected, DEADLINE)
     await bot.tg.admin.wait_fault(fault.id, hits=8)
     assert not endless.disconnected.done()
     await bot.tg.admin.clear_faults()

@@ -12,7 +12,7 @@ from telethon.sessions import StringSession
 from telethon.tl import functions, types
 
 from tests.integration.botrunner.telegram.telethon_bot import Bot, Hooked
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 
 def test_the_version_is_the_one_whose_private_parts_are_known():
@@ -92,7 +92,7 @@ async def test_a_login_takes_the_servers_state_over_ours(bot: Bot):
 async def test_a_client_with_a_stored_state_and_a_key_that_is_not_authorized_ends_itself(bot: Bot):
     client = await bot.unauthorized(state=1)
     with pytest.raises(errors.AuthKeyUnregisteredError):
-        await asyncio.wait_for(client.run_until_disconnected(), 10)
+        await asyncio.wait_for(client.run_until_disconnected(), DEADLINE)
 
 
 async def test_each_login_with_an_empty_session_makes_a_key_of_its_own(bot: Bot):

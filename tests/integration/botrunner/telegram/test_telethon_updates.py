@@ -18,7 +18,7 @@ from telethon.tl import functions, types
 
 from tests.integration.botrunner.telegram.harness import World
 from tests.integration.botrunner.telegram.telethon_bot import Bot, Hooked, hear, memory_of, note
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 DATE = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -311,7 +311,7 @@ async def test_a_graceful_disconnect_cancels_running_handlers_and_saves_the_pts_
 
     client.add_event_handler(handle, events.NewMessage)
     await bot.hear("half done")
-    await asyncio.wait_for(began.wait(), 10)
+    await asyncio.wait_for(began.wait(), DEADLINE)
     await client.disconnect()
     assert ends == ["cancelled"]
     assert client.session.get_update_state(0).pts == await bot.pts()
