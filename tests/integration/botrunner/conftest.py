@@ -54,7 +54,7 @@ class World:
         await self.telegram.admin.create_person(phone, name=f"Person {self.people}")
         return phone
 
-    async def named_once(self, phone: str, numbers: list[int], seconds: float = 60) -> None:
+    async def named_once(self, phone: str, numbers: list[int], seconds: float = 120) -> None:
         """By the receiver's count: exactly one delivered reply names each number, in order.
 
         Counted once the bot has answered one more message: within a chat everything is in order, so what it would say

@@ -11,10 +11,10 @@ import pytest
 from tests.integration.botrunner.conftest import World
 from tests.support.runner import ROOT, Runner
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)  # a real process on a machine with other work to do
 QUEUED = 100_000
 CHATS = 200
-SECONDS = 90.0
+SECONDS = 240.0
 MIB = 1024
 
 
@@ -127,8 +127,7 @@ async def test_alone_a_secret_that_cannot_be_used_ends_the_start_with_its_name(
         world.secret(path, value)
     runner = world.runner(ROOT / "examples/concierge.yaml")
     await runner.start()
-    assert runner.process is not None
-    assert await asyncio.wait_for(runner.process.wait(), 20) == 2
+    assert await runner.ended() == 2
     log = runner.log.read_text()
     assert reason in log
     assert "Traceback" not in log
@@ -151,7 +150,6 @@ async def test_a_manifest_of_a_newer_version_is_refused_with_the_version_that_is
     (world.folder / "newer.yaml").write_text(text)
     runner = world.runner(world.folder / "newer.yaml")
     await runner.start()
-    assert runner.process is not None
-    assert await asyncio.wait_for(runner.process.wait(), 20) == 2
+    assert await runner.ended() == 2
     assert "v1alpha1" in runner.log.read_text()
     assert "Traceback" not in runner.log.read_text()

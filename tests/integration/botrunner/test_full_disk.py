@@ -12,7 +12,7 @@ import pytest
 from tests.integration.botrunner.conftest import World
 from tests.support.runner import ROOT
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)  # a real process on a machine with other work to do
 MIB = 1024 * 1024
 
 
@@ -21,11 +21,11 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A small disk of its own, for the folder with the data."""
     folder = tmp_path / "data"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "botfleet-test", str(folder)], check=True, timeout=10)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "botfleet-test", str(folder)], check=True)
     try:
         yield folder
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=10)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(folder: Path) -> Path:
@@ -59,9 +59,9 @@ async def test_on_a_full_disk_nothing_is_lost_or_doubled_and_room_is_all_that_it
     await runner.wait_probe("/livez", 200)
     assert "database or disk is full" in runner.log.read_text() or "StoreUnavailable" in runner.log.read_text()
     await asyncio.to_thread(filled.unlink)
-    await runner.wait_probe("/readyz", 200, seconds=60)
+    await runner.wait_probe("/readyz", 200)
     for phone in phones:
-        await world.named_once(phone, list(range(101, 110)), seconds=60)
+        await world.named_once(phone, list(range(101, 110)))
     assert runner.pid == pid
     assert runner.process is not None
     assert runner.process.returncode is None

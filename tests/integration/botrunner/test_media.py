@@ -36,7 +36,7 @@ async def started(world: World, *, debounce: float = 0, **model: object) -> Runn
 
 
 async def answers(world: World, phone: str, count: int) -> list[str]:
-    got = await world.telegram.admin.wait_messages(phone, world.username, count=count, incoming=True, timeout=20)
+    got = await world.telegram.admin.wait_messages(phone, world.username, count=count, incoming=True)
     return [message.text for message in got]
 
 

@@ -52,7 +52,7 @@ async def test_while_the_main_model_is_down_a_fallback_answers_and_then_the_main
 
             async def answer(number: int) -> str:
                 await person.say(world.username, f"message {number}")
-                return (await person.wait_reply(world.username, timeout=20)).text
+                return (await person.wait_reply(world.username)).text
 
             assert (await answer(1)).endswith("gpt-5-mini: 1")
             await world.model.stop()
@@ -80,7 +80,7 @@ async def test_a_budget_that_is_spent_is_said_in_one_line_also_over_kills(world:
     phone = await world.person()
     async with world.telegram.person(phone=phone) as person:
         await person.say(world.username, "message 1")
-        assert "1" in (await person.wait_reply(world.username, timeout=20)).text
+        assert "1" in (await person.wait_reply(world.username)).text
         for number in (2, 3, 4):
             await person.say(world.username, f"message {number}")
             await world.telegram.admin.wait_messages(phone, world.username, incoming=True, count=2)
@@ -88,7 +88,7 @@ async def test_a_budget_that_is_spent_is_said_in_one_line_also_over_kills(world:
             await started(runner)
         async with world.telegram.person(phone=await world.person()) as other:
             await other.say(world.username, "message 5")
-            assert (await other.wait_reply(world.username, timeout=20)).text == ENOUGH
+            assert (await other.wait_reply(world.username)).text == ENOUGH
     await until(lambda: closed(runner, "BudgetExhausted") == 4)
     texts = [message.text for message in await world.telegram.admin.messages(phone, world.username, incoming=True)]
     assert texts[1:] == [ENOUGH]
@@ -102,9 +102,9 @@ async def test_a_model_that_refuses_is_asked_three_times_and_the_next_message_is
     await world.model.admin.add_fault("status", code=400, times=3)
     async with world.telegram.person(phone=await world.person()) as person:
         await person.say(world.username, "message 1")
-        assert (await person.wait_reply(world.username, timeout=30)).text == SORRY
+        assert (await person.wait_reply(world.username)).text == SORRY
         await person.say(world.username, "message 2")
-        reply = await person.wait_reply(world.username, timeout=20)
+        reply = await person.wait_reply(world.username)
         assert "2" in reply.text
         assert "1" not in reply.text.partition("\n\n")[2]
     assert await counted(runner, 'botfleet_runner_messages_failed_total{reason="ModelRefused"}') == 1

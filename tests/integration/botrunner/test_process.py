@@ -13,7 +13,7 @@ from tests.integration.botrunner.conftest import World
 from tests.support.runner import ROOT, Runner
 
 SEED = 20261124
-pytestmark = pytest.mark.timeout(300)  # real processes on a machine with other work to do
+pytestmark = pytest.mark.timeout(600)  # real processes on a machine with other work to do
 
 
 async def test_the_example_runs_alone_from_the_manifest_that_kubectl_applies(world: World) -> None:
@@ -23,7 +23,7 @@ async def test_the_example_runs_alone_from_the_manifest_that_kubectl_applies(wor
     async with world.telegram.person(phone=await world.person()) as person:
         await person.say(world.username, "a room for 2")
         await person.say(world.username, "no, for 3")
-        reply = await person.wait_reply(world.username, timeout=20)
+        reply = await person.wait_reply(world.username)
     assert reply.text.startswith("I am an AI assistant"), "the first reply says who writes"
     assert "2, 3" in reply.text, "quick messages get one answer"
     assert "concierge of the Hotel Ala-Too" in reply.text
@@ -56,7 +56,7 @@ async def test_200_messages_with_kills_cuts_and_lost_answers_are_each_answered_o
                 await concierge.kill()
                 await concierge.start()
     for index, phone in enumerate(people):
-        await world.named_once(phone, [1000 * (index + 1) + n for n in range(50)], seconds=90)
+        await world.named_once(phone, [1000 * (index + 1) + n for n in range(50)])
 
 
 async def test_a_stop_in_mid_generation_sends_the_answer_first_and_nothing_twice(
@@ -113,8 +113,7 @@ async def test_two_runners_never_use_one_data_folder_or_one_credential(world: Wo
         second = world.runner(ROOT / "examples/concierge.yaml", data=data)
         second.log = world.folder / "second.log"
         await second.start()
-        assert second.process is not None
-        assert await asyncio.wait_for(second.process.wait(), 20) == 2
+        assert await second.ended() == 2
         assert told in second.log.read_text()
 
 
@@ -132,8 +131,7 @@ async def test_a_credential_that_another_runner_uses_is_not_used_when_it_is_put_
     await second.wait_probe("/readyz", 200)
     before = await world.telegram.admin.last_call()
     (second.folder / "secrets/concierge/token").write_text(world.token)
-    assert second.process is not None
-    assert await asyncio.wait_for(second.process.wait(), 20) == 2
+    assert await second.ended() == 2
     assert "the same Telegram credential" in second.log.read_text()
     assert await world.telegram.admin.call_count("auth.importBotAuthorization", after=before) == 0
 
@@ -150,7 +148,7 @@ async def test_a_persons_account_answers_by_its_stored_session(world: World) -> 
     await world.telegram.admin.update_account(owner, username="aigul")
     async with world.telegram.person(phone=await world.person()) as person:
         await person.say("aigul", "message 31")
-        assert "31" in (await person.wait_reply("aigul", timeout=20)).text
+        assert "31" in (await person.wait_reply("aigul")).text
     assert account.id
     assert await runner.stop() == 0
 
@@ -158,12 +156,12 @@ async def test_a_persons_account_answers_by_its_stored_session(world: World) -> 
 async def test_the_log_holds_no_secret_and_no_message(world: World, concierge: Runner) -> None:
     async with world.telegram.person(phone=await world.person()) as person:
         await person.say(world.username, "planted-message-text 41")
-        await person.wait_reply(world.username, timeout=20)
+        await person.wait_reply(world.username)
     await world.telegram.admin.cut(world.username)
     await world.model.admin.add_fault("status", code=401, times=1)
     async with world.telegram.person(phone=await world.person()) as person:
         await person.say(world.username, "planted-message-text 42")
-        await person.wait_reply(world.username, timeout=20)
+        await person.wait_reply(world.username)
     await concierge.stop()
     text = concierge.log.read_text()
     assert "model_gave_no_answer" in text
@@ -184,7 +182,7 @@ async def test_a_long_answer_in_markdown_arrives_in_order_with_its_formatting(wo
     phone = await world.person()
     async with world.telegram.person(phone=phone) as person:
         await person.say(world.username, "the plan")
-        arrived = await person.wait_replies(world.username, 2, timeout=20)
+        arrived = await person.wait_replies(world.username, 2)
         messages = await person.client.get_messages(world.username, ids=[reply.id for reply in arrived])
     text = "\n".join(message.message for message in messages)
     assert [int(number) for number in re.findall(r"line\((\d+)\)", text)] == list(range(400))
@@ -215,7 +213,7 @@ async def test_typing_is_seen_at_telegram_while_the_model_writes(world: World, c
         await world.model.admin.wait_fault(hold.id, hits=1)
         await admin.wait_for_call("messages.setTyping", account=world.username, count=2, outcome="ok")
         await world.model.admin.release(hold.id)
-        await person.wait_reply(world.username, timeout=20)
+        await person.wait_reply(world.username)
     (sent,) = await admin.calls("messages.sendMessage", world.username)
     assert all(call.seq < sent.seq for call in await admin.calls("messages.setTyping", world.username))
     assert await admin.call_count("messages.readHistory", world.username) == 0, "bots cannot"
@@ -251,7 +249,7 @@ async def test_a_persons_account_marks_as_read_what_it_answers_and_goes_on(world
     async with world.telegram.person(phone=await world.person()) as person:
         for number in (71, 72, 73):
             said = await person.say("aigul", f"message {number}")
-            assert str(number) in (await person.wait_reply("aigul", timeout=20)).text
+            assert str(number) in (await person.wait_reply("aigul")).text
             await world.telegram.admin.wait_for_call(
                 "messages.readHistory", account=owner, count=number - 70, outcome="ok"
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.integration.botrunner.conftest import World
 from tests.pages import block, checkout
 from tests.support.runner import READY, ROOT
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 SECTION = "A real bot, alone"
 README = ROOT / "README.md"
@@ -48,14 +48,14 @@ async def test_the_readmes_commands_run_a_bot_alone_until_control_c(world: World
     assert "hotel/concierge will be" in log.read_text()
 
     bot = await types(block("README.md", SECTION, "console", "botrunner run"))
-    await until(lambda: READY.search(log.read_text()) or bot.returncode is not None, 30)
+    await until(lambda: READY.search(log.read_text()) or bot.returncode is not None)
     # What is written before a bot's first sight of its account is not promised an answer.
-    await world.telegram.admin.wait_connections(world.username, receiving=True, timeout=30)
+    await world.telegram.admin.wait_connections(world.username, receiving=True)
     async with world.telegram.person(phone=await world.person()) as person:
         await person.say(world.username, "message 71")
-        assert "71" in (await person.wait_reply(world.username, timeout=30)).text
+        assert "71" in (await person.wait_reply(world.username)).text
     os.killpg(bot.pid, signal.SIGINT)
-    await asyncio.wait_for(bot.wait(), 30)
+    await asyncio.wait_for(bot.wait(), DEADLINE)
     text = log.read_text()
     assert "stopped" in text.splitlines()[-1]
     assert "Traceback" not in text
