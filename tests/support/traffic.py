@@ -10,7 +10,7 @@ from botfleet_simulator.client.telegram import TelegramAdmin
 
 PAUSE_SECONDS = 0.25
 BACKLOG = 40  # in one chat, then nobody writes there: what is beyond 50 is skipped by policy, not lost
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @dataclass

@@ -6,11 +6,14 @@ import re
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.integration.botrunner.conftest import World
 from tests.pages import block, checkout
 from tests.support.runner import READY, ROOT
 from tests.waiting import DEADLINE, until
 
+pytestmark = pytest.mark.timeout(300)  # real processes on a machine with other work to do
 SECTION = "A real bot, alone"
 README = ROOT / "README.md"
 DATA = re.compile(r"Its data are in `~/(\S+)`")
