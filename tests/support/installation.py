@@ -104,7 +104,7 @@ def bootstrap(server: Postgres, folder: Path) -> dict[str, str]:
     capture(
         [*psql, "-U", server.user, "-d", DATABASE],
         stdin=script.encode(),
-        deadline_seconds=30,
+        deadline_seconds=60,
         env={**os.environ, "PGPASSWORD": server.password},
     )
     return passwords

@@ -16,7 +16,7 @@ from botfleet_simulator.launch import ModelServer, TelegramServer
 from tests.waiting import DEADLINE
 
 ROOT = Path(__file__).parents[2]
-READY = re.compile(r"probes_and_metrics.*?address\W+(127\.0\.0\.1:\d+)", re.DOTALL)
+READY = re.compile(r"probes_and_metrics.*?address\W+(127\.0\.0\.1:\d+)\D", re.DOTALL)
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Runner:
     def _said_after(self, offset: int) -> str:
         with self.log.open("rb") as log:
             log.seek(offset)
-            return log.read().decode()
+            return log.read().decode(errors="replace")
 
     @property
     def pid(self) -> int:

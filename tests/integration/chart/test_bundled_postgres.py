@@ -154,7 +154,7 @@ def test_without_a_password_the_first_start_fails_and_names_the_file(
     for role, password in PASSWORDS.items():
         (tmp_path / f"{role}-password").write_text("" if role == missing else password)
     done = subprocess.run(
-        ["sh", str(first_start_script(chart, tmp_path))], capture_output=True, text=True, timeout=20, check=False
+        ["sh", str(first_start_script(chart, tmp_path))], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode != 0
     assert f"{missing}-password" in done.stderr

@@ -11,13 +11,12 @@ import redis
 
 from botfleet_operator.bootstrap import users_acl
 from botfleet_operator.provision.bus import Users
-from botfleet_tools.servers.base import Daemon, free_port
+from botfleet_tools.servers.base import READY_SECONDS, Daemon, free_port
 
 if TYPE_CHECKING:
     from tests.integration.chart.conftest import Chart
 
 PASSWORD = "operator-word-21"
-READY_SECONDS = 20.0
 
 
 def configuration(chart: "Chart", values: dict[str, object], folder: Path, port: int) -> Path:

@@ -14,6 +14,7 @@ from telethon.sessions import StringSession
 
 from botfleet_simulator.client import Account
 from botfleet_simulator.launch import ModelServer, TelegramServer, model_server, telegram_server
+from tests.waiting import DEADLINE
 
 numbers = itertools.count(1)
 
@@ -44,7 +45,7 @@ class Bench:
         options = {"retry_delay": 0.1, "connection_retries": None, "raise_last_call_error": True, **options}
         client = TelegramClient(session, 1, "bench", **options)
         self._stack.push_async_callback(client.disconnect)
-        await asyncio.wait_for(client.connect(), 20)
+        await asyncio.wait_for(client.connect(), DEADLINE)
         return client
 
 

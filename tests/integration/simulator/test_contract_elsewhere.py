@@ -34,8 +34,8 @@ ACCOUNTS: dict[str, Any] = {
         },
     ],
 }
-SUITE_SECONDS = 250.0
-pytestmark = pytest.mark.timeout(300)
+SUITE_SECONDS = 500.0
+pytestmark = pytest.mark.timeout(560)
 
 # A plugin for the suite's process: whoever starts another process there is refused.
 NO_CHILDREN = """

@@ -6,6 +6,7 @@ import pytest
 from telethon import errors, events, functions, types
 
 from botfleet_simulator.client import AdminError
+from tests.waiting import DEADLINE
 
 from .conftest import Bench
 
@@ -65,7 +66,7 @@ async def test_a_dropped_answer_was_executed_all_the_same(bench: Bench):
     fault = await bench.admin.add_fault("drop_answer", method="messages.sendMessage", account=person.id, cut=True)
     sending = asyncio.create_task(client(functions.messages.SendMessageRequest(peer, "once", random_id=101)))
     await bench.admin.wait_fault(fault.id)
-    await asyncio.wait_for(sending, 10)
+    await asyncio.wait_for(sending, DEADLINE)
     calls = await bench.admin.calls("messages.sendMessage", person.id)
     assert [(call.outcome, call.random_id) for call in calls] == [("dropped", 101), ("ok", 101)]
     assert [message.text for message in await bench.admin.messages(bot.id, person.id)] == ["once"]
@@ -81,7 +82,7 @@ async def test_a_held_answer_comes_when_it_is_released(bench: Bench):
     assert len(await bench.admin.messages(bot.id, person.id)) == 1
     assert not sending.done()
     await bench.admin.release(fault.id)
-    assert (await asyncio.wait_for(sending, 5)).raw_text == "held"
+    assert (await asyncio.wait_for(sending, DEADLINE)).raw_text == "held"
 
 
 async def test_held_before_execution_nothing_has_happened_yet(bench: Bench):
@@ -93,7 +94,7 @@ async def test_held_before_execution_nothing_has_happened_yet(bench: Bench):
     await bench.admin.wait_for_call("messages.sendMessage", account=person.id, outcome="held")
     assert await bench.admin.messages(bot.id, person.id) == []
     await bench.admin.remove_fault(fault.id)
-    await asyncio.wait_for(sending, 5)
+    await asyncio.wait_for(sending, DEADLINE)
     assert len(await bench.admin.messages(bot.id, person.id)) == 1
 
 
@@ -116,7 +117,7 @@ async def test_a_cut_call_is_not_executed_and_the_client_comes_back(bench: Bench
     client = await bench.client(person)
     peer = await client.get_input_entity(bot.username)
     await bench.admin.add_fault("cut", method="messages.sendMessage", account=person.id)
-    await asyncio.wait_for(client.send_message(peer, "in the end"), 10)
+    await asyncio.wait_for(client.send_message(peer, "in the end"), DEADLINE)
     outcomes = [call.outcome for call in await bench.admin.calls("messages.sendMessage", person.id)]
     assert outcomes == ["cut", "ok"]
     assert [message.text for message in await bench.admin.messages(bot.id, person.id)] == ["in the end"]
@@ -133,7 +134,7 @@ async def test_in_silence_calls_are_answered_and_updates_are_not_pushed(bench: B
     assert got.empty()
     await bench.admin.remove_fault(fault.id)
     await client.catch_up()
-    assert (await asyncio.wait_for(got.get(), 10)).raw_text == "unheard"
+    assert (await asyncio.wait_for(got.get(), DEADLINE)).raw_text == "unheard"
 
 
 @pytest.mark.parametrize("how", ["setting", "fault"])
@@ -242,7 +243,7 @@ async def test_strangers_in_a_group_can_be_shown_with_a_useless_hash(bench: Benc
     client.add_event_handler(got.put, events.NewMessage(incoming=True))
     await client(STATE())
     await bench.admin.send_message(person.id, group.id, "who am I?")
-    event = await asyncio.wait_for(got.get(), 10)
+    event = await asyncio.wait_for(got.get(), DEADLINE)
     shown = event.message._sender
     assert shown.min
     with pytest.raises(errors.PeerIdInvalidError):
@@ -260,7 +261,7 @@ async def test_short_updates_can_be_had_always_or_never(bench: Bench):
     for short in ("always", False):
         await bench.admin.update_settings(short_updates=short)
         await bench.admin.send_message(person.id, bot.id, f"short: {short}")
-        event = await asyncio.wait_for(got.get(), 10)
+        event = await asyncio.wait_for(got.get(), DEADLINE)
         assert event.raw_text == f"short: {short}"
         assert (event.input_chat is None) == (short == "always")
 

@@ -9,13 +9,14 @@ from telethon.sessions import StringSession
 
 from botfleet_simulator import person as person_module
 from botfleet_simulator.person import Person
+from tests.waiting import DEADLINE
 
 from .conftest import Bench
 
 STATE = functions.updates.GetStateRequest
 
 
-async def connected_again(client: TelegramClient, timeout: float = 10.0) -> None:
+async def connected_again(client: TelegramClient, timeout: float = DEADLINE) -> None:
     """Wait until a client's reconnect has been answered."""
     async with asyncio.timeout(timeout):
         while True:
@@ -59,7 +60,7 @@ async def test_a_forgotten_key_is_answered_with_minus_404(bench: Bench):
     await client(STATE())
     await bench.admin.add_fault("forget_key", account=bot.id)
     with pytest.raises((errors.AuthKeyNotFound, ConnectionError)):
-        await asyncio.wait_for(client(STATE()), 10)
+        await asyncio.wait_for(client(STATE()), DEADLINE)
     with contextlib.suppress(errors.AuthKeyNotFound):
         await client.disconnected
 
@@ -105,7 +106,7 @@ async def test_refused_connections_and_a_hanging_handshake(bench: Bench):
     await bench.admin.add_fault("refuse", times=1)
     reader, writer = await asyncio.open_connection(bench.server.host, bench.server.port)
     with contextlib.suppress(ConnectionError):
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), DEADLINE) == b""
     writer.close()
     fault = await bench.admin.add_fault("hang_handshake", times=1)
     hanging = asyncio.create_task(_try_to_connect(bench))
@@ -148,7 +149,7 @@ async def test_a_person_gets_all_replies_in_order_over_a_cut(bench: Bench):
         for number in range(1, 4):
             await bench.admin.send_message(bot.id, person.id, f"reply {number}")
         await bench.admin.remove_fault(fault.id)
-        got = await alice.wait_replies(bot.username, 4, timeout=20)
+        got = await alice.wait_replies(bot.username, 4, timeout=DEADLINE)
         assert [reply.text for reply in got] == [f"reply {number}" for number in range(4)]
         assert (await alice.wait_reply(bot.username)).text == "reply 1"
 

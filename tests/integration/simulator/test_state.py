@@ -14,12 +14,13 @@ from telethon.sessions import StringSession
 
 from botfleet_simulator.launch import LaunchError, TelegramServer, telegram_server
 from botfleet_simulator.person import Person
+from tests.waiting import DEADLINE
 
 
 async def client_of(server: TelegramServer, session: str) -> TelegramClient:
     rsa.add_key(server.public_key, old=False)
     client = TelegramClient(StringSession(session), 1, "x", connection_retries=None, retry_delay=0.1)
-    await asyncio.wait_for(client.connect(), 20)
+    await asyncio.wait_for(client.connect(), DEADLINE)
     return client
 
 
@@ -76,12 +77,13 @@ async def test_a_random_id_is_remembered_over_kill_9(tmp_path: Path):
         )
         first = await client(request)
         await server.restart(kill=True)
-        again = await asyncio.wait_for(client(request), 20)
+        again = await asyncio.wait_for(client(request), DEADLINE)
         await client.disconnect()
         assert (again.id, again.pts) == (first.id, first.pts)
         assert [message.text for message in await admin.messages("memory_bot", "mia")] == ["once"]
 
 
+@pytest.mark.timeout(300)
 async def test_no_answered_message_is_lost_when_killed_in_the_middle(tmp_path: Path):
     async with telegram_server(tmp_path / "state") as server:
         admin = server.admin
@@ -98,13 +100,13 @@ async def test_no_answered_message_is_lost_when_killed_in_the_middle(tmp_path: P
 
         sending = asyncio.create_task(send_all())
         for count in (60, 150):
-            await admin.wait_messages("busy_bot", "bea", count=count, timeout=30)
+            await admin.wait_messages("busy_bot", "bea", count=count, timeout=DEADLINE)
             await server.kill()
             reported = len(answered)
             await server.start()
             there = {message.random_id for message in await admin.messages("busy_bot", "bea")}
             assert set(range(1, reported + 1)) <= there
-        await asyncio.wait_for(sending, 60)
+        await asyncio.wait_for(sending, 120)
         await client.disconnect()
         texts = [message.text for message in await admin.messages("busy_bot", "bea")]
         assert texts == [f"message {number}" for number in range(1, 301)]
@@ -191,12 +193,12 @@ async def test_the_process_says_when_it_is_ready_and_ends_on_sigterm(tmp_path: P
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+    ready = json.loads(await asyncio.wait_for(process.stdout.readline(), DEADLINE))
     assert ready["event"] == "listening"
     public_key = await asyncio.to_thread(Path(ready["public_key"]).read_text)
     assert public_key.startswith("-----BEGIN RSA PUBLIC KEY-----")
     process.send_signal(signal.SIGTERM)
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
     assert process.returncode == 0
     assert out == b""
     assert b"telegram.listening" in err

@@ -117,7 +117,7 @@ def ignored(*names: str) -> list[str]:
     """Those of these names that git leaves alone in a new checkout with this .gitignore."""
     done = subprocess.run(
         ["git", "check-ignore", "--no-index", "--stdin"],
-        cwd=ROOT, input="\n".join(names), capture_output=True, text=True, timeout=20, check=False,
+        cwd=ROOT, input="\n".join(names), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 1), done.stderr
     return done.stdout.splitlines()

@@ -10,7 +10,7 @@ from botfleet.store.engine import Store, create_store, is_unique_violation
 from botfleet.store.errors import StoreError, StoreUnavailable
 from botfleet.store.identity import ensure_standalone_bot, own_bot
 from botfleet.store.schema import create_all_sqlite
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ async def test_nobody_starves_beside_tasks_that_ask_again_at_once(store: Store) 
         while not done.is_set():
             await own_bot(store)
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as tasks:
         for _ in range(4):
             tasks.create_task(greedy())
         for _ in range(10):
@@ -125,7 +125,7 @@ async def test_what_is_urgent_waits_behind_nothing_else(tmp_path: Path) -> None:
 
     rush = [asyncio.create_task(slow()) for _ in range(10)]
     await until(lambda: store.connections == 2)
-    async with asyncio.timeout(5), store.read(urgent=True):
+    async with asyncio.timeout(DEADLINE), store.read(urgent=True):
         assert not any(task.done() for task in rush)
     let_go.set()
     await asyncio.gather(*rush)

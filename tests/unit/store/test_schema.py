@@ -17,6 +17,7 @@ from botfleet.store.engine import SCHEMA, create_store
 from botfleet.store.errors import SchemaIncompatible, StoreUnavailable
 from botfleet.store.schema import COMPATIBLE_FROM, REVISION, create_all_sqlite, stored_revision, wait_for_schema
 from botfleet.store.tables import metadata
+from tests.waiting import DEADLINE
 
 ROOT = Path(__file__).parents[3]
 
@@ -92,17 +93,17 @@ async def test_a_file_is_brought_up_once_and_a_later_one_is_refused(tmp_path: Pa
     assert await stored_revision(store) is None
     await create_all_sqlite(store)
     await create_all_sqlite(store)
-    await wait_for_schema(store, 1)
+    await wait_for_schema(store, DEADLINE)
     async with store.begin() as connection:
         await connection.execute(sa.text("update alembic_version set version_num = '9999'"))
     await create_all_sqlite(store)
-    await wait_for_schema(store, 1)
+    await wait_for_schema(store, DEADLINE)
     async with store.begin() as connection:
         await connection.execute(sa.text("update installation set compatible_from = '9998'"))
     with pytest.raises(SchemaIncompatible):
         await create_all_sqlite(store)
     with pytest.raises(SchemaIncompatible, match="Use a newer image"):
-        await wait_for_schema(store, 1)
+        await wait_for_schema(store, DEADLINE)
     await store.close()
 
 
@@ -113,7 +114,7 @@ async def test_waiting_ends_with_what_is_missing(tmp_path: Path) -> None:
     await store.close()
     missing = create_store(f"sqlite:///{tmp_path / 'no' / 'bot.db'}")
     with pytest.raises(StoreUnavailable, match="does not answer"):
-        await wait_for_schema(missing, 0.05)
+        await wait_for_schema(missing, 0.5)  # once asked at least, also where that takes its time
 
 
 async def test_only_migrations_make_a_schema_on_postgresql() -> None:

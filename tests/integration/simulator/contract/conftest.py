@@ -20,6 +20,8 @@ from telethon import TelegramClient
 from telethon.crypto import rsa
 from telethon.sessions import StringSession
 
+from .waiting import DEADLINE
+
 DEFAULT_ACCOUNTS = {
     "bots": [
         {"id": 5000001, "token": "5000001:AAContractSuiteFirstBotTokenXXXXXXX", "username": "contract_bot"},
@@ -69,7 +71,7 @@ class Clients:
     async def connected(self, session: str | None = None, **options: Any) -> TelegramClient:
         """A client that has connected and not logged in."""
         client = self.target.client(session, **options)
-        await asyncio.wait_for(client.connect(), 30)
+        await asyncio.wait_for(client.connect(), DEADLINE)
         self._stack.push_async_callback(client.disconnect)
         return client
 

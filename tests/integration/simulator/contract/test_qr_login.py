@@ -7,6 +7,7 @@ import pytest
 from telethon import errors, functions, types
 
 from .conftest import Clients
+from .waiting import DEADLINE
 
 
 async def accept(phone, shown):
@@ -22,7 +23,7 @@ async def test_who_scans_a_code_lets_the_client_in_that_shows_it(clients: Client
     await asyncio.sleep(0)  # Telethon listens from here on
     let_in = await accept(phone, shown)
     assert isinstance(let_in, types.Authorization)
-    user = await asyncio.wait_for(waiting, 10)
+    user = await asyncio.wait_for(waiting, DEADLINE)
     assert user.username == clients.person_name(1)
     assert (await client.get_me()).id == user.id
     again = await clients.connected(client.session.save())
@@ -41,7 +42,7 @@ async def test_with_two_factor_the_password_is_asked_for_after_the_scan(clients:
     await asyncio.sleep(0)
     await accept(phone, shown)
     with pytest.raises(errors.SessionPasswordNeededError):
-        await asyncio.wait_for(waiting, 10)
+        await asyncio.wait_for(waiting, DEADLINE)
     assert not await client.is_user_authorized()
     assert (await client.sign_in(password=carol["password"])).username == carol["username"]
 

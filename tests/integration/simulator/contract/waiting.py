@@ -6,6 +6,8 @@ from typing import Any
 
 from telethon import TelegramClient, events
 
+DEADLINE = 30.0
+
 
 class Inbox:
     """What a client was told, in order."""
@@ -24,7 +26,7 @@ class Inbox:
         """The texts so far."""
         return [event.raw_text for event in self.events]
 
-    async def until(self, wanted: Callable[[Any], bool], timeout: float = 10.0) -> Any:
+    async def until(self, wanted: Callable[[Any], bool], timeout: float = DEADLINE) -> Any:
         """The first event that is wanted."""
         async with asyncio.timeout(timeout):
             while True:
@@ -34,6 +36,6 @@ class Inbox:
                 self._new.clear()
                 await self._new.wait()
 
-    async def until_text(self, text: str, timeout: float = 10.0) -> Any:
+    async def until_text(self, text: str, timeout: float = DEADLINE) -> Any:
         """The first message with that text."""
         return await self.until(lambda event: event.raw_text == text, timeout)
