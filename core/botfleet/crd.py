@@ -30,7 +30,7 @@ def _status_of(condition: ConditionType) -> str:
     return f'.status.conditions[?(@.type=="{condition.value}")].status'
 
 
-PRINTER_COLUMNS = [
+PRINTER_COLUMNS: list[dict[str, str | int]] = [
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
     {"name": "Ready", "type": "string", "jsonPath": _status_of(ConditionType.READY)},
     {"name": "Receiving", "type": "string", "jsonPath": _status_of(ConditionType.RECEIVING)},

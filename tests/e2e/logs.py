@@ -65,7 +65,7 @@ class LogKeeper:
 
     def removed(self) -> list[Kept]:
         """The logs of pods that are not there any more."""
-        there = {pod.metadata.uid for pod in self._api.list_pod_for_all_namespaces().items}
+        there = {pod.metadata.uid for pod in self._api.list_pod_for_all_namespaces().items if pod.metadata}
         return [log for log in self.kept() if log.pod_uid not in there]
 
     def problems(self) -> list[str]:
@@ -129,9 +129,9 @@ class LogKeeper:
         finally:
             log.ended.set()
 
-    def _open(self, log: Kept, **options: bool) -> Any:
+    def _open(self, log: Kept, *, follow: bool, previous: bool = False) -> Any:
         return self._api.read_namespaced_pod_log(
-            log.pod, log.namespace, container=log.container, _preload_content=False, **options
+            log.pod, log.namespace, container=log.container, follow=follow, previous=previous, _preload_content=False
         )
 
 

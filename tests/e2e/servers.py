@@ -4,6 +4,7 @@ import base64
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import redis
@@ -18,7 +19,7 @@ def platform_secret(fleet: Fleet, name: str, key: str) -> str:
     return base64.b64decode(found["data"][key]).decode()
 
 
-def query(fleet: Fleet, statement: str | sql.Composed, *values: object) -> list[tuple[object, ...]]:
+def query(fleet: Fleet, statement: str | sql.Composed, *values: object) -> list[tuple[Any, ...]]:
     """As the database's superuser, whom row-level security does not concern."""
     with (
         forwarded(fleet.cluster, fleet.release.namespace, f"statefulset/{fleet.release.name}-postgres", 5432) as ports,
@@ -30,7 +31,7 @@ def query(fleet: Fleet, statement: str | sql.Composed, *values: object) -> list[
             password=platform_secret(fleet, "postgres", "superuser-password"),
         ) as connection,
     ):
-        return connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
+        return connection.execute(statement, values).fetchall()
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def redis_operator(fleet: Fleet) -> Iterator["redis.Redis"]:
 
 def redis_users(fleet: Fleet) -> list[str]:
     with redis_operator(fleet) as client:
-        return [line.split()[1] for line in client.acl_list()]
+        return [str(line).split()[1] for line in client.acl_list()]
 
 
 def stream(fleet: Fleet, key: str) -> list[dict[str, str]]:

@@ -221,7 +221,7 @@ def test_a_bots_role_can_make_nothing_and_become_nobody_else(database: psycopg.C
     other = database.execute(
         "select rolname from pg_roles where rolname ~ '^bf_.*' and rolname <> current_user"
     ).fetchall()
-    for statement in [
+    statements: list[sql.SQL | sql.Composed] = [
         sql.SQL("create table {}.mine (x int)").format(sql.Identifier(SCHEMA)),
         sql.SQL("create temporary table mine (x int)"),
         sql.SQL("create schema mine"),
@@ -231,7 +231,8 @@ def test_a_bots_role_can_make_nothing_and_become_nobody_else(database: psycopg.C
             for (name,) in other
             if str(name).endswith("_runner") is False
         ),
-    ]:
+    ]
+    for statement in statements:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             database.execute(statement)
 

@@ -34,7 +34,7 @@ def soon() -> datetime:
 
 
 def own(message_id: int, text: str = "I am here", until: datetime | None = None, **fields: Any) -> OwnMessage:
-    given = {"peer_id": PERSON, "date": datetime.now(UTC).replace(microsecond=0)} | fields
+    given: dict[str, Any] = {"peer_id": PERSON, "date": datetime.now(UTC).replace(microsecond=0)} | fields
     return OwnMessage(message_id=message_id, text=text, until=until, **given)
 
 

@@ -24,7 +24,7 @@ def test_a_deleted_child_is_back(place: Place, kind: str, name: str) -> None:
     place.make()
     before = place.get(kind, name)
     place.kubectl("delete", kind, name)  # no kubelet and no garbage collector: gone at once
-    after = eventually(lambda: place.exists(kind, name) and place.get(kind, name))
+    after: Any = eventually(lambda: place.exists(kind, name) and place.get(kind, name))
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
     assert after.get("spec") == before.get("spec")
     assert after.get("data") == before.get("data")  # credentials are derived: repair is no rotation

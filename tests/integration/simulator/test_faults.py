@@ -1,6 +1,7 @@
 """Each fault of the Telegram simulator does what the docs say, to the calls and accounts it is for, as often as it says."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from telethon import errors, events, functions, types
@@ -125,7 +126,7 @@ async def test_a_cut_call_is_not_executed_and_the_client_comes_back(bench: Bench
 
 async def test_in_silence_calls_are_answered_and_updates_are_not_pushed(bench: Bench):
     bot, person = await bench.pair()
-    client, got = await bench.client(bot), asyncio.Queue()
+    client, got = await bench.client(bot), asyncio.Queue[Any]()
     client.add_event_handler(got.put, events.NewMessage(incoming=True))
     await client(STATE())
     fault = await bench.admin.add_fault("silence", account=bot.id)
@@ -239,7 +240,7 @@ async def test_strangers_in_a_group_can_be_shown_with_a_useless_hash(bench: Benc
     bot, person = await bench.pair()
     group = await bench.admin.create_group("Min", kind="supergroup", owner=person.id, members=[bot.id], admins=[bot.id])
     await bench.admin.update_settings(min_users=True)
-    client, got = await bench.client(bot), asyncio.Queue()
+    client, got = await bench.client(bot), asyncio.Queue[Any]()
     client.add_event_handler(got.put, events.NewMessage(incoming=True))
     await client(STATE())
     await bench.admin.send_message(person.id, group.id, "who am I?")
@@ -255,7 +256,7 @@ async def test_strangers_in_a_group_can_be_shown_with_a_useless_hash(bench: Benc
 
 async def test_short_updates_can_be_had_always_or_never(bench: Bench):
     bot, person = await bench.pair()
-    client, got = await bench.client(bot), asyncio.Queue()
+    client, got = await bench.client(bot), asyncio.Queue[Any]()
     client.add_event_handler(got.put, events.NewMessage(incoming=True))
     await client(STATE())
     for short in ("always", False):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import openai
@@ -11,7 +12,7 @@ import pytest
 from botfleet_simulator.client import AdminError
 from botfleet_simulator.launch import LaunchError, ModelServer, model_server
 
-MESSAGES = [
+MESSAGES: list[Any] = [
     {"role": "system", "content": "You are the concierge of the Grand Hotel. Be kind."},
     {"role": "user", "content": "number 16"},
     {"role": "assistant", "content": "16"},
@@ -47,7 +48,8 @@ async def test_usage_adds_up_and_is_the_same_each_time(ai: openai.AsyncOpenAI):
 
 async def test_a_stream_says_the_same_and_ends_with_the_usage(ai: openai.AsyncOpenAI):
     whole = await ask(ai)
-    text, usage, finish = "", None, None
+    text, finish = "", None
+    usage: Any = None
     async for chunk in await ask(ai, stream=True, stream_options={"include_usage": True}):
         if chunk.choices:
             text += chunk.choices[0].delta.content or ""
@@ -59,7 +61,7 @@ async def test_a_stream_says_the_same_and_ends_with_the_usage(ai: openai.AsyncOp
 
 
 async def test_responses_answer_and_stream(ai: openai.AsyncOpenAI):
-    options = {"model": "gpt-5-mini", "instructions": "You are Ada.", "input": "hello"}
+    options: dict[str, Any] = {"model": "gpt-5-mini", "instructions": "You are Ada.", "input": "hello"}
     whole = await ai.responses.create(**options)
     assert "Ada" in whole.output_text
     assert whole.status == "completed"
@@ -86,7 +88,7 @@ async def test_what_was_asked_can_be_read_with_key_model_and_parameters(model: M
     assert (seen.key, seen.model, seen.api, seen.outcome) == ("sk-test-0001", "gpt-5-mini", "chat", "ok")
     assert seen.messages == MESSAGES
     assert seen.params["temperature"] == 0.7
-    assert "17, 18" in seen.answer
+    assert "17, 18" in (seen.answer or "")
     assert await model.admin.requests(key="sk-other") == []
     assert await model.admin.wait_requests(contains="number 17") == [seen]
 
@@ -119,13 +121,16 @@ async def test_a_client_that_went_away_is_noticed(model: ModelServer, ai: openai
         (503, openai.InternalServerError),
     ],
 )
-async def test_statuses_have_openais_shape(model: ModelServer, ai: openai.AsyncOpenAI, code: int, error: type):
+async def test_statuses_have_openais_shape(
+    model: ModelServer, ai: openai.AsyncOpenAI, code: int, error: type[openai.APIStatusError]
+):
     await model.admin.add_fault("status", code=code, retry_after=7)
     with pytest.raises(error) as caught:
         await ask(ai)
     assert caught.value.status_code == code
     assert caught.value.response.headers["retry-after"] == "7"
-    assert caught.value.body["message"]
+    body: Any = caught.value.body
+    assert body["message"]
     assert (await ask(ai)).choices
 
 
@@ -207,7 +212,7 @@ async def test_answers_come_from_data_and_can_be_replaced(tmp_path):
         model_server(answers=answers) as server,
         openai.AsyncOpenAI(base_url=server.base_url, api_key="sk-a", max_retries=0) as client,
     ):
-        user = {"role": "user", "content": "PING"}
+        user: Any = {"role": "user", "content": "PING"}
         assert (await text_of(client, [user])) == "pong for sk-a"
         pirate = [{"role": "system", "content": "You are a pirate."}, {"role": "user", "content": "hello"}]
         assert (await text_of(client, pirate)) == "Arr, hello! (2 messages)"
@@ -234,19 +239,22 @@ async def _read(answer) -> None:
 
 async def text_of(client: openai.AsyncOpenAI, messages: list) -> str:
     answer = await client.chat.completions.create(model="small", messages=messages)
-    return answer.choices[0].message.content
+    content = answer.choices[0].message.content
+    assert content is not None
+    return content
 
 
 async def test_pictures_are_taken_and_their_type_and_size_can_be_read(model: ModelServer, ai: openai.AsyncOpenAI):
-    content = [
+    content: list[Any] = [
         {"type": "text", "text": "what is this?"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAECAw=="}},
     ]
     seen = await model.admin.last_request()
     answer = await ai.chat.completions.create(model="gpt-5-mini", messages=[{"role": "user", "content": content}])
-    assert "what is this?" in answer.choices[0].message.content
+    assert "what is this?" in (answer.choices[0].message.content or "")
+    assert answer.usage is not None
     assert answer.usage.prompt_tokens > 85
-    parts = [
+    parts: list[Any] = [
         {"type": "input_text", "text": "and this?"},
         {"type": "input_image", "image_url": content[1]["image_url"]["url"]},
     ]
@@ -259,7 +267,7 @@ async def test_pictures_are_taken_and_their_type_and_size_can_be_read(model: Mod
 
 @pytest.mark.parametrize("url", ["data:image/png;base64,%%%", "data:text/plain;base64,AAAA", "ftp://x"])
 async def test_what_is_no_picture_is_refused(ai: openai.AsyncOpenAI, url: str):
-    content = [{"type": "image_url", "image_url": {"url": url}}]
+    content: list[Any] = [{"type": "image_url", "image_url": {"url": url}}]
     with pytest.raises(openai.BadRequestError):
         await ai.chat.completions.create(model="gpt-5-mini", messages=[{"role": "user", "content": content}])
 
@@ -268,7 +276,7 @@ async def test_a_model_that_takes_no_pictures_refuses_them_and_answers_words(
     model: ModelServer, ai: openai.AsyncOpenAI
 ):
     await model.admin.update_settings(vision=["gpt-5"])
-    content = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+    content: list[Any] = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     try:
         with pytest.raises(openai.BadRequestError, match="image_url is only supported by certain models"):
             await ai.chat.completions.create(model="gpt-5-mini", messages=[{"role": "user", "content": content}])
@@ -283,10 +291,13 @@ async def test_what_is_said_in_a_file_is_written_down_and_counted(model: ModelSe
     file = ("note.ogg", b"OggS two beds please", "audio/ogg")
     heard = await ai.audio.transcriptions.create(model="gpt-4o-mini-transcribe", file=file)
     assert heard.text == "two beds please"
+    assert heard.usage is not None
     assert heard.usage.type == "tokens"
     assert heard.usage.total_tokens == heard.usage.input_tokens + heard.usage.output_tokens > 0
     timed = await ai.audio.transcriptions.create(model="whisper-1", file=file)
-    assert (timed.usage.type, timed.usage.seconds) == ("duration", 1)
+    assert timed.usage is not None
+    assert timed.usage.type == "duration"
+    assert timed.usage.seconds == 1
     request = (await model.admin.requests(after=seen))[0]
     assert (request.api, request.answer) == ("transcriptions", "two beds please")
     assert request.audio == {"name": "note.ogg", "type": "audio/ogg", "size": 20}

@@ -139,6 +139,8 @@ async def test_a_cut_by_the_admin_port_ends_the_accounts_connections_alone(bench
 
 async def test_a_person_gets_all_replies_in_order_over_a_cut(bench: Bench):
     bot, person = await bench.pair()
+    assert bot.username is not None
+    assert person.phone is not None
     server = bench.server
     async with Person(server.host, server.port, server.public_key, phone=person.phone, admin=bench.admin) as alice:
         await alice.say(bot.username, "begin")
@@ -157,6 +159,8 @@ async def test_a_person_gets_all_replies_in_order_over_a_cut(bench: Bench):
 async def test_what_came_in_a_former_session_is_no_reply_to_what_is_said_in_this_one(bench: Bench, monkeypatch):
     monkeypatch.setattr(person_module, "LOOK_SECONDS", 0.05)
     bot, person = await bench.pair()
+    assert bot.username is not None
+    assert person.phone is not None
     server = bench.server
     for number in (1, 2):
         async with Person(server.host, server.port, server.public_key, phone=person.phone, admin=bench.admin) as alice:

@@ -120,6 +120,7 @@ async def test_ids_and_pts_go_on_after_a_restart(tmp_path: Path):
         first = await admin.send_message("cora", "count_bot", "one")
         await server.restart(kill=True)
         second = await admin.send_message("cora", "count_bot", "two")
+        assert first.pts is not None
         assert (second.id, second.pts) == (first.id + 1, first.pts + 1)
 
 
@@ -193,6 +194,7 @@ async def test_the_process_says_when_it_is_ready_and_ends_on_sigterm(tmp_path: P
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
+    assert process.stdout is not None
     ready = json.loads(await asyncio.wait_for(process.stdout.readline(), DEADLINE))
     assert ready["event"] == "listening"
     public_key = await asyncio.to_thread(Path(ready["public_key"]).read_text)
@@ -220,6 +222,7 @@ async def test_message_text_tokens_and_codes_are_in_no_log_line(tmp_path: Path):
         async with person as fay:
             await fay.say("quiet_bot", "planted-secret-text")
     written = log.read_text()
+    assert bot.token is not None
     assert "telegram.listening" in written
     for secret in ("planted-secret-text", bot.token, f'"{codes[0]}"', "99968000007"):
         assert secret not in written

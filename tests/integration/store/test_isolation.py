@@ -110,9 +110,9 @@ async def test_a_bot_changes_no_row_of_another(
         changed = thief.execute(statement + sql.SQL(" where bot_id = %s"), (victim.id,))
         assert changed.rowcount == 0
         thief.execute(statement)
-    for statement in ("update botfleet.{} set bot_id = bot_id", "truncate botfleet.{}", "truncate botfleet.{} cascade"):
+    for text in ("update botfleet.{} set bot_id = bot_id", "truncate botfleet.{}", "truncate botfleet.{} cascade"):
         with pytest.raises(DENIED):
-            thief.execute(sql.SQL(statement).format(name))
+            thief.execute(sql.SQL(text).format(name))
     if privileges.RUNNER[table].delete:
         assert (
             thief.execute(sql.SQL("delete from botfleet.{} where bot_id = %s").format(name), (victim.id,)).rowcount == 0

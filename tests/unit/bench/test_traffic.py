@@ -2,7 +2,9 @@
 
 import asyncio
 from types import SimpleNamespace
+from typing import cast
 
+from botfleet_simulator.client import TelegramAdmin
 from tests.support.traffic import Traffic
 
 
@@ -24,7 +26,7 @@ class SlowAdmin:
 
 async def test_a_message_under_way_when_the_writing_ends_counts_as_sent():
     admin = SlowAdmin()
-    traffic = Traffic(admin, "a_bot", ["+1"])
+    traffic = Traffic(cast("TelegramAdmin", admin), "a_bot", ["+1"])
     traffic.start()
     await admin.taken.wait()
     await traffic.stop()

@@ -43,7 +43,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         seconds.append(delay)
         await real(0)
 
-    monkeypatch.setattr(retention.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     return seconds
 
 

@@ -48,7 +48,7 @@ def spec(*, disclosure: str = "OnRequest", access: dict[str, Any] | None = None,
 def silent(hours: float = 73, **known: Any) -> Acquaintance:
     """Somebody who wrote so long ago, and was answered at once."""
     at = NOON - hours * HOUR
-    given = {"wrote_at": at, "heard_at": at, "heard_date": at, "heard_id": 1, "said_at": at} | known
+    given: dict[str, Any] = {"wrote_at": at, "heard_at": at, "heard_date": at, "heard_id": 1, "said_at": at} | known
     return Acquaintance(known.pop("peer_id", 5), **{name: value for name, value in given.items() if name != "peer_id"})
 
 

@@ -132,7 +132,11 @@ def test_an_edit_during_a_build_is_not_kept_under_the_key_of_what_was_there_befo
     root: Path, builder: FakeBuilder
 ) -> None:
     file = root / "images/redis-entrypoint.sh"
-    builder.meanwhile = lambda: file.write_text("edited") and None
+
+    def edit() -> None:
+        file.write_text("edited")
+
+    builder.meanwhile = edit
     with pytest.raises(ToolError, match="run it again"):
         made(root, "redis")
     builder.meanwhile = lambda: None

@@ -1,13 +1,14 @@
 """What an image needs from outside is fetched once, and told as the reason why a first time lasts."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
-from botfleet_tools.images import debian_base, wheels
+from botfleet_tools.images import debian_base
 from botfleet_tools.images.catalog import BUILD_REQUIREMENTS, CATALOG
 from botfleet_tools.images.debian_base import DebianBase
-from botfleet_tools.images.target import native
+from botfleet_tools.images.target import SUITE, native
 from botfleet_tools.images.wheels import WheelMaker
 from botfleet_tools.progress import Progress
 
@@ -21,7 +22,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_wheels_of_a_requirements_file_are_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WheelMaker, "_run", lambda *_, **__: None)
-    monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda _: True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: True)
     first, second = Progress(), Progress()
     for progress in (first, second):
         WheelMaker(ROOT, native(), tmp_path / "log", progress).dependencies(CATALOG["runner"])
@@ -44,7 +45,7 @@ def test_the_base_of_the_images_and_its_packages_are_fetched_once(
     for progress in (first, second):
         DebianBase("amd64", tmp_path / "log", progress).packages(["postgresql-15"])
     assert first.fetched == [
-        f"Debian {debian_base.SUITE} for the images",
+        f"Debian {SUITE} for the images",
         "Debian packages postgresql-15 for the images",
     ]
     assert second.fetched == []

@@ -39,8 +39,9 @@ class Rig:
 
     def __init__(self, store: Store, installation_id: str, before: Rig | None = None) -> None:
         self.store, self.installation_id = store, installation_id
-        self.api = before.api if before else FakeApi()
-        self.roles, self.users = (before.roles, before.users) if before else (FakeRoles(), FakeUsers())
+        self.api: FakeApi = before.api if before else FakeApi()
+        self.roles: FakeRoles = before.roles if before else FakeRoles()
+        self.users: FakeUsers = before.users if before else FakeUsers()
         self.metrics = Metrics()
         self.leading = self.still_there = True
         self.clock = 0.0

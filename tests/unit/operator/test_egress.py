@@ -109,7 +109,7 @@ def test_a_port_is_allowed_when_a_rule_for_its_peer_has_it(
 
 def observed(*rules: EgressRule, of: Any = settled, network: Network | None = NETWORK) -> Observed:
     record = bot(network={"egress": [one.to_wire() for one in rules]})
-    return of(record, platform=replace(PLATFORM, network=network))  # type: ignore[no-any-return]
+    return of(record, platform=replace(PLATFORM, network=network))
 
 
 MODELS = rule(in_namespace("models", app="large"), ports=(8000,))

@@ -6,7 +6,17 @@ import pytest
 from telethon.tl import types
 
 from botfleet_simulator.telegram.access import Access, access_hash
-from botfleet_simulator.telegram.domain import Box, LogEntry, Member, Post, UpdateLog, bare_id, is_channel, mark_chat
+from botfleet_simulator.telegram.domain import (
+    Account,
+    Box,
+    LogEntry,
+    Member,
+    Post,
+    UpdateLog,
+    bare_id,
+    is_channel,
+    mark_chat,
+)
 from botfleet_simulator.telegram.errors import RpcError
 from botfleet_simulator.telegram.messaging import Draft, Messaging
 from botfleet_simulator.telegram.storage import Storage
@@ -20,7 +30,7 @@ def world(tmp_path: Path):
     storage.close()
 
 
-def people(world: World):
+def people(world: World) -> tuple[Account, Account, Account]:
     bot = world.add_account("bot", "Bot", username="some_bot")
     alice = world.add_account("person", "Alice", phone="+1 (999) 000-01", username="alice")
     bob = world.add_account("person", "Bob", phone="+199900002")
@@ -49,7 +59,9 @@ def test_a_log_answers_from_any_pts_that_it_still_has():
     assert (log.floor, len(log)) == (7, 4)
     log.cut_after(9)
     assert [entry.pts for entry in log.since(1)] == [8, 9]
-    assert log.of_post(9).pts == 9
+    entry = log.of_post(9)
+    assert entry is not None
+    assert entry.pts == 9
     assert log.of_post(11) is None
 
 
@@ -79,6 +91,7 @@ def test_names_phones_and_ids_belong_to_one(world: World):
 
 def test_a_token_is_the_bots_own_and_whole(world: World):
     bot, _, _ = people(world)
+    assert bot.token is not None
     assert world.of_token(bot.token) is bot
     for wrong in ("", ":", "abc", bot.token[:-1], f"{bot.id + 1}:{bot.token.partition(':')[2]}"):
         assert world.of_token(wrong) is None

@@ -3,6 +3,7 @@
 import struct
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,8 @@ class Loggers(dict):
 @settings(max_examples=30, deadline=None)
 @pytest.mark.parametrize("tag", [b"", b"\xef", b"\xee" * 4, b"\xdd" * 4])
 def test_packets_survive_any_cutting_of_the_stream(tag: bytes, packets: list[bytes], data):
-    encoder = {b"": transport.Full, b"\xef": transport.Abridged}.get(
-        tag, lambda: transport.Intermediate(padded=False)
-    )()
+    makers: dict[bytes, Callable[[], transport.Codec]] = {b"": transport.Full, b"\xef": transport.Abridged}
+    encoder = makers.get(tag, lambda: transport.Intermediate(padded=False))()
     stream = tag + b"".join(encoder.encode(packet) for packet in packets)
     buffer, codec, got = bytearray(), None, []
     while stream:

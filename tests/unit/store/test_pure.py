@@ -21,14 +21,14 @@ keys = st.tuples(st.integers(1, 3), st.integers(1, 3))
 seconds = st.integers(0, 5)
 messages = st.builds(
     lambda key, text, edited: Incoming(
-        *key, 1, None, text, NOW, "t", edit_date=None if edited is None else NOW + timedelta(seconds=edited)
+        key[0], key[1], 1, None, text, NOW, "t", edit_date=None if edited is None else NOW + timedelta(seconds=edited)
     ),
     keys,
     st.text(max_size=3),
     st.none() | seconds,
 )
 edits = st.builds(
-    lambda key, text, at: Edit(*key, text, NOW + timedelta(seconds=at)), keys, st.text(max_size=3), seconds
+    lambda key, text, at: Edit(key[0], key[1], text, NOW + timedelta(seconds=at)), keys, st.text(max_size=3), seconds
 )
 
 

@@ -84,7 +84,7 @@ def test_without_a_terminal_a_long_step_says_that_it_still_runs_and_what_it_does
         if re.fullmatch(r"  Building: half — \d+ s so far", message):
             seen.set()
 
-    progress.say = watched  # type: ignore[method-assign]
+    progress.say = watched
     with progress.step("Building") as step:
         step.update("half")
         assert seen.wait(5)

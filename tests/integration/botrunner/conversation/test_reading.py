@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def reader(world: World, **spec: object) -> Reader:
     return Reader(bot.path, bot.model, bot.telegram, bot.spec)
 
 
-async def sends(world: World, bot: Bot | None, *carried: tuple[str, Media], first: int = 1, **more: object) -> None:
+async def sends(world: World, bot: Bot | None, *carried: tuple[str, Media], first: int = 1, **more: Any) -> None:
     now = datetime.now(UTC)
     messages = [
         replace(incoming(number, media=media, date=now, **more), text=text)

@@ -1,5 +1,8 @@
 """Topics of a forum, and comments under a channel's post: what a message says of where it stands."""
 
+from functools import partial
+from typing import Any
+
 import pytest
 from telethon import errors, events, functions, types, utils
 
@@ -8,19 +11,23 @@ from .test_groups import supergroup
 from .waiting import Inbox
 
 
+def of_message(message_id: int, update: Any) -> bool:
+    return bool(update.message.id == message_id)
+
+
 async def forum(clients: Clients, word: str):
     """A forum of two people and a bot, with two topics: who reads, and the topics' ids."""
     alice, bob, bot, inboxes, channel = await supergroup(clients, word)
     opened = Inbox(bob, events.Raw(types.UpdateNewChannelMessage))
     await alice(functions.channels.ToggleForumRequest(channel, True, False))
-    ids = []
+    ids: list[int] = []
     for title in ("Rooms", "Meals"):
         made = await alice(
             functions.messages.CreateForumTopicRequest(channel, f"{title} {word}", random_id=len(ids) + 1)
         )
         ids.append(next(update.id for update in made.updates if isinstance(update, types.UpdateMessageID)))
     for topic in ids:
-        heard = await opened.until(lambda update, wanted=topic: update.message.id == wanted)
+        heard = await opened.until(partial(of_message, topic))
         assert isinstance(heard.message.action, types.MessageActionTopicCreate)
     return alice, bob, bot, inboxes, channel, ids
 

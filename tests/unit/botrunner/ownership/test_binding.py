@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from botfleet.store.binding import Binding, Bound, InUse
+from botfleet.store.binding import Binding, BindingRepository, Bound, InUse
 from botrunner.ownership.binding import LocalBindings, OperatorBindings
 from botrunner.telegram.types import BotToken, UserSession
 
@@ -12,7 +12,7 @@ TOKEN = BotToken("123456:AAAAAAAAAAAA")
 SESSION = UserSession("1abc")
 
 
-class Repository:
+class Repository(BindingRepository):
     """Bindings in memory."""
 
     def __init__(self, *bindings: Binding) -> None:

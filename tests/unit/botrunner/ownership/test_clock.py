@@ -82,7 +82,12 @@ def test_what_remains_is_the_time_until_the_limit_on_a_clock_of_any_age():
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no clock that goes on while it sleeps")
 def test_the_clock_is_the_one_that_goes_on_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch):
     read = list[int]()
-    monkeypatch.setattr(time, "clock_gettime", lambda number: read.append(number) or 7.0)
+
+    def reads(number: int) -> float:
+        read.append(number)
+        return 7.0
+
+    monkeypatch.setattr(time, "clock_gettime", reads)
     assert now() == 7.0
     assert read == [time.CLOCK_BOOTTIME]
 

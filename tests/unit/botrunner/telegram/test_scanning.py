@@ -1,8 +1,10 @@
 """Codes to be scanned: new ones until one was, and a scan between two of them is not lost."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from telethon.tl import functions, types
@@ -21,16 +23,16 @@ class Client:
     def __init__(self, *answers: object) -> None:
         self._answers = list(answers)
         self.asked: list[str] = []
-        self.handlers: list[object] = []
+        self.handlers: list[Callable[[object], Coroutine[Any, Any, None]]] = []
 
     async def __call__(self, request: object) -> object:
         self.asked.append(type(request).__name__)
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
-    def add_event_handler(self, handler: object, _: object) -> None:
+    def add_event_handler(self, handler: Callable[[object], Coroutine[Any, Any, None]], _: object) -> None:
         self.handlers.append(handler)
 
-    def remove_event_handler(self, handler: object) -> None:
+    def remove_event_handler(self, handler: Callable[[object], Coroutine[Any, Any, None]]) -> None:
         self.handlers.remove(handler)
 
     async def _switch_dc(self, number: int) -> None:
@@ -59,7 +61,7 @@ async def run(client: Client, shown: list[str], told_after: int | None = None) -
 
 
 async def test_another_code_is_shown_when_one_is_over_until_one_is_scanned():
-    client, shown = Client(token(b"one"), token(b"two"), SUCCESS), []
+    client, shown = Client(token(b"one"), token(b"two"), SUCCESS), list[str]()
     began = asyncio.get_running_loop().time()
     assert await run(client, shown, told_after=2) is USER
     assert shown == [link(b"one"), link(b"two")]
@@ -74,7 +76,7 @@ async def test_a_scan_of_which_nobody_told_is_found_with_the_next_request():
 
 
 async def test_told_of_a_scan_that_let_nobody_in_the_next_code_is_shown_for_its_time():
-    client, shown = Client(token(b"one"), token(b"two"), SUCCESS), []
+    client, shown = Client(token(b"one"), token(b"two"), SUCCESS), list[str]()
     began = asyncio.get_running_loop().time()
     assert await run(client, shown, told_after=1) is USER
     assert asyncio.get_running_loop().time() - began > 29

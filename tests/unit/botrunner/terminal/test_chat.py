@@ -10,6 +10,7 @@ from botfleet.effective import EffectiveSpec, effective
 from botfleet.manifest import parse_bot
 from botrunner.conversation import texts
 from botrunner.conversation.prompt import TRUTHFUL
+from botrunner.model.pace import Allowance
 from botrunner.model.provider import Answer, ChatMessage, Failure, NoAnswer
 from botrunner.terminal.chat import Outcome, Talk, hold, told
 from tests.unit.core.test_spec import bot
@@ -22,6 +23,8 @@ def spec(**changes: object) -> EffectiveSpec:
 class Echo:
     """A model that says which question it was, and keeps what it was asked."""
 
+    allowance: Allowance | None = None
+
     def __init__(self, *instead: NoAnswer) -> None:
         self.asked: list[Sequence[ChatMessage]] = []
         self._instead = list(instead)
@@ -29,6 +32,9 @@ class Echo:
     async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
         self.asked.append(messages)
         return self._instead.pop(0) if self._instead else Answer(f"**answer** {len(self.asked)}", False, 1, 1)
+
+    async def close(self) -> None:
+        """It has no connections."""
 
 
 def talked(model: Echo, spec: EffectiveSpec, *lines: str) -> tuple[list[str], bool]:
