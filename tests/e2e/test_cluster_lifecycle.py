@@ -147,7 +147,14 @@ def test_a_second_up_is_quick_and_changes_nothing_and_the_other_commands_tell_of
     assert re.search(rf"^{state.names.node} +Ready ", told["status"], re.MULTILINE)
     assert told["kubeconfig"] == f"{cluster.kubeconfig}\n"
     assert told["path"] == f"{run_dir(ONE)}\n"
-    listed = [resolve(Program.KUBECTL), "--kubeconfig", told["kubeconfig"].strip(), "get", "nodes", "--output=name"]
+    listed: list[str | Path] = [
+        resolve(Program.KUBECTL),
+        "--kubeconfig",
+        told["kubeconfig"].strip(),
+        "get",
+        "nodes",
+        "--output=name",
+    ]
     assert capture(listed, deadline_seconds=20) == f"node/{state.names.node}\n"
     cluster.kubectl("create", "configmap", "seen-in-audit")
     until(lambda: '"seen-in-audit"' in str(cluster.audit_log.read_text() if cluster.audit_log else ""))

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from functools import partial
 
 from botfleet_tools.platform.pods import pod_of
 from tests.e2e.conftest import Fleet, named_once, wait_for
+from tests.e2e.logs import Kept
 from tests.e2e.searching import command_lines_of_pods, finds_all, search, secrets_of, words_of
 from tests.e2e.test_killed import killed
 
@@ -56,6 +58,10 @@ async def test_a_killed_container_and_a_pod_that_is_gone_leave_their_logs_to_be_
     assert {log.path for log in (dead, stopped)} <= {log.path for log in fleet.logs.removed()}
 
 
+def begins(log: Kept, there: str) -> bool | None:
+    return log.text.startswith(there) or None
+
+
 def test_the_log_of_every_container_of_the_run_was_kept_to_its_end(fleet: Fleet) -> None:
     assert fleet.logs.problems() == []
     removed = {log.path for log in fleet.logs.removed()}
@@ -65,9 +71,9 @@ def test_the_log_of_every_container_of_the_run_was_kept_to_its_end(fleet: Fleet)
         elif not log.ended.is_set():
             there = fleet.logs.current(log)
             wait_for(
-                lambda log=log, there=there: log.text.startswith(there) or None,
+                partial(begins, log, there),
                 READ_SECONDS,
-                lambda log=log: f"{log}: a part is missing",
+                partial("{}: a part is missing".format, log),
             )
 
 

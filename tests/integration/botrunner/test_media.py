@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.integration.botrunner.conftest import ROOT, Runner, World
 pytestmark = pytest.mark.timeout(300)  # real processes on a machine with other work to do
 
 SEES = {"vision": True}
-HEARS = {"transcription": {"name": "whisper-1", "pricePerMinute": 0.006, "timeoutSeconds": 20}}
+HEARS: dict[str, Any] = {"transcription": {"name": "whisper-1", "pricePerMinute": 0.006, "timeoutSeconds": 20}}
 
 
 def png(width: int = 30, height: int = 20) -> bytes:
@@ -27,7 +28,7 @@ def voice(words: str, seconds: int = 3) -> Media:
     return Media("voice", b"OggS " + words.encode(), seconds=seconds)
 
 
-async def started(world: World, *, debounce: float = 0, **model: object) -> Runner:
+async def started(world: World, *, debounce: float = 0, **model: Any) -> Runner:
     conversation = {"debounceSeconds": debounce, "mediaText": "Words, please."}
     runner = world.runner(ROOT / "examples/concierge.yaml", model=model, conversation=conversation)
     await runner.start()

@@ -108,7 +108,7 @@ class Events:
     async def streamed(self) -> list[str]:
         """Ids in the stream, each where it came first."""
         async with Redis.from_url(self._rig.redis.url) as client:
-            entries = await client.xrange(f"{self._prefix}events")
+            entries: Any = await client.xrange(f"{self._prefix}events")
         return list(dict.fromkeys(fields[b"id"].decode() for _, fields in entries))
 
     def _rows(self, what: str, condition: str, table: str = "events") -> list[tuple[Any, ...]]:
@@ -197,14 +197,15 @@ async def test_connections_that_are_cut_again_and_again_lose_and_double_nothing(
 async def test_a_model_that_is_slow_wrong_and_gone_in_turn_costs_time_and_no_message(scene: Scene) -> None:
     """The bot is ready meanwhile: that is about Telegram."""
     model = scene.rig.model
-    for effect, options in [
+    faults: list[tuple[str, dict[str, Any]]] = [
         ("latency", {"delay": 1.5}),
         ("status", {"code": 500}),
         ("status", {"code": 401}),
         ("broken_json", {}),
         ("empty", {}),
         ("cut", {}),
-    ]:
+    ]
+    for effect, options in faults:
         # A turn to which nothing usable comes three times is given up: that is another promise (test_models.py).
         times = 1 if effect in ("broken_json", "empty") else PEOPLE
         await model.admin.add_fault(effect, times=times, **options)

@@ -121,15 +121,15 @@ async def test_until_the_finalizer_stands_nothing_is_made_and_the_status_does_no
     rig.show(deletionPolicy="Erase")
     honest = rig.api._set_finalizers
 
-    def refused(*_: Any) -> Any:
+    def refused(*_: Any, **__: Any) -> Any:
         raise ServerSideError("boom", status=500)
 
-    rig.api._set_finalizers = refused  # type: ignore[method-assign]
+    rig.api._set_finalizers = refused
     status = await rig.reconcile()
     assert [kind for verb, kind, _ in rig.api.writes() if verb == "apply"] == []
     assert "observedGeneration" not in status
     assert rig.reason(status, "Provisioned") == "ApplyFailed"
-    rig.api._set_finalizers = honest  # type: ignore[method-assign]
+    rig.api._set_finalizers = honest
     assert (await rig.reconcile())["observedGeneration"] == 3
 
 

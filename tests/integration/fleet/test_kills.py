@@ -173,5 +173,6 @@ async def test_killed_between_any_two_calls_of_a_bots_life_it_ends_in_the_same_s
         if last and not life.kills:
             break
         kills += life.kills
+    assert expected is not None
     print(kills, *expected, sep="\n")
     assert kills > 30

@@ -252,7 +252,7 @@ async def test_a_persons_account_is_bound_by_the_id_that_its_runner_reports(plac
     await runner.acquire(term=60)
     await runner.report(connected=True, authorized=None, reason=Reason.BINDING_PENDING, account_id=31337)
     keys = "select account_key from botfleet.bindings where bot_id = %s order by 1"
-    rows = eventually(lambda: len(found := place.installation.database.query(keys, runner.bot_id)) == 2 and found)
+    rows: Any = eventually(lambda: len(found := place.installation.database.query(keys, runner.bot_id)) == 2 and found)
     assert [key for (key,) in rows][1] == "user:31337"
     await runner.report(account_id=31337)
     place.wait("Ready", "True")

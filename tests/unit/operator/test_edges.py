@@ -259,7 +259,7 @@ async def test_an_answer_that_does_not_come_at_the_start_is_asked_for_again(
             raise failures.pop()
         return await answer(*words, **named)
 
-    home.get = at_last  # type: ignore[method-assign]
+    home.get = at_last
     store = create_store(f"sqlite:///{tmp_path / 'store.db'}")
     try:
         await create_all_sqlite(store)

@@ -162,7 +162,7 @@ async def test_a_bot_that_is_made_while_the_list_is_read_is_not_missing_from_it(
                 rig.show(f"bot-{number}", f"uid-{number}")
             yield page
 
-    rig.api.list_pages = slowly  # type: ignore[method-assign]
+    rig.api.list_pages = slowly
     await rig.look()
     assert (rig.sweeper._missing, rig.metrics.removal_halted._value.get()) == ({}, 0)
 
@@ -179,7 +179,7 @@ async def test_a_leader_that_was_cut_off_amid_a_removal_takes_nothing_from_the_n
         assert row is not None
         await bots.adopt(row.id, "uid-2")  # another leader, for the object that was made anew
 
-    rig.users.remove = frozen  # type: ignore[method-assign]
+    rig.users.remove = frozen
     rig.hide()
     await rig.reconcile()
     row = await bots.living_or_retained("hotel", "concierge", "")

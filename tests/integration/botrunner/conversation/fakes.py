@@ -46,7 +46,7 @@ class FakeModel:
 
     async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
         turn = turn_of(messages)
-        self.prompts.append([message["content"] for message in messages])  # type: ignore[misc]
+        self.prompts.append([message["content"] for message in messages])
         self.asked_with.append(messages)
         self.busy += 1
         self.most_busy = max(self.most_busy, self.busy)

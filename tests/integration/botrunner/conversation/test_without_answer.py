@@ -1,6 +1,7 @@
 """Promises of a bot whose model has no answer: an outage is waited out, nonsense has an end, and the person is told if the owner likes."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -74,9 +75,10 @@ async def test_a_turn_given_up_by_a_runner_that_is_killed_is_tried_anew_and_not_
     await world.says(None, "one")
     world.model.failures = [NoAnswer(Failure.BAD_ANSWER)] * TRIES
     first = world.bot()
-    first.conversations._path = _StopsAt(world.path, "close_inbox")
+    path: Any = _StopsAt(world.path, "close_inbox")
+    first.conversations._path = path
     async with first.live():
-        await first.conversations._path.stopped.wait()
+        await path.stopped.wait()
     assert await world.inbox() == [("pending", None)]
     second = world.bot()
     async with second.live():

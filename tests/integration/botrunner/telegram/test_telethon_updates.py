@@ -122,7 +122,7 @@ async def test_with_a_stored_state_ahead_of_the_servers_every_update_is_dropped_
 
 
 async def test_what_was_pushed_is_told_from_the_answer_to_a_request_of_ours_and_both_move_the_pts(bot: Bot):
-    class Box(MessageBox):  # type: ignore[misc]
+    class Box(MessageBox):
         def process_updates(self, found: Any, *rest: Any) -> Any:
             before = self.session_state()[0]["pts"]
             try:
@@ -131,7 +131,7 @@ async def test_what_was_pushed_is_told_from_the_answer_to_a_request_of_ours_and_
                 if self.session_state()[0]["pts"] != before:
                     moved.append(getattr(found, "_self_outgoing", False))
 
-    class Boxed(TelegramClient):  # type: ignore[misc]
+    class Boxed(TelegramClient):
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             self._message_box = Box(self._log["messagebox"])
@@ -279,7 +279,7 @@ async def test_without_a_channels_hash_its_difference_is_not_asked_for_and_its_s
 async def test_the_short_forms_of_a_message_carry_a_string_and_nobodys_hash(bot: Bot, where: str):
     seen: list[tuple[Any, list[Any]]] = []
 
-    class Short(TelegramClient):  # type: ignore[misc]
+    class Short(TelegramClient):
         async def _preprocess_updates(self, found: Any, users: Any, chats: Any) -> Any:
             seen.extend((update, [*users, *chats]) for update in found)
             return await super()._preprocess_updates(found, users, chats)
