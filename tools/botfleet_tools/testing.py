@@ -29,6 +29,7 @@ TYPED = (
     "tools/botfleet_tools",
     "migrations",
     "bench",
+    "tests",
 )
 
 # What people rely on has a gate of its own, in percent; that of everything together stands in pyproject.toml.
