@@ -59,7 +59,7 @@ def said(checkout: Path, *words: str) -> str:
         capture_output=True,
         text=True,
         env={"PATH": str(checkout / "bin"), "BOTFLEET_TYPED": TYPED},
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.returncode != 0
@@ -112,7 +112,7 @@ def test_the_package_of_the_module_venv_is_installed_after_saying_so(checkout: P
     with said_so_far.open("w") as shown:
         done = subprocess.run(
             [str(checkout / "tools/bootstrap.sh")],
-            stdout=subprocess.DEVNULL, stderr=shown, env={"PATH": str(checkout / "bin")}, timeout=20, check=False,
+            stdout=subprocess.DEVNULL, stderr=shown, env={"PATH": str(checkout / "bin")}, timeout=60, check=False,
         )  # fmt: skip
     assert done.returncode == 1
     updated, installed = re.findall(r"apt-get .*?(?=\napt-get |\Z)", (checkout / "asked").read_text(), re.DOTALL)
@@ -188,7 +188,7 @@ def test_the_remedy_for_go_copied_into_a_shell_gives_it_that_go_and_nothing_else
         capture_output=True,
         text=True,
         env={"PATH": str(checkout / "bin"), "TMPDIR": str(tmp_path)},
-        timeout=20,
+        timeout=60,
         check=False,
     )
 
@@ -220,7 +220,7 @@ def test_a_target_that_makes_a_cluster_checks_for_it_first(target: str) -> None:
         name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     }
     lines = subprocess.run(
-        ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True, env=environment
+        ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True, env=environment
     ).stdout.splitlines()
     assert lines[0].endswith("tools/bootstrap.sh cluster")
 
@@ -267,9 +267,9 @@ def test_while_the_environment_is_made_it_says_what_is_done_and_for_how_long(
                     rest += chunk
             except OSError:  # how a terminal says that nobody writes to it any more
                 assert on_a_terminal
-        assert process.wait(20) != 0, "there is no pip in this clone"
+        assert process.wait(60) != 0, "there is no pip in this clone"
     finally:
         process.kill()
-        process.wait(20)
+        process.wait(60)
     assert b"pip: No such file or directory" in rest
     assert b"Making .venv failed at: uv" in rest.splitlines()[-1], "nothing is said after the end"

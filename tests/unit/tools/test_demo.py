@@ -36,7 +36,7 @@ def test_the_lines_that_are_told_find_kubectl_and_the_cluster_in_a_shell_that_kn
     until = lines.index("kubectl get telegrambots -A")
     done = subprocess.run(
         ["/bin/sh", "-ec", "\n".join(lines[: until + 1])],
-        capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, timeout=20, check=True,
+        capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, timeout=60, check=True,
     )  # fmt: skip
     assert done.stdout == f"{cluster.kubeconfig}\n"
 

@@ -32,7 +32,7 @@ def told(checkout: Path, *words: str) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in left_out}
     done = subprocess.run(
         ["make", "--silent", *words],
-        cwd=checkout, env=environment, capture_output=True, text=True, timeout=20, check=True,
+        cwd=checkout, env=environment, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     return dict(line.split("=", 1) for line in done.stdout.splitlines())
 

@@ -53,15 +53,15 @@ def test_a_lock_that_gets_free_is_taken() -> None:
     def hold() -> None:
         with exclusive("x", deadline_seconds=0):
             held.set()
-            assert free.wait(5)
+            assert free.wait(30)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert held.wait(5)
+    assert held.wait(30)
     with pytest.raises(LockTimeoutError), exclusive("x", deadline_seconds=0.05):
         pytest.fail("two hold the lock")
     free.set()
-    with exclusive("x", deadline_seconds=5):
+    with exclusive("x", deadline_seconds=30):
         thread.join()
 
 
@@ -87,7 +87,7 @@ def test_without_a_terminal_a_long_step_says_that_it_still_runs_and_what_it_does
     progress.say = watched
     with progress.step("Building") as step:
         step.update("half")
-        assert seen.wait(5)
+        assert seen.wait(30)
     assert "Building: half" in output.getvalue()
 
 
@@ -120,8 +120,8 @@ def test_a_process_is_known_by_its_start_and_not_by_its_number_alone() -> None:
         assert not other.send(signal.SIGKILL)
         assert other.wait(0)
         assert not Process(child.pid, process.started, "another boot").alive()
-        process.end(graceful_seconds=5)
-        assert child.wait(5) == -signal.SIGTERM
+        process.end(graceful_seconds=30)
+        assert child.wait(30) == -signal.SIGTERM
     assert not process.alive()
     assert not process.send(signal.SIGKILL)
     assert process.wait(0)
