@@ -28,7 +28,7 @@ async def test_a_write_that_is_cancelled_at_any_moment_does_not_lock_the_file(st
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await path.take_in(Intake(states={0: UpdateState(1_000_000)}))  # waits for what is still being undone
-        with sqlite3.connect(str(store.engine.url.database), timeout=0, isolation_level=None) as other:
+        with sqlite3.connect(str(store.engine.url.database), timeout=5, isolation_level=None) as other:
             other.execute("begin immediate")
             other.execute("rollback")
         other.close()
