@@ -1,6 +1,7 @@
 """Why: one API server a version, with the CRD, for all tests of what it refuses."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ __all__ = ["chart"]
 def wait_served(api: ApiServer, group: str, *plurals: str) -> None:
     """The group's kinds can be asked for. (`kubectl wait` fails where a CRD has no conditions yet.)"""
     for plural in plurals:
-        asked = ("get", f"{plural}.{group}", "--all-namespaces", "--output=json")
-        eventually(lambda asked=asked: api.kubectl(*asked), deadline=SEEN_SECONDS, what=plural)
+        asked = partial(api.kubectl, "get", f"{plural}.{group}", "--all-namespaces", "--output=json")
+        eventually(asked, deadline=SEEN_SECONDS, what=plural)
 
 
 @pytest.fixture(scope="package", params=["1.34", "1.36"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -201,8 +202,12 @@ def test_the_same_name_with_the_same_credential_gets_its_data_back(place: Place)
     # No garbage collector here: what the old object owned is still there, and is made anew for the new one.
     place.make(account=616)
     uid = place.bot()["metadata"]["uid"]
+
+    def owned_anew(kind: str, name: str) -> bool:
+        return bool(place.get(kind, name)["metadata"]["ownerReferences"][0]["uid"] == uid)
+
     for kind, name in CHILDREN:  # in whatever order the news of their end came
-        eventually(lambda kind=kind, name=name: place.get(kind, name)["metadata"]["ownerReferences"][0]["uid"] == uid)
+        eventually(partial(owned_anew, kind, name))
     assert place.runner().bot_id == before
 
 

@@ -1,6 +1,7 @@
 """A connection that brings nothing is noticed and cured; one that is merely quiet is left alone. Looks every 0.3 s."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -141,7 +142,7 @@ async def test_a_stored_state_ahead_of_telegrams_is_noticed_and_telegrams_is_tak
 
 async def test_a_flood_wait_on_the_question_is_waited_for_and_the_bot_goes_on(world: World, alice: Person):
     life = await listening(world)
-    flood = {"method": STATE, "account": world.bot.id}
+    flood: dict[str, Any] = {"method": STATE, "account": world.bot.id}
     before = await world.tg.admin.last_call()
     await world.tg.admin.add_fault("error", **flood, message="FLOOD_WAIT_2")
     (flooded,) = await world.tg.admin.wait_for_call(**flood, after=before, outcome="FLOOD_WAIT_2")
