@@ -56,8 +56,9 @@ def _fitting(text: str, at: int, last: int, limit: int) -> int:
 
 def _cut(text: str, at: int, fits: int) -> int:
     """Where the part ends that begins at `at`; not all that is left fits."""
-    # One more than fits: a seam that begins right after the last character that fits is a seam too.
-    window, size = text[at : fits + 1], fits - at
+    # With the white space that follows: a seam that begins right after the last character that fits is a seam too, and whole.
+    space = _SPACE.match(text, fits)
+    window, size = text[at : space.end() if space else fits], fits - at
     for seam in _SEAMS:
         best = None
         for match in seam.finditer(window):

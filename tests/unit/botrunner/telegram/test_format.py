@@ -68,6 +68,16 @@ def test_the_best_seam_is_used_although_it_begins_right_after_the_last_that_fits
     assert split("aa bb\n\ncc", 5) == ["aa bb", "cc"]
 
 
+@pytest.mark.parametrize("seam", ["\n\n", "\n \n", "\n" + " " * 30 + "\n"])
+def test_a_paragraph_that_ends_with_the_last_that_fits_is_kept_with_those_before_it(seam):
+    assert split(f"aa bb.\n\ncc dd.{seam}ee", 14) == ["aa bb.\n\ncc dd.", "ee"]
+
+
+def test_a_seam_before_three_tenths_of_a_part_is_no_good_one():
+    assert split("abcd\n\nefgh ijkl mnop qrst", 20) == ["abcd\n\nefgh ijkl mnop", "qrst"]
+    assert split("abcdef\n\nef gh ij kl mn", 20) == ["abcdef", "ef gh ij kl mn"]
+
+
 def test_a_seam_that_leaves_the_part_nearly_empty_is_not_used():
     assert split("a\n\n" + "b" * 30, 20) == ["a\n\n" + "b" * 17, "b" * 13]
 
