@@ -60,7 +60,7 @@ ASIDE = tuple(
         *("bench", "botrunner/conversation", "bus", "chart", "crd", "fleet", "house", "simulator", "store"),
         *(
             f"botrunner/test_{name}.py"
-            for name in ("bad_input", "in_groups", "media", "models", "starters", "terminal")
+            for name in ("bad_input", "in_groups", "media", "models", "starters", "steering", "terminal")
         ),
         *("operator/test_rollouts.py", "operator/test_storms.py", "operator/test_watches.py", "tools/test_servers.py"),
     )
