@@ -76,6 +76,8 @@ def test_a_paragraph_that_ends_with_the_last_that_fits_is_kept_with_those_before
 def test_a_seam_before_three_tenths_of_a_part_is_no_good_one():
     assert split("abcd\n\nefgh ijkl mnop qrst", 20) == ["abcd\n\nefgh ijkl mnop", "qrst"]
     assert split("abcdef\n\nef gh ij kl mn", 20) == ["abcdef", "ef gh ij kl mn"]
+    later = "abcdefgh\n\nijk lmn opq rst"
+    assert split("x" * 20 + later, 20) == ["x" * 20, "abcdefgh", "ijk lmn opq rst"], "of that part, not of the text"
 
 
 def test_a_seam_that_leaves_the_part_nearly_empty_is_not_used():
