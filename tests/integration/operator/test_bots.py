@@ -268,7 +268,7 @@ async def test_a_persons_account_is_bound_by_the_id_that_its_runner_reports(plac
 
 def test_a_foreign_object_with_a_name_that_is_needed_is_left_alone(place: Place) -> None:
     place.kubectl("create", "configmap", "concierge", "--from-literal=mine=yes")
-    place.apply(*credentials(), bot_of())
+    place.apply(*credentials(account=31338), bot_of())
     said = place.wait("Accepted", "False", "NameConflict")
     assert "ConfigMap concierge" in said["message"]
     assert place.get("configmap", "concierge")["data"] == {"mine": "yes"}
