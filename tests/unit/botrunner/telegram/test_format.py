@@ -172,6 +172,9 @@ def test_what_comes_before_a_code_block_is_no_indentation():
     text = "one two\n   "
     parts = formatting.split(Formatted(f"{text}code", (Span(Kind.PRE, len(text), len(text) + 4),)), 9)
     assert [part.text for part in parts] == ["one two", "code"]
+    text = "a" * 20 + "\n  " + "c" * 12  # few enough to be kept, if they were of the block
+    parts = formatting.split(Formatted(text, (Span(Kind.PRE, 23, len(text)),)), 24)
+    assert [part.text for part in parts] == ["a" * 20, "c" * 12]
 
 
 @pytest.mark.parametrize("kind", [Kind.STRIKE, Kind.LINK])
