@@ -22,8 +22,11 @@ class Rounds:
 
 
 def ratio(product: Rounds, floor: Rounds) -> str:
-    """Of the medians; a floor too small to be measured has none."""
-    return f"{product.median / floor.median:.2f}" if floor.median > 0 else "-"
+    """Of the medians; a floor too small to be measured has none. What is small keeps two digits."""
+    if floor.median <= 0:
+        return "-"
+    found = product.median / floor.median
+    return f"{found:.2f}" if found >= 0.1 else f"{found:.2g}"
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -180,7 +180,7 @@ def test_a_part_that_does_not_start_is_named_with_the_end_of_its_log(nothing_bef
     assert "Traceback" not in starting.stderr
     # It is kept for a look, `status` included.
     status = subprocess.run(command("status", "--name", ONE), capture_output=True, text=True, timeout=120, check=True)
-    assert re.search("^  kubelet: ended with 9, started [5-9] times$", status.stdout, re.MULTILINE), status.stdout
+    assert "  kubelet: ended with 9, started 5 times\n" in status.stdout
     subprocess.run(command("down", "--name", ONE), check=True, timeout=120)
     same(nothing_before, ONE, OTHER)
 

@@ -139,8 +139,7 @@ async def test_a_leader_that_is_killed_is_replaced_within_twenty_seconds_and_the
                 return False
 
         await wait(led_by_another, LEADER_SECONDS, "nobody leads")
-        # It has the Lease before it has looked at everything.
-        await wait(back, LEADER_SECONDS, "the new leader does not restore what was deleted")
+        await wait(back, RESTORED_SECONDS, "the new leader does not restore what was deleted")
         assert pod_of(fleet.cluster, bot.namespace, bot.name)["metadata"]["uid"] == pod
     finally:
         await scaled(fleet, 1)

@@ -101,13 +101,11 @@ async def test_no_event_no_status_and_no_command_line_holds_a_secret_or_a_messag
 ON_PURPOSE = '"event": "rollout_halted"'
 
 
-# What an operator says while PostgreSQL is killed, while another one leads, while the first migrations run, and where an
-# API server with much other work answers late; the last, of one that is asked to end while a server does not answer.
+# What an operator says while PostgreSQL is killed, while another one leads, and while the first migrations run.
 OUTAGES = {
     *("comparison_failed", "health_unreadable", "reconcile_failed", "step_failed", "users_not_checked"),
-    *("leader_election_failed", "leader_renewal_failed", "leadership_release_failed", "waiting_at_the_start"),
-    *("waiting_for_crd", "waiting_for_installation_key", "waiting_for_the_cluster", "watch_failed"),
-    *("addresses_of_api_server_not_read", "background_task_late"),
+    *("leader_election_failed", "leader_renewal_failed", "waiting_at_the_start", "watch_failed"),
+    *("waiting_for_crd", "waiting_for_installation_key"),
 }
 
 CANCELLED_START = "Startup activity is only partially executed due to cancellation."

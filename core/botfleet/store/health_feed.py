@@ -52,9 +52,8 @@ class HealthFeed:
         statement = self._kept.get(ended_within)
         if statement is None:
             statement = self._select(ended_within)
-            if (
-                self._store.is_postgresql
-            ):  # SQLite's clock is this machine's, and would stand still in a statement that is kept
+            # SQLite's clock is this machine's, and would stand still in a statement that is kept.
+            if self._store.is_postgresql:
                 self._kept[ended_within] = statement
         return [_row(*row) for row in await self._store.fetch(statement, parameters)]
 

@@ -76,7 +76,7 @@ def test_a_leader_that_is_asked_to_stop_hands_over_at_once(installation: Install
     began = time.monotonic()
     assert first.stop() == 0
     second.wait_leading()
-    assert time.monotonic() - began < 12, "the Lease was released: it would have lasted for at least another 13 s"
+    assert time.monotonic() - began < 8
 
 
 def test_a_restart_writes_nothing_when_nothing_has_changed(installation: Installation) -> None:

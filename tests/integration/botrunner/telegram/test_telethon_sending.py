@@ -28,8 +28,10 @@ async def test_a_repeated_random_id_is_an_error_that_telethon_retries_for_second
     raw = request()
     await raw.resolve(client, utils)
     calls = await bot.tg.admin.last_call()
+    began = time.monotonic()
     with pytest.raises(errors.RandomIdDuplicateError):
         await client._sender.send(raw)
+    assert time.monotonic() - began < 1
     assert await bot.tg.admin.call_count("messages.sendMessage", after=calls) == 1
     began = time.monotonic()
     with pytest.raises(ValueError, match="unsuccessful"):
