@@ -27,6 +27,7 @@ from botfleet_operator.kubeapi import (
     NotFoundError,
     NotLeadingError,
     Resource,
+    same,
 )
 from botfleet_operator.ledger import InUse, Ledger, StillHeldError
 from botfleet_operator.model import BotRecord, ChildRecord, child_record
@@ -62,7 +63,7 @@ _NEWS_SECONDS = 1.0  # what a GET shows already the watch tells by then
 
 
 class _TakenError(Exception):
-    """Something has the name already; it is in the scratch, and what to do about it is a decision."""
+    """Something else has the name; it is in the scratch, and what to do about it is a decision."""
 
 
 Executor = Callable[[BotRecord, Any, Scratch], Awaitable[None]]
@@ -135,17 +136,16 @@ class Applier:
 
     async def _look_up_children(self, bot: BotRecord, step: LookUpChildren, scratch: Scratch) -> None:
         for kind in step.kinds:
-            await self._look_up(bot, kind, scratch)
+            if (found := await self._child(bot, kind)) is not None:
+                scratch.children[kind] = found
         scratch.looked_up = True
 
-    async def _look_up(self, bot: BotRecord, kind: str, scratch: Scratch) -> bool:
-        """Whether an object has the name of this child; it is in the scratch then."""
+    async def _child(self, bot: BotRecord, kind: str) -> ChildRecord | None:
+        """What has the name of this child now, whosever it is."""
         found = await self._api.get(
             CHILD_RESOURCES[kind], bot.namespace, child_name(kind, bot.name), metadata_only=True
         )
-        if found is not None:
-            scratch.children[kind] = child_record(kind, found)
-        return found is not None
+        return None if found is None else child_record(kind, found)
 
     async def _set_finalizer(self, bot: BotRecord, step: SetFinalizer, scratch: Scratch) -> None:
         """The list is that of now, and is not written if it has changed: others may have finalizers in it."""
@@ -215,13 +215,15 @@ class Applier:
         manifest = await self._with_template(step.manifest) if step.keeps_template else step.manifest
         resource, where = CHILD_RESOURCES[kind], (metadata["namespace"], metadata["name"])
         try:
-            answered = await self._api.apply(resource, *where, manifest, creates=step.creates)
-        except ConflictError:
-            if not step.creates:
+            answered = await self._api.apply(resource, *where, manifest, uid=step.uid)
+        except (ConflictError, InvalidError):
+            found = await self._child(bot, kind)
+            if found is not None and found.uid == step.uid:
                 raise
-            if await self._look_up(bot, kind, scratch):
+            if found is not None:
+                scratch.children[kind] = found
                 raise _TakenError from None
-            answered = await self._api.apply(resource, *where, manifest)  # it went meanwhile
+            answered = await self._api.apply(resource, *where, manifest, uid=None)  # it went meanwhile
         self._remember(kind, answered)
         scratch.children.pop(kind, None)
         log.info("applied", namespace=bot.namespace, bot=bot.name, kind=kind, name=metadata["name"])
@@ -252,11 +254,11 @@ class Applier:
                 CHILD_RESOURCES[child.kind],
                 child.namespace,
                 child.name,
-                list(step.operations),
+                [same(child.uid), *step.operations],
                 content_type=JSON_PATCH,
             )
         except InvalidError as error:
-            # A test of the patch did not hold: the object has changed, and its news is on its way.
+            # A test of the patch did not hold: the object has changed, or is another; its news is on its way.
             raise ConflictError(str(error), status=error.status) from error
         self._remember(child.kind, answered, step.operations)
         log.info("patched", namespace=bot.namespace, bot=bot.name, kind=child.kind, name=child.name)

@@ -218,7 +218,7 @@ def build_all(observed: Observed, accepted: Accepted) -> list[dict[str, Any]]:
 def _steps_for(observed: Observed, manifest: dict[str, Any]) -> list[Step]:
     child = observed.children.get(manifest["kind"])
     if child is None:
-        return [Apply(manifest, creates=True)]
+        return [Apply(manifest)]
     if child.deleting:
         return []  # its end comes by the watch, and then it is made anew
     wanted = manifest["metadata"]["annotations"][ANNOTATION_APPLIED]
@@ -228,7 +228,7 @@ def _steps_for(observed: Observed, manifest: dict[str, Any]) -> list[Step]:
     held = observed.held if child.kind == "Deployment" else None
     whole = child.fields is not None and covers(child.fields, manifest) and (held is None or held.whole)
     if child.applied_hash != wanted or not whole:
-        steps.append(Apply(manifest, keeps_template=held is not None))
+        steps.append(Apply(manifest, child.uid, keeps_template=held is not None))
     if child.deployment is not None:
         operations = removals(child, held.lists if held else named_lists(manifest["spec"]["template"]["spec"]))
         if operations:

@@ -81,7 +81,9 @@ def _prompt(bot: BotRecord, name: str, world: World, scratch: Scratch) -> Prompt
 def _children(bot: BotRecord, world: World, scratch: Scratch) -> dict[str, ChildRecord]:
     found: dict[str, ChildRecord] = {}
     for kind in CHILD_RESOURCES:
-        record = world.children[kind].get(bot.namespace, child_name(kind, bot.name)) or scratch.children.get(kind)
-        if record is not None:
-            found[kind] = record
+        seen, asked = world.children[kind].get(bot.namespace, child_name(kind, bot.name)), scratch.children.get(kind)
+        if asked is not None and (seen is None or seen.version < asked.version):
+            found[kind] = asked
+        elif seen is not None:
+            found[kind] = seen
     return found

@@ -198,10 +198,10 @@ class LookUpChildren(Step):
 
 @dataclass(frozen=True, slots=True)
 class Apply(Step):
-    """Server-side apply of one child. `creates`: it is not there, as far as is seen; what is there after all is left alone."""
+    """Server-side apply of one child. `uid`: of the one that is there, None if none is, as far as is seen; others are left alone."""
 
     manifest: dict[str, Any] = field(repr=False)
-    creates: bool = False
+    uid: str | None = None
     keeps_template: bool = False  # of a Deployment: with the pod template that it remembers
 
     @property

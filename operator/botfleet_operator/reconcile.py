@@ -21,12 +21,14 @@ from botfleet_operator.apply import Applier
 from botfleet_operator.decide import decide
 from botfleet_operator.eraser import Eraser
 from botfleet_operator.kubeapi import (
-    MERGE_PATCH,
+    JSON_PATCH,
     ConflictError,
+    InvalidError,
     KubeApi,
     KubeError,
     NotFoundError,
     NotLeadingError,
+    same,
 )
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.metrics import Metrics, Statuses, statuses
@@ -231,28 +233,31 @@ class Reconciler:
         if (self.phases.get(bot.key), self.conditions.get(bot.key)) != (phase, words):
             self.phases[bot.key], self.conditions[bot.key] = phase, words
             self.told += 1
-        patch = status.difference(bot.status, wanted)
+        changed = status.changed(bot.status, wanted)
         if not whole and status.merged(bot, plan, now) != wanted:
             self._queue.add_after(bot.key, status.FIGURES_INTERVAL_SECONDS - since)
-        if not patch:
+        if not changed:
             return
         try:
-            # The UID: a conflict if the name belongs to a new object by now.
             answered = await self._api.patch(
                 TELEGRAM_BOTS,
                 bot.namespace,
                 bot.name,
-                {"metadata": {"uid": bot.uid}, "status": patch},
-                content_type=MERGE_PATCH,
+                [same(bot.uid), {"op": "add", "path": "/status", "value": wanted}],
+                content_type=JSON_PATCH,
                 subresource="status",
             )
         except NotFoundError:
             return  # deleted; the watch tells
         except ConflictError:
-            # Made anew, mostly, and the watch tells; but what was not written must not wait for news that may not come.
+            # The watch tells; but what was not written must not wait for news that may not come.
             self._queue.add_after(bot.key, _CONFLICT_SECONDS)
             return
-        told = bool(status.FIGURES & patch.keys())
+        except InvalidError:
+            if not await self._is_gone(bot):
+                raise
+            return  # the name belongs to a new object by now; the watch tells
+        told = bool(status.FIGURES & changed)
         figures_at = time.monotonic() if told else (before.figures_at if before else float("-inf"))
         self._written[bot.key] = _Written(bot.uid, int(answered["resourceVersion"]), wanted, figures_at)
         for transition in transitions(bot.status, wanted):

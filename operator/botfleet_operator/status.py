@@ -63,15 +63,9 @@ def _budget(known: BudgetFigures) -> dict[str, Any]:
     return told
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """A merge patch for `status` with only what differs; empty: nothing to write."""
-    patch = {key: value for key, value in new.items() if old.get(key) != value}
-    patch.update({key: None for key in old if key not in new})
-    for key in ("account", "budget"):
-        if isinstance(patch.get(key), dict) and isinstance(old.get(key), dict):
-            # A merge patch would leave the name that the account no longer has, or a limit that is no more.
-            patch[key] = {**dict.fromkeys(old[key]), **patch[key]}
-    return patch
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
+    """The fields that differ; empty: nothing to write."""
+    return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
 
 
 def instant(moment: datetime) -> str:

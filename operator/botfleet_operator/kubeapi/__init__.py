@@ -10,6 +10,7 @@ from botfleet_operator.kubeapi.client import (
     KubeApi,
     Page,
     WatchEvent,
+    same,
 )
 from botfleet_operator.kubeapi.credentials import Credentials, connection_info
 from botfleet_operator.kubeapi.errors import (
@@ -72,4 +73,5 @@ __all__ = [
     "UnreachableError",
     "WatchEvent",
     "connection_info",
+    "same",
 ]

@@ -29,6 +29,11 @@ _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=
 _OF_NO_OBJECT = "1"
 
 
+def same(uid: str) -> dict[str, str]:
+    """The first operation of a JSON patch that changes this object and no other of its name; else it is an InvalidError."""
+    return {"op": "test", "path": "/metadata/uid", "value": uid}
+
+
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
     """One line of a watch: ADDED, MODIFIED, DELETED or BOOKMARK, and its object."""
@@ -175,17 +180,21 @@ class KubeApi:
         name: str,
         manifest: dict[str, Any],
         *,
+        uid: str | None,
         force: bool = True,
-        creates: bool = False,
     ) -> dict[str, Any]:
         """Server-side apply; returns the metadata that the object has now.
 
         Args:
-            creates: whatever has this name already stays as it is, and is a ConflictError.
+            uid: of the object that is meant; None: there is none yet. Whatever else has the name stays as it is.
+
+        Raises:
+            ConflictError: something has the name already (None), or nothing has it any more (a UID).
+            InvalidError: an object with another UID has the name by now; or the manifest can never succeed.
         """
         self._guard()
-        if creates:
-            manifest = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": _OF_NO_OBJECT}}
+        meant = {"resourceVersion": _OF_NO_OBJECT} if uid is None else {"uid": uid}
+        manifest = {**manifest, "metadata": {**manifest["metadata"], **meant}}
         reply = await self._transport.request(
             "PATCH",
             resource.path(namespace, name),
@@ -208,7 +217,11 @@ class KubeApi:
         content_type: str,
         subresource: str | None = None,
     ) -> dict[str, Any]:
-        """A JSON patch or merge patch; returns the metadata that the object has now."""
+        """A JSON patch or merge patch; returns the metadata that the object has now.
+
+        A UID in a merge patch protects no status: where only the status is written, the API server takes all other
+        metadata from what it has before it compares. `same` does, in a JSON patch.
+        """
         self._guard()
         reply = await self._transport.request(
             "PATCH",

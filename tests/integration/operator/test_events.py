@@ -18,7 +18,8 @@ def events(place: Place, name: str) -> dict[str, tuple[str, str, int]]:
 
 
 def test_a_bots_transitions_are_kubernetes_events_whose_series_can_be_counted_on(place: Place) -> None:
-    place.apply(*credentials()[:2], bot_of())
+    app, model, token = credentials(account=20254)
+    place.apply(app, model, bot_of())
     place.wait("Accepted", "False", "SecretMissing")
     kind, note, count = eventually(lambda: events(place, "concierge")["SecretMissing"])
     assert (kind, count) == ("Warning", 1)
@@ -27,7 +28,7 @@ def test_a_bots_transitions_are_kubernetes_events_whose_series_can_be_counted_on
     again = {"series": {"count": 2, "lastObservedTime": "2026-01-02T03:04:05.000006Z"}}  # as the recorder patches it
     place.kubectl("patch", name, "--type=merge", "-p", json.dumps(again))
     assert events(place, "concierge")["SecretMissing"][2] == 2
-    place.apply(credentials()[2])
+    place.apply(token)
     place.wait("Provisioned", "True")
     eventually(lambda: events(place, "concierge")["Accepted"][0] == "Normal")
     place.kubectl("patch", "telegrambot", "concierge", "--type=merge", '-p={"spec":{"suspend":true}}')

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from botfleet.store.errors import StoreUnavailable
-from botfleet_operator.kubeapi import ConflictError, NotFoundError, Page, Resource
+from botfleet_operator.kubeapi import ConflictError, InvalidError, NotFoundError, Page, Resource
 from botfleet_operator.provision.bus import BusUnavailableError, password_hash
 from tests.unit.operator.samples import fields_of
 
@@ -114,11 +114,14 @@ class FakeApi:
         yield Page(items, str(self.version))
 
     async def apply(
-        self, resource: Resource, namespace: str, name: str, manifest: dict[str, Any], *, creates: bool = False
+        self, resource: Resource, namespace: str, name: str, manifest: dict[str, Any], *, uid: str | None
     ) -> dict[str, Any]:
         self._call("apply", resource.kind, name)
-        if creates and (resource.kind, namespace, name) in self.objects:
-            raise ConflictError("it exists", status=409)
+        there = self.objects.get((resource.kind, namespace, name))
+        if (there is None) != (uid is None):
+            raise ConflictError("it exists, or exists no more", status=409)
+        if there is not None and there["metadata"]["uid"] != uid:
+            raise InvalidError("field is immutable", status=422)
         entry = {"manager": "botfleet-operator", "operation": "Apply", "fieldsV1": fields_of(manifest)}
         self.managed[(resource.kind, namespace, name)] = [entry]
         return {**self.store(resource.kind, manifest), "managedFields": [entry]}
@@ -135,18 +138,17 @@ class FakeApi:
             raise NotFoundError("gone", status=404)
         if isinstance(patch, dict) and "series" in patch:
             return self.store(resource.kind, {**found, **patch})
-        if isinstance(patch, dict) and patch["metadata"]["uid"] != found["metadata"]["uid"]:
-            raise ConflictError("another object", status=409)
-        if isinstance(patch, dict) and "finalizers" in patch["metadata"]:
+        if isinstance(patch, dict):
             return self._set_finalizers(resource, found, patch["metadata"])
-        both = {**found.get("status", {}), **patch["status"]} if isinstance(patch, dict) else {}
-        status = {key: value for key, value in both.items() if value is not None}
+        if patch[0] != {"op": "test", "path": "/metadata/uid", "value": found["metadata"]["uid"]}:
+            raise InvalidError("another object", status=422)
+        status: dict[str, Any] = next((operation["value"] for operation in patch if operation["path"] == "/status"), {})
         managed = self.managed.get((resource.kind, namespace, name), [])
         return {**self.store(resource.kind, {**found, "status": status}), "managedFields": managed}
 
     def _set_finalizers(self, resource: Resource, found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
         metadata = found["metadata"]
-        if wanted["resourceVersion"] != metadata["resourceVersion"]:
+        if (wanted["uid"], wanted["resourceVersion"]) != (metadata["uid"], metadata["resourceVersion"]):
             raise ConflictError("changed meanwhile", status=409)
         changed = self.store(resource.kind, {**found, "metadata": {**metadata, "finalizers": wanted["finalizers"]}})
         if metadata.get("deletionTimestamp") and not wanted["finalizers"]:

@@ -24,7 +24,7 @@ from botfleet_operator.removal import Remover, Sweeper
 from botfleet_operator.rollout import Limits
 from botfleet_operator.transitions import Transition
 from botfleet_operator.waves import Waves
-from botfleet_operator.world import TELEGRAM_BOTS, World
+from botfleet_operator.world import TELEGRAM_BOTS, World, child_name
 from tests.unit.operator import samples
 from tests.unit.operator.fakes import FakeApi, FakeRoles, FakeUsers
 from tests.unit.operator.samples import KEY, PLATFORM
@@ -158,6 +158,13 @@ class Rig:
         """The bot's deletion is shown by the watch."""
         self.api.objects.pop(("TelegramBot", "hotel", name), None)
         self.world.bot_deleted(BotKey("hotel", name), uid)
+
+    def amend(self, kind: str, name: str = "concierge", **changes: Any) -> None:
+        """The watch has shown this of a child."""
+        informer = self.world.children[kind]
+        record = informer.get("hotel", child_name(kind, name))
+        assert record is not None
+        informer.amend(replace(record, **changes))
 
     async def reconcile(self, name: str = "concierge") -> dict[str, Any]:
         await self.reconciler.handle(BotKey("hotel", name))

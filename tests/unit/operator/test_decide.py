@@ -66,11 +66,11 @@ def test_what_is_not_there_is_made_only_if_nothing_has_its_name() -> None:
     for kind in KINDS:
         others = {k: c for k, c in whole.children.items() if k != kind}
         (made,) = (step for step in decide(replace(whole, children=others)).steps if isinstance(step, Apply))
-        assert made.creates
+        assert made.uid is None
     touched = replace(whole.children["Secret"], applied_hash="other")
     (again,) = decide(replace(whole, children={**whole.children, "Secret": touched})).steps
     assert isinstance(again, Apply)
-    assert not again.creates
+    assert again.uid == touched.uid
 
 
 def test_the_account_is_bound_before_there_is_a_deployment() -> None:

@@ -112,7 +112,7 @@ async def test_absence_is_none_for_a_get_and_no_error_for_a_delete(server: Serve
     assert await api.get(SECRETS, "ns", "x") is None
     await api.delete(SECRETS, "ns", "x", uid="u")
     with pytest.raises(NotFoundError):
-        await api.apply(SECRETS, "ns", "x", {})
+        await api.apply(SECRETS, "ns", "x", {"metadata": {}}, uid=None)
 
 
 async def test_no_answer_in_time_is_unreachable(server: Server) -> None:
@@ -158,18 +158,20 @@ async def test_a_rotated_token_is_read_again_once(server: Server, api: KubeApi) 
 
 
 async def test_an_apply_is_strict_forced_and_answered_with_metadata_alone(server: Server, api: KubeApi) -> None:
-    await api.apply(DEPLOYMENTS, "ns", "x", {"a": 1})
+    manifest = {"metadata": {"name": "x"}}
+    await api.apply(DEPLOYMENTS, "ns", "x", manifest, uid="u")
     method, path, query, body = server.requests[0]
     assert (method, path) == ("PATCH", "/apis/apps/v1/namespaces/ns/deployments/x")
     assert query == {"fieldManager": "botfleet-operator", "fieldValidation": "Strict", "force": "true"}
-    assert json.loads(body) == {"a": 1}
+    assert json.loads(body) == {"metadata": {"name": "x", "uid": "u"}}
+    assert manifest == {"metadata": {"name": "x"}}
     assert NAMESPACES.path(None, "kube-system") == "/api/v1/namespaces/kube-system"
 
 
-async def test_an_apply_that_creates_names_a_version_that_no_object_has(server: Server, api: KubeApi) -> None:
-    """What an API server makes of it: tests/integration/operator/test_bots.py."""
+async def test_an_apply_of_what_is_not_there_names_a_version_that_no_object_has(server: Server, api: KubeApi) -> None:
+    """What an API server makes of it: tests/integration/crd/test_meant.py."""
     manifest = {"metadata": {"name": "x"}}
-    await api.apply(DEPLOYMENTS, "ns", "x", manifest, creates=True)
+    await api.apply(DEPLOYMENTS, "ns", "x", manifest, uid=None)
     assert json.loads(server.requests[0][3]) == {"metadata": {"name": "x", "resourceVersion": "1"}}
     assert manifest == {"metadata": {"name": "x"}}
 
@@ -180,7 +182,7 @@ async def test_who_does_not_lead_writes_nothing(server: Server, api: KubeApi) ->
 
     api.with_guard(refuse)
     for write in (
-        api.apply(SECRETS, "ns", "x", {}),
+        api.apply(SECRETS, "ns", "x", {}, uid=None),
         api.patch(SECRETS, "ns", "x", {}, content_type="application/merge-patch+json"),
         api.delete(SECRETS, "ns", "x", uid="u"),
     ):

@@ -17,7 +17,7 @@ from botfleet.store.messages import MessagePath
 from botfleet.store.rows import UpdateState
 from botfleet.store.tables import bindings, update_states
 from botfleet_operator.decide import KINDS, decide
-from botfleet_operator.kubeapi import ConflictError, ForbiddenError, ServerSideError
+from botfleet_operator.kubeapi import ConflictError, ForbiddenError, InvalidError, ServerSideError
 from botfleet_operator.ledger import InUse, StillHeldError
 from botfleet_operator.model import BotKey
 from botfleet_operator.plan import Identity
@@ -293,11 +293,55 @@ async def test_a_child_of_its_own_that_the_watch_does_not_show_yet_is_not_made_a
     assert {key: body["metadata"]["uid"] for key, body in rig.api.objects.items()} == made
 
 
+async def test_the_status_of_a_bot_that_is_gone_is_not_its_successors(rig: Rig) -> None:
+    """Made anew under its name before the watch says so: the generation is 1 again, and nothing in it tells of whom it is."""
+    rig.show(uid="uid-1")
+    rig.api.store("TelegramBot", {"metadata": {"namespace": "hotel", "name": "concierge", "uid": "uid-2"}})
+    assert await rig.reconcile() == {}
+    assert rig.metrics.reconciles.labels("ok")._value.get() == 1, (
+        "nothing went wrong, and the watch tells of the new one"
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_somebody_makes_in_a_childs_place_before_the_watch_says_so_is_left_alone(
+    rig: Rig, kind: str
+) -> None:
+    rig.show()
+    await rig.reconcile()
+    name = child_name(kind, "concierge")
+    rig.api.store(kind, {"metadata": {"namespace": "hotel", "name": name, "uid": "theirs"}, "data": {"mine": "yes"}})
+    theirs = dict(rig.api.objects[(kind, "hotel", name)])
+    rig.amend(kind, applied_hash="another")
+    assert rig.reason(await rig.reconcile(), "Accepted") == "NameConflict"
+    assert rig.api.objects[(kind, "hotel", name)] == theirs
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_child_that_is_taken_before_the_watch_says_so_is_made_anew_at_once(rig: Rig, kind: str) -> None:
+    rig.show()
+    await rig.reconcile()
+    name = child_name(kind, "concierge")
+    del rig.api.objects[(kind, "hotel", name)]
+    rig.amend(kind, applied_hash="another")
+    assert rig.reason(await rig.reconcile(), "Provisioned") == "Provisioned"
+    assert (kind, "hotel", name) in rig.api.objects
+
+
+async def test_an_apply_that_the_server_finds_invalid_is_told(rig: Rig) -> None:
+    rig.show()
+    await rig.reconcile()
+    rig.amend("Deployment", applied_hash="another")
+    rig.api.errors["apply"] = InvalidError("selector: field is immutable", status=422)
+    assert rig.reason(await rig.reconcile(), "Provisioned") == "ApplyFailed"
+
+
 async def test_a_name_that_becomes_free_between_the_try_and_the_look_is_taken(rig: Rig) -> None:
-    apply = rig.api.apply
+    apply, taken = rig.api.apply, ["Secret"]
 
     async def taken_once(resource: Any, namespace: str, name: str, manifest: Any, **options: Any) -> dict[str, Any]:
-        if resource.kind == "Secret" and options.get("creates"):
+        if resource.kind in taken:
+            taken.clear()
             raise ConflictError("it exists", status=409)
         return await apply(resource, namespace, name, manifest, **options)
 

@@ -144,7 +144,6 @@ def test_a_figure_that_is_not_known_stays_as_it_was_and_a_budget_that_is_gone_go
     free = bot(status=old)
     gone = written(settled(free, heartbeat=heartbeat(free)))
     assert "budget" not in gone
-    assert status.difference(old, gone)["budget"] is None
 
 
 def test_figures_that_are_there_are_not_written_again_before_their_time_and_the_first_are() -> None:
@@ -153,11 +152,12 @@ def test_figures_that_are_there_are_not_written_again_before_their_time_and_the_
     assert first["pendingMessages"] == 3
     record = bot(status=first)
     later = replace(state, bot=record, heartbeat=heartbeat(record, receiving=True, pending=9, last_message_at=UNTIL))
-    assert status.difference(first, written(later, figures=False)) == {}
-    assert status.difference(first, written(later)) == {"pendingMessages": 9}
+    assert status.changed(first, written(later, figures=False)) == set()
+    assert status.changed(first, written(later)) == {"pendingMessages"}
 
 
 def test_a_limit_that_is_no_more_is_taken_out_of_the_status() -> None:
-    old = {"budget": {"day": "2026-01-02", "tokens": 1, "money": 0.0, "tokensPerDay": 5, "moneyPerDay": 2.0}}
-    new = {"budget": {"day": "2026-01-02", "tokens": 1, "money": 0.0, "tokensPerDay": 5}}
-    assert status.difference(old, new)["budget"]["moneyPerDay"] is None
+    budget = {"day": "2026-01-02", "tokens": 1, "money": 0.0, "tokensPerDay": 5, "moneyPerDay": 2.0}
+    limited = bot(status={"budget": budget}, **LIMITED)
+    now = written(settled(limited, heartbeat=heartbeat(limited, spent=spent(Reason.WITHIN_BUDGET))))
+    assert now["budget"].keys() == budget.keys() - {"moneyPerDay"}
