@@ -55,7 +55,9 @@ async def test_what_is_said_of_a_bot_is_not_written_to_its_successor_that_no_wat
     async with proxy.serving():
         operator = installation.operator(
             KUBECONFIG=str(proxy.kubeconfig(installation.folder)),
-            BOTFLEET_SWEEP_SECONDS="60",  # a comparison would find out by itself, and remove it
+            # Neither a comparison nor a watch that is opened anew shall find out by itself.
+            BOTFLEET_SWEEP_SECONDS="600",
+            BOTFLEET_WATCH_IDLE_SECONDS="600",
         )
         cluster, where = Cluster.of(installation.api), path(BOTS, place.namespace, "anew")
         try:
