@@ -121,6 +121,7 @@ class ChildRecord:
     deleting: bool
     deployment: DeploymentState | None = None
     template: TemplateRecord | None = None  # of a Deployment: the pod template as it was applied
+    owned: bool = True  # by something: when that goes, Kubernetes collects the child
     rolled_out: str = ""  # of a Deployment: when a wave that waits for the bot brought it
 
 
@@ -139,6 +140,7 @@ def child_record(kind: str, body: Mapping[str, Any]) -> ChildRecord:
         generation=int(metadata.get("generation") or 0),
         bot=(metadata.get("labels") or {}).get(LABEL_BOT),
         controller_uid=owner["uid"] if owner else None,
+        owned=bool(metadata.get("ownerReferences")),
         applied_hash=annotations.get(ANNOTATION_APPLIED),
         fields=fields,
         deleting=bool(metadata.get("deletionTimestamp")),

@@ -38,6 +38,7 @@ from botfleet_operator.plan import Apply, Plan
 from botfleet_operator.provision.bus import BusUnavailableError
 from botfleet_operator.queue import KeyedQueue
 from botfleet_operator.removal import Remover
+from botfleet_operator.strays import uid_of
 from botfleet_operator.transitions import DELETED, Transition, transitions
 from botfleet_operator.waves import Waves
 from botfleet_operator.world import TELEGRAM_BOTS, World
@@ -209,8 +210,7 @@ class Reconciler:
         return plan
 
     async def _is_gone(self, bot: BotRecord) -> bool:
-        found = await self._api.get(TELEGRAM_BOTS, bot.namespace, bot.name, metadata_only=True)
-        return found is None or found["metadata"]["uid"] != bot.uid
+        return await uid_of(self._api, TELEGRAM_BOTS, bot.key) != bot.uid
 
     def _as_written(self, bot: BotRecord) -> BotRecord:
         """With the status that was written last, if the watch does not show it yet."""

@@ -20,6 +20,7 @@ from botfleet_operator.lockout import Lockout
 from botfleet_operator.metrics import Metrics
 from botfleet_operator.model import BotKey
 from botfleet_operator.provision.bus import BusUnavailableError
+from botfleet_operator.strays import Strays, uid_of
 from botfleet_operator.world import World
 
 log = structlog.get_logger("botfleet.operator.removal")
@@ -93,6 +94,7 @@ class Sweeper:
         self._namespaces, self._seconds = namespaces, seconds
         self._same_cluster, self._is_still_there = same_cluster, is_still_there
         self._guard, self._clock = guard, clock
+        self._strays = Strays(api, bots, world, guard)
         self._missing: dict[str, float] = {}  # UIDs, and when they were first found missing
         self._refused: set[str] = set()  # roles that could not be removed, told once
 
@@ -123,6 +125,7 @@ class Sweeper:
             return
         await self._confirm(missing)
         await self._leftovers()
+        await self._strays.once()
 
     def _known(self) -> dict[str, BotKey]:
         """By UID: what has a row, and what a watch has shown, whose DELETED event may be lost in a reconnect."""
@@ -148,7 +151,7 @@ class Sweeper:
         if not missing or not await self._is_still_there():
             return  # of another cluster everything is missing
         for uid, key in missing.items():
-            if not await self._is_absent(key, uid):
+            if await uid_of(self._api, self._bots, key) == uid:
                 self._missing.pop(uid, None)
                 continue
             since = self._missing.setdefault(uid, now)
@@ -156,16 +159,6 @@ class Sweeper:
                 log.info("bot_found_gone", namespace=key.namespace, bot=key.name)
                 self._world.bot_deleted(key, uid)
                 del self._missing[uid]
-
-    async def _is_absent(self, key: BotKey, uid: str) -> bool:
-        """404 of the object or another UID; but not while the whole resource is not served (the CRD is gone)."""
-        found = await self._api.get(self._bots, key.namespace, key.name, metadata_only=True)
-        if found is not None:
-            return bool(found["metadata"]["uid"] != uid)
-        await self._api.request(
-            "GET", self._bots.path(key.namespace), resource=self._bots.plural, verb="list", params={"limit": "1"}
-        )
-        return True
 
     async def _leftovers(self) -> None:
         refused: set[str] = set()

@@ -156,3 +156,13 @@ def test_an_idle_fleet_causes_no_write(place: Place) -> None:
     while time.monotonic() < until:
         assert operator.writes() == before
         time.sleep(0.2)
+
+
+def test_a_child_that_lost_its_owner_goes_with_the_bot_and_what_has_one_is_left_to_kubernetes(place: Place) -> None:
+    place.make()
+    place.kubectl("annotate", "telegrambot", "concierge", "botfleet.dev/paused=true")  # else it is repaired at once
+    place.wait("Provisioned", "Unknown", "Paused")
+    place.kubectl("patch", "deployment", "concierge", "--type=merge", '-p={"metadata":{"ownerReferences":null}}')
+    place.kubectl("delete", "telegrambot", "concierge")
+    eventually(lambda: not place.exists("deployment", "concierge"))
+    assert place.exists("configmap", "concierge"), "no garbage collector runs here"

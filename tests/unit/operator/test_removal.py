@@ -12,12 +12,14 @@ import structlog
 from botfleet.store.binding import BindingRepository
 from botfleet.store.bots import BotRepository
 from botfleet.store.errors import StoreError
-from botfleet_operator.kubeapi import ServerSideError
+from botfleet_operator.decide import KINDS
+from botfleet_operator.kubeapi import NotFoundError, ServerSideError
 from botfleet_operator.ledger import StillHeldError
 from botfleet_operator.model import BotKey
 from botfleet_operator.provision.database import RoleStaysError
 from botfleet_operator.removal import too_many
 from botfleet_operator.settings import LONGEST_LEASE_SECONDS
+from botfleet_operator.world import child_name
 from tests.unit.operator import samples
 from tests.unit.operator.rig import KEY_OF, Rig
 from tests.unit.operator.samples import DIGEST
@@ -309,3 +311,48 @@ async def test_a_role_that_cannot_be_dropped_is_locked_out_holds_nothing_up_and_
     rig.show(uid="uid-2")
     await rig.reconcile()
     assert rig.roles.roles == {role: 1}
+
+
+async def strays(rig: Rig) -> list[tuple[str, str]]:
+    """Kinds and names of what two looks, a pass apart, delete."""
+    before = len(rig.api.calls)
+    await rig.look()
+    await rig.look()
+    return [(kind, name) for verb, kind, name in rig.api.calls[before:] if verb == "delete"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_child_that_lost_its_owner_goes_with_the_bot_all_the_same_and_what_has_one_is_left_to_kubernetes(
+    rig: Rig, kind: str
+) -> None:
+    rig.show()
+    await rig.reconcile()
+    rig.amend(kind, owned=False, controller_uid=None)
+    assert await strays(rig) == [], "its bot is there, and repairs it"
+    rig.hide()
+    await rig.reconcile()
+    assert await strays(rig) == [(kind, child_name(kind, "concierge"))]
+
+
+@pytest.mark.parametrize("changed", [{"fields": None}, {"owned": True}, {"deleting": True}, {"bot": None}])
+async def test_nothing_else_without_a_bot_is_a_stray(rig: Rig, changed: dict[str, Any]) -> None:
+    rig.show()
+    await rig.reconcile()
+    rig.amend("ConfigMap", **{"owned": False, "controller_uid": None} | changed)
+    rig.hide()
+    await rig.reconcile()
+    assert await strays(rig) == []
+
+
+async def test_no_stray_goes_while_a_bot_has_its_name_or_the_kind_is_not_served(rig: Rig) -> None:
+    rig.show()
+    await rig.reconcile()
+    rig.amend("ConfigMap", owned=False, controller_uid=None)
+    rig.hide()
+    await rig.reconcile()
+    rig.api.store("TelegramBot", {"metadata": {"namespace": "hotel", "name": "concierge", "uid": "uid-2"}})
+    assert await strays(rig) == [], "the watch does not show it yet"
+    del rig.api.objects[("TelegramBot", "hotel", "concierge")]
+    rig.api.hidden = True
+    with pytest.raises(NotFoundError):
+        await strays(rig)

@@ -1,5 +1,5 @@
-"""Who of the operator writes to the cluster: apply the children, the loop the status, the recorder Events, the leader its Lease,
-the Job the Secrets."""
+"""Who of the operator writes to the cluster: apply the children (strays: those of no bot), the loop the status, the recorder Events,
+the leader its Lease, the Job the Secrets."""
 
 import ast
 from pathlib import Path
@@ -9,6 +9,7 @@ WRITES = {"apply", "create", "delete", "patch", "replace"}
 MAY = {
     "apply.py": {"apply", "delete", "patch"},
     "reconcile.py": {"patch"},
+    "strays.py": {"delete"},
     "leader.py": {"create", "replace"},
     "events.py": {"create", "patch"},
     "bootstrap.py": {"create"},
