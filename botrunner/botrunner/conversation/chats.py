@@ -220,8 +220,10 @@ class Conversations:
             step, rows, seen = seen.step, seen.pending, None
             turn = [row for row in rows if row.message_id in step.message_ids]
             said = await shown(self._path, peer_id, turn)
-            # What is newer is no part of this turn (a command), or has come too often: paid for, and good.
-            final = given is not None and (generation > GENERATIONS or (given.step, given.said) == (step, said))
+            # What is newer is no part of this turn (a command), or has come too often, or nothing new is begun: paid for, and good.
+            final = given is not None and (
+                generation > GENERATIONS or self._stop.is_set() or (given.step, given.said) == (step, said)
+            )
             if given is None or not final:
                 if self._stop.is_set():
                     return _Left.MAYBE_MORE
@@ -309,27 +311,22 @@ class Conversations:
         return answer
 
     async def _store(self, peer_id: int, given: "_Given", final: bool) -> bool:
-        """Stores an answer, however long the store is away: it is paid for. False: newer messages came, it was not stored."""
+        """Stores an answer, however long the store is away: it is paid for. False: something came, or was edited; it was not stored."""
         turn, disclose = given.turn, given.step.disclose
         whole = render(texts.disclosed(given.answer.text) if disclose else given.answer.text)
         cause = f"reply:{turn[-1].message_id}"
         said = drafts(self._me.id, turn[-1], cause, whole, in_history=True, discloses=disclose)
-        while True:
-            # Stopping, no further model call begins: what there is stands, and what is newer waits for the next start.
-            stored = await surely(
-                lambda: self._path.store_answer(
-                    peer_id, turn, said, replies_are_final=final or self._stop.is_set(), spent=given.spent
-                )
-            )
-            given.spent = ()  # counted, whether the answer was wanted or not
-            if not isinstance(stored, NewerPending):
-                self._settling.note_answered(turn, stored)
-                if stored.closed:
-                    note_stages(self._metrics, turn, given.asked_at, given.answered_at)
-                self._stored(peer_id)
-                return True
-            if not self._stop.is_set():
-                return False
+        stored = await surely(
+            lambda: self._path.store_answer(peer_id, turn, said, replies_are_final=final, spent=given.spent)
+        )
+        given.spent = ()  # counted, whether the answer was wanted or not
+        if isinstance(stored, NewerPending):
+            return False
+        self._settling.note_answered(turn, stored)
+        if stored.closed:
+            note_stages(self._metrics, turn, given.asked_at, given.answered_at)
+        self._stored(peer_id)
+        return True
 
     async def _without_answer(
         self, peer_id: int, turn: Sequence[InboxRow], no_answer: NoAnswer, trouble: Trouble

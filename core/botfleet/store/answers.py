@@ -53,8 +53,8 @@ class AnswerRepository(Fenced):
         Messages that are closed already (a replay, or all were deleted meanwhile) make nothing happen.
 
         Args:
-            answered: the messages that were in the prompt; empty: the bot speaks by itself.
-            replies_are_final: store even though newer messages wait.
+            answered: the messages that were in the prompt, as they were; empty: the bot speaks by itself.
+            replies_are_final: store even though newer messages wait, or some of these were edited.
             spent: what the drafts cost; counted also when they are not stored, but not again when they stand already.
 
         Raises:
@@ -91,7 +91,7 @@ class AnswerRepository(Fenced):
             fresh = await self._unknown(connection, drafts)
             if len(fresh) == len(drafts):
                 await count_in(self, connection, spent)
-            if answered and not final and await self._has_newer(connection, peer_id, answered):
+            if answered and not final and await self._is_overtaken(connection, peer_id, answered):
                 return NewerPending()
             heard = await self._close_answered(connection, peer_id, answered)
             if answered and not heard:
@@ -105,17 +105,18 @@ class AnswerRepository(Fenced):
                 await self._disclosed(connection, peer_id)
         return Stored(closed=len(heard), queued=len(fresh))
 
-    async def _has_newer(self, connection: AsyncConnection, peer_id: int, answered: Sequence[InboxRow]) -> bool:
-        newest = max(row.message_id for row in answered)
-        newer = (
-            sa.select(inbox.c.message_id)
+    async def _is_overtaken(self, connection: AsyncConnection, peer_id: int, answered: Sequence[InboxRow]) -> bool:
+        """Whether something newer waits, or one of these was edited since it was read."""
+        read = {row.message_id: row.text for row in answered}
+        pending = (
+            sa.select(inbox.c.message_id, inbox.c.text)
             .where(
                 self.mine(inbox, peer_id=peer_id, state=InboxState.PENDING.value),
-                inbox.c.message_id > newest,
+                sa.or_(inbox.c.message_id > max(read), inbox.c.message_id.in_(read)),
             )
-            .limit(1)
+            .limit(len(read) + 1)
         )
-        return (await connection.execute(newer)).first() is not None
+        return any(read.get(row.message_id) != row.text for row in await connection.execute(pending))
 
     async def _close_answered(
         self, connection: AsyncConnection, peer_id: int, answered: Sequence[InboxRow]

@@ -313,7 +313,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class NewerPending:
-    """Nothing was written: the chat has a newer pending message than those answered. Generate again."""
+    """Nothing was written: the chat has a newer pending message, or one of those answered reads otherwise by now. Look again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,14 @@ _PARTS = [
     reply_to_message_id bigint, trace_id text, in_history boolean, discloses boolean, topic_id bigint, reason text
   )
 )""",
-    # %(newest)s is null when a newer message does not matter.
+    # %(newest)s is null, and %(read)s empty, when what came since does not matter.
     f"""go as (
   select l.bot_id from l where not exists (
     select from {SCHEMA}.inbox i where {_chat("i")} and i.state = '{InboxState.PENDING}' and i.message_id > %(newest)s::bigint
+  ) and not exists (
+    select from jsonb_to_recordset(%(read)s::jsonb) as given (message_id bigint, text text)
+    join {SCHEMA}.inbox i on {_chat("i")} and i.message_id = given.message_id and i.state = '{InboxState.PENDING}'
+    where i.text <> given.text
   )
 )""",
     f"""closed as (
@@ -111,6 +115,7 @@ async def store_answer(
     values = {
         "peer_id": peer_id,
         "newest": max(row.message_id for row in answered) if answered and not final else None,
+        "read": rowset([] if final else ({"message_id": row.message_id, "text": row.text} for row in answered)),
         "answered": json.dumps([row.message_id for row in answered]),
         "drafts": rowset(
             {

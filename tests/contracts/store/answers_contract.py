@@ -66,6 +66,27 @@ async def test_a_newer_pending_message_sends_the_answer_back(store: Store, path:
     assert await snapshot(store) == before
 
 
+async def test_an_edit_of_what_was_read_sends_the_answer_back_and_a_final_one_is_stored(
+    store: Store, path: MessagePath
+) -> None:
+    rows = await taken_in(path, 1, 2)
+    await path.take_in(Intake(edits=(edit(1, "otherwise"),)))
+    before = await snapshot(store)
+    assert await path.store_answer(PERSON, rows, [draft(10)], replies_are_final=False) == NewerPending()
+    assert await snapshot(store) == before
+    assert await path.store_answer(PERSON, rows, [draft(10)], replies_are_final=True) == Stored(closed=2, queued=1)
+
+
+async def test_an_edit_that_changes_no_word_or_was_read_already_is_no_matter(path: MessagePath) -> None:
+    (row,) = await taken_in(path, 1)
+    await path.take_in(Intake(edits=(edit(1, row.text),)))
+    assert await path.store_answer(PERSON, [row], [draft(10)], replies_are_final=False) == Stored(closed=1, queued=1)
+    await taken_in(path, 2)
+    await path.take_in(Intake(edits=(edit(2, "otherwise"),)))
+    rows = await path.pending(PERSON)
+    assert await path.store_answer(PERSON, rows, [draft(11)], replies_are_final=False) == Stored(closed=1, queued=1)
+
+
 async def test_a_final_answer_is_stored_although_newer_messages_wait(path: MessagePath) -> None:
     rows = await taken_in(path, 1)
     await taken_in(path, 2)
@@ -106,7 +127,7 @@ async def test_nothing_is_said_to_messages_that_were_all_deleted_meanwhile(path:
 async def test_the_history_has_the_text_as_it_was_edited_during_generation(path: MessagePath) -> None:
     rows = await taken_in(path, 1)
     await path.take_in(Intake(edits=(edit(1, "edited"),)))
-    await path.store_answer(PERSON, rows, [draft(10)], replies_are_final=False)
+    await path.store_answer(PERSON, rows, [draft(10)], replies_are_final=True)
     assert (await texts(path))[0] == ("user", "edited")
 
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import itertools
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from botfleet.spec.behaviour import Disclosure
 from botfleet.store.errors import LeaseLost
-from botfleet.store.rows import Deletion, Intake
+from botfleet.store.rows import Deletion, Edit, Intake
 from botfleet.store.tables import leases
 from botrunner.conversation import texts
 from botrunner.conversation.chats import GENERATIONS
@@ -106,6 +106,46 @@ async def test_what_is_deleted_during_generation_is_not_answered(world: World) -
         await bot.conversations.drain()
     assert await world.outbox() == []
     assert bot.metrics.answered._value.get() == 0
+
+
+async def test_an_edit_during_generation_is_what_is_answered(world: World) -> None:
+    bot = world.bot()
+    world.model.go.clear()
+    async with bot.live():
+        await world.says(bot, "one")
+        await world.model.wait_asked(1)
+        await world.path.take_in(Intake(edits=(Edit(5, 1, "not one", datetime.now(UTC)),)))
+        world.model.go.set()
+        await world.wait_delivered(5, 1)
+        await bot.outgoing.idle()
+    assert world.telegram.delivered == {5: ["re: not one"]}
+    assert world.model.turns == [["one"], ["not one"]]
+
+
+async def test_an_edit_during_generation_that_changes_no_word_costs_no_second_call(world: World) -> None:
+    bot = world.bot()
+    world.model.go.clear()
+    async with bot.live():
+        await world.says(bot, "one")
+        await world.model.wait_asked(1)
+        await world.path.take_in(Intake(edits=(Edit(5, 1, "one", datetime.now(UTC)),)))
+        world.model.go.set()
+        await world.wait_delivered(5, 1)
+    assert world.model.turns == [["one"]]
+
+
+async def test_an_edit_to_stop_during_generation_is_obeyed(world: World) -> None:
+    bot = world.bot()
+    world.model.go.clear()
+    async with bot.live():
+        await world.says(bot, "one")
+        await world.model.wait_asked(1)
+        await world.path.take_in(Intake(edits=(Edit(5, 1, "/stop", datetime.now(UTC)),)))
+        world.model.go.set()
+        await world.wait_delivered(5, 1)
+        await bot.outgoing.idle()
+    assert world.telegram.delivered == {5: [texts.STOPPED]}
+    assert await world.path.opted_out(5)
 
 
 async def test_a_stop_during_generation_throws_the_answer_away(world: World) -> None:
@@ -316,6 +356,23 @@ async def test_a_drain_lets_the_running_answer_be_stored_and_begins_nothing_new(
     assert world.telegram.delivered == {5: ["re: one"]}
     assert world.model.turns == [["one"]], "a newer message does not make it generate again"
     assert [row.message_id for row in await world.path.pending(5)] == [2]
+
+
+async def test_a_stop_during_a_drain_throws_the_running_answer_away(world: World) -> None:
+    bot = world.bot()
+    world.model.go.clear()
+    async with bot.live():
+        await world.says(bot, "one")
+        await world.model.wait_asked(1)
+        draining = asyncio.create_task(bot.conversations.drain())
+        await asyncio.sleep(0)
+        await world.says(bot, "/stop", first=2)
+        world.model.go.set()
+        await asyncio.wait_for(draining, DEADLINE)
+        await bot.outgoing.idle()
+    assert world.telegram.delivered == {5: [texts.STOPPED]}
+    assert await world.path.opted_out(5)
+    assert world.model.turns == [["one"]]
 
 
 async def test_a_drain_ends_a_debounce(world: World) -> None:
