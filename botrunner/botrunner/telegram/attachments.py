@@ -14,6 +14,8 @@ from botfleet.store.rows import Media
 LARGEST_SIDE = 1280
 """Pixels. Models make larger pictures smaller; of a photo Telegram keeps a size with just this ("y")."""
 
+_MOST_SECONDS, _MOST_BYTES = 2**31 - 1, 2**63 - 1
+
 _NOTHING = (types.MessageMediaEmpty, types.MessageMediaWebPage)
 
 
@@ -37,7 +39,8 @@ def media_of(message: Any) -> Media | None:
         return Media("photo", "image/jpeg")
     if isinstance(media, types.MessageMediaDocument) and isinstance(media.document, types.Document):
         kind, seconds = _kind(media.document.attributes)
-        return Media(kind, str(media.document.mime_type)[:64], media.document.size, seconds)
+        size = _whole(media.document.size, _MOST_BYTES)
+        return Media(kind, str(media.document.mime_type)[:64], size, seconds)
     return Media("other")
 
 
@@ -62,10 +65,15 @@ def _kind(attributes: Iterable[Any]) -> tuple[str, int | None]:
         if isinstance(one, types.DocumentAttributeSticker):
             return "sticker", None
         if isinstance(one, types.DocumentAttributeAudio):
-            kind, seconds = "voice" if one.voice else "audio", int(one.duration)
+            kind, seconds = "voice" if one.voice else "audio", _whole(one.duration, _MOST_SECONDS)
         elif isinstance(one, types.DocumentAttributeVideo):
-            kind, seconds = "video", int(one.duration)
+            kind, seconds = "video", _whole(one.duration, _MOST_SECONDS)
     return kind, seconds
+
+
+def _whole(number: float, most: int) -> int | None:
+    """A sender's word for a number, in whole units; None: it means nothing. Of a video it is a double: infinite, or none at all."""
+    return int(number) if 0 <= number <= most else None
 
 
 def _of_photo(photo: Any, most: int) -> Source | None:

@@ -5,7 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from botfleet.store.rows import CHANNELS_BELOW, Deletion, Edit, Incoming, Intake, OwnMessage, PeerRow, UpdateState
+from botfleet.store.rows import (
+    CHANNELS_BELOW,
+    Deletion,
+    Edit,
+    Incoming,
+    Intake,
+    Media,
+    OwnMessage,
+    PeerRow,
+    UpdateState,
+)
 from botfleet.store.tables import InboxState
 
 DELETED = "Deleted"
@@ -67,6 +77,11 @@ def clean(text: str) -> str:
     return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
 
 
+def _clean_media(media: Media) -> Media:
+    """Its type is what the sender calls it."""
+    return media if media.type is None else replace(media, type=clean(media.type))
+
+
 def all_words(text: str, words: str | None) -> str:
     """What a message says in whole: its text, and below it what its media says."""
     return "\n".join(part for part in (text, words) if part)
@@ -80,7 +95,8 @@ def fold(intake: Intake) -> Folded:
     for message in intake.messages:
         key = (message.peer_id, message.message_id)
         name = None if message.sender_name is None else clean(message.sender_name)
-        messages.setdefault(key, replace(message, text=clean(message.text), sender_name=name))
+        media = None if message.media is None else _clean_media(message.media)
+        messages.setdefault(key, replace(message, text=clean(message.text), sender_name=name, media=media))
         edit = edits.get(key)
         if edit is not None and _newer(edit.edit_date, messages[key].edit_date):
             messages[key] = replace(messages[key], text=edit.text, edit_date=edit.edit_date)

@@ -25,6 +25,15 @@ async def test_what_a_message_carries_is_stored_with_it(path: MessagePath) -> No
     assert [row.words for row in (first, plain, photo)] == [None] * 3
 
 
+async def test_what_a_sender_says_of_a_file_does_not_stop_the_intake(path: MessagePath) -> None:
+    """Whatever a database cannot hold of it: PostgreSQL takes no NUL in JSON."""
+    odd = Media("video", "video/\x00mp4 \ud800", 2**63 - 1, 2**31 - 1)
+    await path.take_in(Intake(messages=(incoming(1, media=odd), incoming(2))))
+    first, second = await path.pending(PERSON)
+    assert first.media == {"kind": "video", "type": "video/mp4 ?", "size": 2**63 - 1, "seconds": 2**31 - 1}
+    assert second.text == "message 2"
+
+
 async def test_what_a_voice_message_says_is_stored_and_counted_once(path: MessagePath) -> None:
     await voice(path)
     assert await path.note_words(PERSON, 1, "two\x00 beds", [COST])

@@ -56,6 +56,19 @@ def test_a_document_is_what_its_attributes_say(attributes: list[Any], kind: str,
     assert media_of(document(*attributes)) == Media(kind, "audio/ogg", 5000, seconds)
 
 
+@pytest.mark.parametrize("duration", [float("inf"), float("-inf"), float("nan"), 1e300, 2.0**31, -1.0])
+def test_a_length_that_is_none_is_not_told(duration: float) -> None:
+    """On the wire that of a video is a double, and whatever its sender writes there."""
+    assert media_of(document(types.DocumentAttributeVideo(duration, 320, 240))) == Media("video", "audio/ogg", 5000)
+
+
+def test_a_number_that_means_nothing_is_not_told() -> None:
+    assert media_of(document(types.DocumentAttributeAudio(-1), size=-5)) == Media("audio", "audio/ogg")
+    longest = document(types.DocumentAttributeVideo(2.0**31 - 0.5, 1, 1), size=2**63 - 1)
+    assert media_of(longest) == Media("video", "audio/ogg", 2**63 - 1), "a little more than can be stored"
+    assert media_of(document(types.DocumentAttributeAudio(2**31 - 1))) == Media("audio", "audio/ogg", 5000, 2**31 - 1)
+
+
 def test_words_and_links_carry_nothing_and_a_photo_is_one() -> None:
     for nothing in (None, types.MessageMediaEmpty(), types.MessageMediaWebPage(types.WebPageEmpty(1))):
         assert media_of(message(nothing)) is None
