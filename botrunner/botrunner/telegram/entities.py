@@ -15,6 +15,9 @@ from telethon import utils
 from telethon.tl import types
 
 from botfleet.store.rows import CHANNELS_BELOW, PeerRow
+from botrunner.telegram.careful import read
+
+_LARGEST = 2**63 - 1  # of a column
 
 PEOPLE = 5000
 """How many people's hashes are kept in memory."""
@@ -31,13 +34,33 @@ def is_group(peer_id: int) -> bool:
 
 
 def channel_peer_id(channel_id: int) -> int:
-    """The marked id of a channel."""
-    return CHANNELS_BELOW - channel_id
+    """The marked id of a channel.
+
+    Raises:
+        ValueError: it is none that can be stored.
+    """
+    return _fitting(CHANNELS_BELOW - channel_id)
 
 
 def bare_channel_id(peer_id: int) -> int:
     """The channel of a marked id."""
     return CHANNELS_BELOW - peer_id
+
+
+def marked(peer: Any) -> int:
+    """The marked id of a peer, or of what came along of one.
+
+    Raises:
+        TypeError: it is nobody.
+        ValueError: its id is none that can be stored.
+    """
+    return _fitting(int(utils.get_peer_id(peer)))
+
+
+def _fitting(peer_id: int) -> int:
+    if abs(peer_id) > _LARGEST:
+        raise ValueError("no id of anybody")
+    return peer_id
 
 
 def hash_of(entity: Any) -> PeerRow | None:
@@ -50,7 +73,7 @@ def hash_of(entity: Any) -> PeerRow | None:
         return None
     if access_hash is None or getattr(entity, "min", False):
         return None
-    return PeerRow(utils.get_peer_id(entity), access_hash)
+    return PeerRow(marked(entity), access_hash)
 
 
 NAME_MOST = 64
@@ -119,8 +142,8 @@ class Entities:
         """
         new = []
         for entity in entities:
-            self._note(entity)
-            row = hash_of(entity)
+            read(entity, self._note)
+            row = read(entity, hash_of)
             if row is not None and self.get(row.peer_id) != row.access_hash:
                 new.append(row)
                 self._put(row)
@@ -135,7 +158,7 @@ class Entities:
         profile = profile_of(entity)
         if profile is None:
             return
-        peer_id = utils.get_peer_id(entity)
+        peer_id = marked(entity)
         if isinstance(entity, types.Channel) and not entity.min:
             (self._discussions.add if entity.megagroup and entity.has_link else self._discussions.discard)(peer_id)
         self._profiles[peer_id] = profile

@@ -1,23 +1,25 @@
 """Why: turns what Telegram sent into what is stored: messages, edits, deletions, proofs of sends. Pure: no I/O, no clock.
 
 It decides nothing about answering. Service messages ("joined the group") and the account's own messages are no inbox rows; of a
-person's account, what its owner may have typed into a private chat is told all the same: only the store knows who it was.
+person's account, what its owner may have typed into a private chat is told all the same: only the store knows who it was. What
+cannot be made out of one message or update costs that one, never the rest (careful.py).
 """
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from telethon import utils
 from telethon.tl import types
 
-from botfleet.store.rows import Deletion, Edit, Incoming, Intake, OwnMessage, UpdateState
+from botfleet.store.rows import Deletion, Edit, Incoming, Intake, Media, OwnMessage, UpdateState
 from botfleet.store.tables import Sender
 from botrunner.telegram.addressing import is_post, mentions, reply_to, thread_of, topic_of
 from botrunner.telegram.attachments import media_of
-from botrunner.telegram.entities import Entities, channel_peer_id
+from botrunner.telegram.careful import read
+from botrunner.telegram.entities import Entities, channel_peer_id, marked
 from botrunner.telegram.types import OwnerTyping
 
 NEW = (types.UpdateNewMessage, types.UpdateNewChannelMessage)
@@ -51,6 +53,21 @@ class Raw:
         self.entities.extend(chats)
 
 
+@dataclass
+class _Found:
+    """What an intake is made of."""
+
+    messages: dict[tuple[int, int], Incoming] = field(default_factory=dict)
+    edits: list[Edit] = field(default_factory=list)
+    deletions: list[Deletion] = field(default_factory=list)
+    sent: list[tuple[int, int]] = field(default_factory=list)
+    own: list[OwnMessage] = field(default_factory=list)
+
+    def add(self, message: Incoming | None) -> None:
+        if message is not None:  # the same one can come raw and by Telethon: the first stands
+            self.messages.setdefault((message.peer_id, message.message_id), message)
+
+
 class Collector:
     """Builds an intake for one account."""
 
@@ -63,54 +80,69 @@ class Collector:
     def collect(self, raw: Raw, states: Mapping[int, UpdateState]) -> Intake:
         """The intake of one step; `states` are those that have moved."""
         peers = self._entities.learn(raw.entities)
-        messages: dict[tuple[int, int], Incoming] = {}
-        edits: list[Edit] = []
-        deletions: list[Deletion] = []
-        sent: list[tuple[int, int]] = []
-        own: list[OwnMessage] = []
-        for message in (*raw.messages, *(update.message for update in raw.updates if isinstance(update, NEW))):
-            self._add(messages, self._incoming(message))
-            if isinstance(message, types.Message) and message.out and not message.offline:
-                own.extend(self._own(utils.get_peer_id(message.peer_id), message.id, message.message, message.date))
+        found = _Found()
+        given = (*raw.messages, *(update.message for update in raw.updates if isinstance(update, NEW)))
+        for message in {id(one): one for one in given}.values():  # Telethon hands on those of a difference as they are
+            if isinstance(message, types.Message):
+                read(message, partial(self._message, found))
         for update in raw.updates:
-            if isinstance(update, types.UpdateShortMessage):
-                self._add(messages, self._short(update, update.user_id, update.user_id))
-                if update.out:
-                    own.extend(self._own(update.user_id, update.id, update.message, update.date))
-            elif isinstance(update, types.UpdateShortChatMessage):
-                self._add(messages, self._short(update, -update.chat_id, update.from_id))
-            elif isinstance(update, _EDITED):
-                edits.extend(self._edit(update.message))
-            elif isinstance(update, types.UpdateDeleteMessages):
-                deletions.extend(Deletion(message_id) for message_id in update.messages)
-            elif isinstance(update, types.UpdateDeleteChannelMessages):
-                peer_id = channel_peer_id(update.channel_id)
-                deletions.extend(Deletion(message_id, peer_id) for message_id in update.messages)
-            elif isinstance(update, types.UpdateMessageID):
-                sent.append((update.random_id, update.id))
+            read(update, partial(self._update, found))
         return Intake(
-            messages=tuple(messages.values()),
-            edits=tuple(edits),
-            deletions=tuple(deletions),
+            messages=tuple(found.messages.values()),
+            edits=tuple(found.edits),
+            deletions=tuple(found.deletions),
             states=dict(states),
             peers=tuple(peers),
-            sent=tuple(sent),
-            own=tuple(own),
+            sent=tuple(found.sent),
+            own=tuple(found.own),
         )
 
-    @staticmethod
-    def _add(messages: dict[tuple[int, int], Incoming], message: Incoming | None) -> None:
-        if message is not None:  # the same one can come raw and by Telethon: the first stands
-            messages.setdefault((message.peer_id, message.message_id), message)
+    def _message(self, found: _Found, message: Any) -> None:
+        if not message.out:
+            found.add(read(message, self._incoming, self._unreadable))
+        elif not message.offline:
+            found.own.extend(self._own(marked(message.peer_id), message.id, message.message, message.date))
+
+    def _update(self, found: _Found, update: Any) -> None:
+        if isinstance(update, types.UpdateShortMessage):
+            found.add(self._short(update, update.user_id, update.user_id))
+            if update.out:
+                found.own.extend(self._own(update.user_id, update.id, update.message, update.date))
+        elif isinstance(update, types.UpdateShortChatMessage):
+            found.add(self._short(update, marked(types.PeerChat(update.chat_id)), update.from_id))
+        elif isinstance(update, _EDITED):
+            found.edits.extend(self._edit(update.message))
+        elif isinstance(update, types.UpdateDeleteMessages):
+            found.deletions.extend(Deletion(message_id) for message_id in update.messages)
+        elif isinstance(update, types.UpdateDeleteChannelMessages):
+            peer_id = channel_peer_id(update.channel_id)
+            found.deletions.extend(Deletion(message_id, peer_id) for message_id in update.messages)
+        elif isinstance(update, types.UpdateMessageID):
+            found.sent.append((update.random_id, update.id))
 
     def _incoming(self, message: Any) -> Incoming | None:
-        if not isinstance(message, types.Message) or message.out:
+        essence = self._essence(message)
+        if essence is None:
             return None
-        peer_id = utils.get_peer_id(message.peer_id)
+        return replace(
+            essence,
+            edit_date=message.edit_date if not message.edit_hide else None,
+            grouped_id=message.grouped_id,
+            media=media_of(message),
+            **self._common(message, essence.peer_id, essence.sender_id),
+        )
+
+    def _unreadable(self, message: Any) -> Incoming | None:
+        """One of which no more is understood than who says what to whom: it counts as what cannot be looked at."""
+        essence = self._essence(message)
+        return None if essence is None else replace(essence, media=Media("other"))
+
+    def _essence(self, message: Any) -> Incoming | None:
+        peer_id = marked(message.peer_id)
         if peer_id == self._self_id:
             return None  # "saved messages"
         sender = message.from_id or (message.peer_id if peer_id > 0 else None)
-        sender_id = utils.get_peer_id(sender) if sender is not None else None
+        sender_id = marked(sender) if sender is not None else None
         return Incoming(
             peer_id=peer_id,
             message_id=message.id,
@@ -119,11 +151,7 @@ class Collector:
             text=message.message or "",
             date=message.date,
             trace_id=new_trace_id(),
-            edit_date=message.edit_date if not message.edit_hide else None,
-            grouped_id=message.grouped_id,
             sender_kind=Sender.CHANNEL if is_post(message) else self._kind(message, sender_id),
-            media=media_of(message),
-            **self._common(message, peer_id, sender_id),
         )
 
     def _short(self, update: Any, peer_id: int, sender_id: int) -> Incoming | None:
@@ -168,7 +196,7 @@ class Collector:
         # A hidden edit is Telegram's own (a reaction, a preview): the person changed nothing.
         if not isinstance(message, types.Message) or message.out or message.edit_date is None or message.edit_hide:
             return []
-        return [Edit(utils.get_peer_id(message.peer_id), message.id, message.message or "", message.edit_date)]
+        return [Edit(marked(message.peer_id), message.id, message.message or "", message.edit_date)]
 
 
 def new_trace_id() -> str:

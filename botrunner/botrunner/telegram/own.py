@@ -6,11 +6,12 @@ After a kill that is one message at most; after a restore of a backup it is all 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from telethon import utils
 from telethon.tl import types
 
 from botfleet.store.rows import Intake, Written
 from botrunner.telegram.addressing import reply_to
+from botrunner.telegram.careful import read
+from botrunner.telegram.entities import marked
 from botrunner.telegram.ids import random_id
 
 _CAUSES = ("reply", "command", "words")
@@ -21,16 +22,18 @@ _PARTS = 8
 
 def own_messages(messages: Iterable[Any], self_id: int) -> tuple[Written, ...]:
     """Those of a difference that the account has written to others."""
-    return tuple(
-        Written(
-            peer_id=utils.get_peer_id(message.peer_id),
-            message_id=message.id,
-            text=message.message or "",
-            date=message.date,
-            reply_to_message_id=reply_to(message),
-        )
-        for message in messages
-        if isinstance(message, types.Message) and message.out and utils.get_peer_id(message.peer_id) != self_id
+    ours = (message for message in messages if isinstance(message, types.Message) and message.out)
+    written = (read(message, _written) for message in ours)
+    return tuple(one for one in written if one is not None and one.peer_id != self_id)
+
+
+def _written(message: Any) -> Written:
+    return Written(
+        peer_id=marked(message.peer_id),
+        message_id=message.id,
+        text=message.message or "",
+        date=message.date,
+        reply_to_message_id=reply_to(message),
     )
 
 

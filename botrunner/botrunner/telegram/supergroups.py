@@ -6,40 +6,49 @@ Sources: https://core.telegram.org/api/channel#migration, https://core.telegram.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from telethon import utils
 from telethon.tl import types
 
 from botfleet.store.rows import Deletion, Incoming, Intake, PeerRow, earlier_id
-from botrunner.telegram.entities import channel_peer_id, is_channel, is_group
+from botrunner.telegram.careful import read
+from botrunner.telegram.entities import channel_peer_id, is_channel, is_group, marked
 from botrunner.telegram.intake import NEW, Raw
 
 
 def migrations_of(raw: Raw) -> dict[int, int]:
     """Groups that are supergroups now, by their old marked id: from the last message of the one, the first of the other, or
     what came along of the group itself."""
-    found: dict[int, int] = {}
-    for message in (*raw.messages, *(update.message for update in raw.updates if isinstance(update, NEW))):
-        if not isinstance(message, types.MessageService):
-            continue
-        here, action = utils.get_peer_id(message.peer_id), message.action
-        if isinstance(action, types.MessageActionChatMigrateTo) and is_group(here):
-            found[here] = channel_peer_id(action.channel_id)
-        elif isinstance(action, types.MessageActionChannelMigrateFrom) and is_channel(here):
-            found[-action.chat_id] = here
-    for group in raw.entities:
-        if isinstance(group, types.Chat) and isinstance(group.migrated_to, types.InputChannel):
-            found[-group.id] = channel_peer_id(group.migrated_to.channel_id)
-    return found
+    messages = (*raw.messages, *(update.message for update in raw.updates if isinstance(update, NEW)))
+    told = (read(message, _migration) for message in messages if isinstance(message, types.MessageService))
+    found = dict(one for one in told if one is not None)
+    return found | {old: new.peer_id for old, new in _groups(raw)}
+
+
+def _migration(message: Any) -> tuple[int, int] | None:
+    here, action = marked(message.peer_id), message.action
+    if isinstance(action, types.MessageActionChatMigrateTo) and is_group(here):
+        return here, channel_peer_id(action.channel_id)
+    if isinstance(action, types.MessageActionChannelMigrateFrom) and is_channel(here):
+        return marked(types.PeerChat(action.chat_id)), here
+    return None
 
 
 def hashes_of(raw: Raw) -> list[PeerRow]:
     """Of the supergroups, as the groups name them: a supergroup itself need not come along."""
-    return [
-        PeerRow(channel_peer_id(group.migrated_to.channel_id), group.migrated_to.access_hash)
-        for group in raw.entities
-        if isinstance(group, types.Chat) and isinstance(group.migrated_to, types.InputChannel)
-    ]
+    return [new for _, new in _groups(raw)]
+
+
+def _groups(raw: Raw) -> list[tuple[int, PeerRow]]:
+    told = (read(entity, _became) for entity in raw.entities if isinstance(entity, types.Chat))
+    return [one for one in told if one is not None]
+
+
+def _became(group: Any) -> tuple[int, PeerRow] | None:
+    to = group.migrated_to
+    if not isinstance(to, types.InputChannel):
+        return None
+    return marked(group), PeerRow(channel_peer_id(to.channel_id), to.access_hash)
 
 
 def follow(intake: Intake, moved: Mapping[int, int]) -> Intake:

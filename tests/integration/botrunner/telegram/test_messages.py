@@ -2,10 +2,11 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from botfleet.store.rows import ACCOUNT_STATE
+from botfleet.store.rows import ACCOUNT_STATE, Media
 from botfleet_simulator.launch import telegram_server
 from botfleet_simulator.person import Person
 from botrunner.telegram import client, connection
@@ -278,6 +279,34 @@ async def test_a_server_that_is_killed_and_comes_back_is_found_again(tmp_path: P
         await world.tg.admin.send_message(world.alice, world.name, "after")
         await world.wait_texts(world.alice, ["after"])
         await world.close()
+
+
+async def test_a_message_that_cannot_be_read_is_stored_as_that_and_stops_nothing(
+    world: World, alice: Person, monkeypatch, capsys
+):
+    """Live and from a difference. It would hold the pts back, so that each connection met it again."""
+
+    def breaks(message: Any) -> Media | None:
+        if message.message.startswith("odd"):
+            raise ZeroDivisionError("planted words")
+        return None
+
+    monkeypatch.setattr("botrunner.telegram.intake.media_of", breaks)
+    await world.tg.admin.update_settings(short_updates=False)
+    life = await world.live()
+    await life.connected()
+    for text in ("odd one", "one"):
+        await alice.say(world.name, text)
+    await world.wait_texts(world.alice, ["odd one", "one"])
+    await life.stop()
+    for text in ("odd two", "two"):
+        await alice.say(world.name, text)
+    life = await world.live()
+    await world.wait_texts(world.alice, ["odd one", "one", "odd two", "two"])
+    assert [row.media for row in await world.pending(world.alice)] == [{"kind": "other"}, None] * 2
+    said = capsys.readouterr().out
+    assert said.count("telegram.not_understood") == 2
+    assert "planted" not in said
 
 
 async def test_no_text_gets_into_the_logs(world: World, alice: Person, capsys, caplog):

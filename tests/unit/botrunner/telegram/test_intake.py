@@ -298,3 +298,38 @@ def test_a_message_is_taken_in_with_what_it_carries():
     intake = collect(types.UpdateNewMessage(message(17, "", media=types.MessageMediaDocument(document=file)), 2, 1))
     assert intake.messages[0].media == Media("voice", "audio/ogg", 5000, 7)
     assert collect(types.UpdateNewMessage(message(18), 3, 1)).messages[0].media is None
+
+
+BROKEN = types.MessageMediaDocument(document=types.Document(3, 4, b"ref", DATE, "audio/ogg", 5000, 2, None))
+"""A document without attributes: a form that Telegram's schema does not have, for all those of which nobody knows yet."""
+
+
+def test_of_a_message_that_cannot_be_read_stays_who_says_what_to_whom_and_the_log_has_no_word_of_it(capsys):
+    odd = message(17, "planted", media=BROKEN, grouped_id=3, edit_date=LATER)
+    first, second = collect(types.UpdateNewMessage(odd, 2, 1), messages=[message(16)], entities=[alice()]).messages
+    assert (first.message_id, first.media) == (16, None)
+    assert (second.peer_id, second.message_id, second.sender_id, second.text) == (5, 17, 5, "planted")
+    assert (second.access_hash, second.date, second.media) == (9, DATE, Media("other"))
+    said = capsys.readouterr().out
+    assert said.count("telegram.not_understood") == 1
+    assert "planted" not in said
+    robot = types.User(id=5, bot=True, access_hash=9)
+    assert only(in_group(media=BROKEN), entities=[robot]).sender_kind == "bot", "who is not answered is not answered so"
+
+
+def test_what_makes_no_sense_at_all_costs_itself_alone():
+    wrong = types.PeerChannel(2**63 - 1)
+    intake = collect(
+        types.UpdateNewMessage(message(1, peer=types.PeerSettings()), 2, 1),
+        types.UpdateNewChannelMessage(message(2, peer=wrong), 2, 1),
+        types.UpdateEditMessage(message(3, peer=types.PeerSettings(), edit_date=LATER), 3, 1),
+        types.UpdateDeleteChannelMessages(2**63 - 1, [4], 4, 1),
+        types.UpdateDeleteMessages(None, 4, 1),
+        types.UpdateNewMessage(message(5, out=True, peer=types.PeerSettings()), 2, 1),
+        types.UpdateNewMessage(message(6), 2, 1),
+        messages=[message(7, peer=types.PeerSettings()), message(8)],
+        entities=[types.Channel(id=2**63 - 1, title="t", photo=None, date=DATE, access_hash=4), alice()],
+    )
+    assert [row.message_id for row in intake.messages] == [8, 6]
+    assert (intake.edits, intake.deletions, intake.own) == ((), (), ())
+    assert intake.peers == (PeerRow(5, 9),)

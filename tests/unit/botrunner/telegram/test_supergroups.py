@@ -100,6 +100,23 @@ def test_what_the_account_has_written_is_told_from_what_was_written_to_it() -> N
     assert own_messages(given, 777) == (Written(5, 1, "said", DATE), Written(SUPER, 4, "said", DATE, 3))
 
 
+def test_news_that_makes_no_sense_costs_itself_alone() -> None:
+    nobody, nowhere = types.PeerSettings(), types.InputChannel(2**63 - 1, 7)
+    wrong = types.Message(id=1, peer_id=nobody, date=DATE, message="said", out=True)
+    said = types.Message(id=2, peer_id=types.PeerUser(5), date=DATE, message="said", out=True)
+    raw = Raw(
+        messages=[service(nobody, LAST.action), wrong, said, LAST],
+        updates=[
+            types.UpdateNewMessage(service(types.PeerChat(42), types.MessageActionChatMigrateTo(2**63 - 1)), 2, 1)
+        ],
+        entities=[group(nowhere)],
+    )
+    kept, news = news_of(raw, Intake(), Me(777, "bot", bot=True), {})
+    assert news.migrated == MOVED
+    assert news.written == (Written(5, 2, "said", DATE),)
+    assert news.hashes == kept.peers == ()
+
+
 def test_of_what_a_persons_account_has_written_only_what_a_run_is_known_to_have_sent_is_no_typing() -> None:
     """By the random_id, which follows from what was asked; Telegram tells it of some."""
     said = [types.Message(id=n, peer_id=types.PeerUser(5), date=DATE, message="said", out=True) for n in (3, 4)]
