@@ -21,7 +21,7 @@ from botfleet.store.rows import ACCOUNT_STATE, Incoming, Intake, Migration, Sett
 from botrunner.ownership.cutoff import CutOff
 from botrunner.telegram.device import client_options, close_client
 from botrunner.telegram.entities import Entities, bare_channel_id, channel_peer_id
-from botrunner.telegram.errors import ACCOUNT_LOST, LOST_LINK, is_passing, wait_seconds, wire_name
+from botrunner.telegram.errors import ACCOUNT_LOST, LOST_LINK, STATE_REFUSED, is_passing, wait_seconds, wire_name
 from botrunner.telegram.intake import Collector, is_empty, moved_states, moves_only
 from botrunner.telegram.messagebox import RecordingMessageBox
 from botrunner.telegram.news import News, news_of
@@ -35,6 +35,8 @@ OWED_SECONDS = 1.0
 """How long a state that moved alone, as by a send of ours, may wait for something to be stored with: a message costs a transaction less.
 Killed meanwhile, the account's difference brings what moved it again, and it is known."""
 DIFFERENCE_SECONDS = 20.0
+REFUSALS = 3
+"""So often in a row Telegram may refuse a state in a way that may pass, before the difference is given up."""
 CHANNELS_AT_ONCE = 5
 CHANNELS_PAUSE_SECONDS = 0.3
 _LONGEST_PAUSE = 30.0
@@ -116,7 +118,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         self._is_answered = is_answered
         self._on_pushed = on_pushed
         self.caught_up = asyncio.Event()
-        """Set once what was missed before this connection has been fetched and stored."""
+        """Set once what was missed before this connection has been fetched and stored, or Telegram refuses to tell it."""
         self._channels_to_fetch: list[int] = []
         self._channels_waiting: set[int] = set()
         self._channels_not_before = 0.0
@@ -289,12 +291,18 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         return await super().__call__(request, ordered, flood_sleep_threshold)
 
     async def _account_difference(self, request: Any) -> Any:
+        """Where Telegram refuses the state itself, asking again does not help, nor does a new connection: Telethon goes on with
+        what is pushed, and whoever compares the states finds out what is wrong with ours (receiving.py)."""
         attempt = 0
         while True:
             try:
                 return await self.ask(request, DIFFERENCE_SECONDS)
             except (errors.RPCError, TimeoutError) as error:
                 attempt += 1
+                if wire_name(error) in STATE_REFUSED and (attempt >= REFUSALS or not is_passing(error)):
+                    _log.warning("telegram.difference_refused", error=wire_name(error))
+                    self.caught_up.set()
+                    raise _not_now(request) from error
                 await asyncio.sleep(self._pause(error, attempt))
 
     async def _channel_difference(self, request: Any) -> Any:
@@ -315,8 +323,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         if channel_id not in self._channels_waiting:
             self._channels_waiting.add(channel_id)
             self._start(self._fetch_later(channel_id, pause))
-        # What Telethon takes for "not now": it ends this attempt and keeps the state.
-        raise errors.ServerError(request, "LATER")
+        raise _not_now(request)
 
     def _pause(self, error: BaseException, attempt: int) -> float:
         """How long to wait before the same again.
@@ -382,6 +389,11 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         self._background.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self.fail(task.exception() or RuntimeError())
+
+
+def _not_now(request: Any) -> errors.ServerError:
+    """What Telethon takes for that: it ends this attempt and keeps the state."""
+    return errors.ServerError(request, "LATER")
 
 
 def _result(answer: "asyncio.Future[Any]") -> Any:

@@ -112,6 +112,10 @@ WAIT_CHAT = frozenset({"SLOWMODE_WAIT"})
 PASSING = frozenset({"RPC_CALL_FAIL", "RPC_MCGET_FAIL", "INTERDC_CALL_ERROR", "INTERDC_CALL_RICH_ERROR", "TIMEOUT"})
 _PASSING_CODES = frozenset({500, 503})
 
+STATE_REFUSED = frozenset(
+    {"PERSISTENT_TIMESTAMP_EMPTY", "PERSISTENT_TIMESTAMP_INVALID", "PERSISTENT_TIMESTAMP_OUTDATED"}
+)
+"""Telegram makes nothing of the state from which a difference is asked for; of OUTDATED it says itself that it may pass."""
 
 LOST_LINK: tuple[type[Exception], ...] = (
     OSError,  # time-outs too

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from botfleet.conditions import Reason
+from botfleet.store.messages import MessagePath
 from botfleet.store.rows import UpdateState
 from botfleet_simulator.person import Person
 from botrunner.telegram.connection import Status
@@ -15,7 +16,8 @@ from tests.integration.botrunner.telegram.test_messages import answered_once
 from tests.waiting import until
 
 LOOKS = 0.3
-STATE = "updates.getState"
+STATE, DIFFERENCE = "updates.getState", "updates.getDifference"
+AHEAD = 1_000_000
 
 
 async def looks_at(world: World, count: int) -> None:
@@ -28,6 +30,23 @@ async def listening(world: World) -> Life:
     life = await world.live(check_seconds=LOOKS)
     await until(lambda: life.telegram.status.receiving)
     return life
+
+
+async def ahead(world: World, alice: Person) -> MessagePath:
+    """A bot that has heard one message, and whose stored state is then set ahead of Telegram's."""
+    life = await listening(world)
+    await alice.say(world.name, "before")
+    await world.wait_texts(world.alice, ["before"])
+    await life.stop()
+    path = await world.path()
+    was = (await path.states())[0]
+    assert await path.replace_baseline(UpdateState(AHEAD, was.qts, was.date, was.seq), was=was)
+    return path
+
+
+def connections(life: Life) -> int:
+    """How often it was told that there is one."""
+    return sum(status.connected and not before.connected for before, status in _pairs(life.statuses))
 
 
 def verdicts(statuses: list[Status]) -> list[bool | None]:
@@ -117,14 +136,7 @@ async def test_an_update_that_comes_in_is_a_proof_without_a_question(world: Worl
 async def test_a_stored_state_ahead_of_telegrams_is_noticed_and_telegrams_is_taken(
     world: World, alice: Person, capsys: pytest.CaptureFixture[str]
 ):
-    life = await listening(world)
-    await alice.say(world.name, "before")
-    await world.wait_texts(world.alice, ["before"])
-    await life.stop()
-    path = await world.path()
-    was = (await path.states())[0]
-    ahead = UpdateState(was.pts + 1000, was.qts, was.date, was.seq)
-    assert await path.replace_baseline(ahead, was=was)
+    path = await ahead(world, alice)
     life = await world.live(check_seconds=LOOKS)
     await until(lambda: life.telegram._watch.evidence.baseline)  # what comes from now on is still to be had
     await alice.say(world.name, "dropped by Telethon")
@@ -135,9 +147,48 @@ async def test_a_stored_state_ahead_of_telegrams_is_noticed_and_telegrams_is_tak
     await until(lambda: life.telegram.status.receiving)
     await alice.say(world.name, "after")
     await world.wait_texts(world.alice, ["before", "dropped by Telethon", "after"])
-    assert (await path.states())[0].pts < ahead.pts
+    assert (await path.states())[0].pts < AHEAD
     await looks_at(world, 3)
     assert life.remedies == [Remedy.TAKE_STATE]
+
+
+@pytest.mark.parametrize("error", ["PERSISTENT_TIMESTAMP_INVALID", "PERSISTENT_TIMESTAMP_OUTDATED"])
+async def test_a_stored_state_ahead_of_telegrams_of_which_telegram_makes_nothing_is_noticed_too(
+    world: World, alice: Person, error: str
+):
+    """The difference is refused: neither asking again nor a new connection gets past it, and the states tell why."""
+    path = await ahead(world, alice)
+    refused = await world.tg.admin.add_fault(
+        "error", method=DIFFERENCE, account=world.bot.id, message=error, times=None
+    )
+    life = await world.live(check_seconds=LOOKS)
+    await until(lambda: life.telegram._watch.evidence.baseline)
+    assert connections(life) == 1
+    await world.tg.admin.remove_fault(refused.id)
+    await alice.say(world.name, "dropped by Telethon")
+    await until(lambda: Remedy.TAKE_STATE in life.remedies)
+    assert Status(True, True, Reason.DEAF, False, life.telegram.me) in life.statuses
+    await world.wait_texts(world.alice, ["before", "dropped by Telethon"])
+    await until(lambda: life.telegram.status.receiving)
+    assert (await path.states())[0].pts < AHEAD
+
+
+async def test_a_difference_that_telegram_refuses_is_told_as_deafness_and_what_was_missed_comes_after_it(
+    world: World, alice: Person
+):
+    await (await listening(world)).stop()
+    await alice.say(world.name, "while away")
+    refused = await world.tg.admin.add_fault(
+        "error", method=DIFFERENCE, account=world.bot.id, message="PERSISTENT_TIMESTAMP_EMPTY", times=None
+    )
+    life = await world.live(check_seconds=LOOKS)
+    await until(lambda: Remedy.CATCH_UP in life.remedies)
+    assert Status(True, True, Reason.DEAF, False, life.telegram.me) in life.statuses
+    assert connections(life) == 1
+    assert await world.texts(world.alice) == []
+    await world.tg.admin.remove_fault(refused.id)
+    await world.wait_texts(world.alice, ["while away"])
+    await until(lambda: life.telegram.status.receiving)
 
 
 async def test_a_flood_wait_on_the_question_is_waited_for_and_the_bot_goes_on(world: World, alice: Person):
@@ -163,7 +214,7 @@ async def test_a_question_that_is_never_answered_costs_no_connection(world: Worl
     assert life.telegram.connected
     await until(lambda: life.telegram.status.receiving)
     assert life.remedies == []
-    assert sum(status.connected and not before.connected for before, status in _pairs(life.statuses)) == 1
+    assert connections(life) == 1
 
 
 async def test_a_look_that_breaks_costs_a_connection_and_not_the_bot(
