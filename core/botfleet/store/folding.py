@@ -98,7 +98,7 @@ def fold(intake: Intake) -> Folded:
         media = None if message.media is None else _clean_media(message.media)
         messages.setdefault(key, replace(message, text=clean(message.text), sender_name=name, media=media))
         edit = edits.get(key)
-        if edit is not None and _newer(edit.edit_date, messages[key].edit_date):
+        if edit is not None and not _older(edit.edit_date, messages[key].edit_date):
             messages[key] = replace(messages[key], text=edit.text, edit_date=edit.edit_date)
     return Folded(
         messages=tuple(messages[key] for key in sorted(messages)),
@@ -131,5 +131,5 @@ def _edits_of(messages: Iterable[Incoming]) -> Iterable[Edit]:
             yield Edit(message.peer_id, message.message_id, message.text, message.edit_date)
 
 
-def _newer(one: datetime, other: datetime | None) -> bool:
-    return other is None or one > other
+def _older(one: datetime, other: datetime | None) -> bool:
+    return other is not None and one < other

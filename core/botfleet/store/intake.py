@@ -147,7 +147,8 @@ class IntakeRepository(TakeoverRepository):
 
     async def _apply_edit(self, connection: AsyncConnection, edit: Edit) -> None:
         row = self.mine(inbox, peer_id=edit.peer_id, message_id=edit.message_id)
-        older = sa.or_(inbox.c.edit_date.is_(None), inbox.c.edit_date < edit.edit_date)
+        # Telegram counts whole seconds: what was edited twice within one has two texts of one date, and the later to come stands.
+        older = sa.or_(inbox.c.edit_date.is_(None), inbox.c.edit_date <= edit.edit_date)
         pending = inbox.c.state == InboxState.PENDING.value
         await connection.execute(
             sa.update(inbox).where(row, older, pending).values(text=edit.text, edit_date=edit.edit_date)

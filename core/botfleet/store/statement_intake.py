@@ -60,7 +60,7 @@ _EDITS = [
     text = case when i.state = '{InboxState.PENDING}' then e.text else i.text end
   from l, e
   where i.bot_id = l.bot_id and i.account_id = %(account_id)s and i.peer_id = e.peer_id
-    and i.message_id = e.message_id and (i.edit_date is null or i.edit_date < e.edit_date)
+    and i.message_id = e.message_id and (i.edit_date is null or i.edit_date <= e.edit_date)
   returning i.bot_id, i.peer_id, i.message_id, i.state, {all_words("e.text", "i.words")} as text
 )""",
     f"""rewritten as (

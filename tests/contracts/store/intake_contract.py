@@ -102,6 +102,38 @@ async def test_of_two_edits_within_a_second_the_later_in_the_batch_stands(path: 
     assert [row.text for row in await path.pending(PERSON)] == ["two"]
 
 
+async def test_of_two_edits_within_a_second_the_later_stands_whenever_it_comes(path: MessagePath) -> None:
+    """Telegram counts whole seconds, so both have one date."""
+    await path.take_in(Intake(messages=(incoming(1, "zero", edit_date=later(1)),), edits=(edit(1, "one", 1),)))
+    assert [row.text for row in await path.pending(PERSON)] == ["one"]
+    await path.take_in(Intake(edits=(edit(1, "two", 1),)))
+    assert [row.text for row in await path.pending(PERSON)] == ["two"]
+    await answered(path, 10)
+    await path.take_in(Intake(edits=(edit(1, "three", 1),)))
+    assert await texts(path) == [("user", "three"), ("assistant", "answer 10")]
+
+
+async def test_an_edit_that_comes_again_changes_nothing(store: Store, path: MessagePath) -> None:
+    edited = Intake(messages=(incoming(1, "edited", edit_date=later(1)), incoming(2)), edits=(edit(2, "too", 1),))
+    await path.take_in(edited)
+    before = await snapshot(store)
+    assert await path.take_in(edited) == set()
+    assert await snapshot(store) == before
+    await answered(path, 10)
+    before = await snapshot(store)
+    assert await path.take_in(edited) == set()
+    assert await snapshot(store) == before
+
+
+async def test_an_edit_that_comes_again_brings_back_nothing_that_was_forgotten(store: Store, path: MessagePath) -> None:
+    edited = Intake(messages=(incoming(1, "planted words", edit_date=later(1)), incoming(2, "/forget")))
+    await path.take_in(edited)
+    await path.close_inbox(PERSON, [1], "skipped", "Forgotten")
+    await path.forget(PERSON, 2)
+    await path.take_in(edited)
+    assert "planted" not in repr(await snapshot(store))
+
+
 async def test_an_older_edit_changes_nothing(path: MessagePath) -> None:
     await path.take_in(Intake(messages=(incoming(1),), edits=(edit(1, "newer", 5),)))
     await path.take_in(Intake(edits=(edit(1, "older", 4),)))
