@@ -27,7 +27,7 @@ from botrunner.conversation.holding import Held, Holding
 from botrunner.conversation.lines import Lines
 from botrunner.conversation.looking import Looking, Seen
 from botrunner.conversation.memory import Summaries, recall
-from botrunner.conversation.patience import STORE_SECONDS, set_within, surely
+from botrunner.conversation.patience import STORE_SECONDS, set_within, surely, turn_at
 from botrunner.conversation.policy import AskForWords, AskModel, RunCommand, SkipMessages
 from botrunner.conversation.presence import Presence, Shows
 from botrunner.conversation.prompt import assemble
@@ -39,7 +39,7 @@ from botrunner.conversation.steering import Steering
 from botrunner.conversation.tokens import Estimate
 from botrunner.conversation.tracing import note_stages, traces
 from botrunner.conversation.trouble import Trouble
-from botrunner.conversation.workers import LOOK_SECONDS, Workers
+from botrunner.conversation.workers import LOOK_SECONDS, PASSING, Workers
 from botrunner.metrics import Metrics
 from botrunner.model.ladder import Rung
 from botrunner.model.messages import has_pictures
@@ -96,7 +96,7 @@ class Conversations:
         self._slots = asyncio.Semaphore(spec.limits.concurrent_replies)
         self._holding = Holding(spec, now)
         self._stop = asyncio.Event()
-        self._workers = Workers("chat", self._chat, self._pending_chats)
+        self._workers = Workers("chat", self._chat, self._pending_chats, passing=PASSING)
         self.estimate = Estimate()
         self._summaries = Summaries(path, spec.conversation, self.estimate, self.ask_aside)
 
@@ -163,12 +163,18 @@ class Conversations:
                 held = self._holding.held(seen.answered_at)
                 if held is not None:
                     return await self._hold(step, seen.pending, held, poked)
+                if not self._workers.may_wait(peer_id):
+                    return _Left.NOTHING
                 waited = await self._debounce(seen.pending, poked) or self._slots.locked()
-                async with self._slots:
-                    if self._stop.is_set() or self._steering.paused:
+                async with turn_at(self._slots, poked, lambda: self._still(peer_id)) as there:
+                    if not there or self._stop.is_set() or self._steering.paused:
                         return _Left.MAYBE_MORE
                     return await self._answer(peer_id, trouble, None if waited else seen)
         return _Left.MAYBE_MORE
+
+    async def _still(self, peer_id: int) -> bool:
+        """Whether a model is still to be asked, once all that has come and needs none is done."""
+        return not self._stop.is_set() and await self._settled(peer_id, None) is not None
 
     async def _hold(
         self, step: AskModel | AskForWords, rows: Sequence[InboxRow], held: Held, poked: asyncio.Event
@@ -178,7 +184,7 @@ class Conversations:
             row = next(row for row in rows if row.message_id == step.message_ids[-1])
             await self._lines.say(row, held.cause, held.line, disclose=step.disclose)
         seconds = (held.until - self._now()).total_seconds()
-        if seconds > LOOK_SECONDS:
+        if seconds > LOOK_SECONDS or not self._workers.may_wait(rows[0].peer_id):
             return _Left.NOTHING
         await set_within(poked, seconds)
         return _Left.WAITED
