@@ -6,7 +6,7 @@ about what is said.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -20,6 +20,7 @@ from botrunner.conversation.migrated import Migrated
 from botrunner.conversation.patience import STORE_SECONDS, surely
 from botrunner.conversation.skips import Skip
 from botrunner.conversation.starting import STARTER
+from botrunner.conversation.waits import Waits
 from botrunner.conversation.workers import Workers
 from botrunner.metrics import Metrics
 from botrunner.telegram.errors import SendReason
@@ -74,7 +75,7 @@ class Outgoing:
         self._unsaid = unsaid
         self._path, self._sender, self._metrics, self._now, self._holds = path, sender, metrics, now, holds
         self._on_sent, self._on_account_wait, self._on_peer_flood = on_sent, on_account_wait, on_peer_flood
-        self._account_wait: datetime | None = None  # None: the store has not been asked yet
+        self._waits = Waits(now)
         self._migrated = Migrated(path, now, self.poke)
         self._workers = Workers("outgoing", self._chat, self._open_chats)
 
@@ -102,6 +103,12 @@ class Outgoing:
         return await self._path.outgoing_chats(after=after)
 
     async def _chat(self, peer_id: int, poked: asyncio.Event) -> None:
+        try:
+            await self._send_all(peer_id, poked)
+        finally:
+            self._waits.forget(peer_id)
+
+    async def _send_all(self, peer_id: int, poked: asyncio.Event) -> None:
         failures = 0
         while True:
             poked.clear()
@@ -154,18 +161,17 @@ class Outgoing:
 
     async def _until_allowed(self, row: OutboxRow) -> None:
         """Waits out what Telegram has asked for, also what it asked of another chat meanwhile, and for a connection."""
-        if self._account_wait is None:
-            known = (await self._path.chat(ACCOUNT)).not_before
-            self._account_wait = self._account_wait or known or datetime.min.replace(tzinfo=UTC)
-            self._on_account_wait(self._account_wait)
+        if not self._waits.recalled:
+            until = self._waits.recall((await self._path.chat(ACCOUNT)).not_before)
+            if until is not None:
+                self._on_account_wait(until)
         while True:
-            until = max(row.not_before or self._account_wait, self._account_wait)
-            seconds = (until - self._now()).total_seconds()
+            seconds = self._waits.left(row)
             if seconds > 0:
                 await asyncio.sleep(seconds)
                 continue
             await self._sender.wait_connected()
-            if self._account_wait <= until:
+            if self._waits.left(row) <= 0:
                 return
 
     async def _record_surely(self, row: OutboxRow, outcome: Outcome) -> None:
@@ -178,11 +184,11 @@ class Outgoing:
             case Sent(message_id=message_id):
                 await self._path.mark_sent(row, message_id)
             case Wait(seconds=seconds, whole_account=whole_account):
-                until = self._now() + timedelta(seconds=seconds)
+                until = self._waits.chat(row.peer_id, seconds)
                 if whole_account:
-                    self._account_wait = max(self._account_wait or until, until)
-                    self._on_account_wait(self._account_wait)
-                    await self._path.set_not_before(ACCOUNT, self._account_wait)
+                    account_until = self._waits.account(seconds)
+                    self._on_account_wait(account_until)
+                    await self._path.set_not_before(ACCOUNT, account_until)
                 # What was attempted before this attempt may have arrived: such a row stays attempted.
                 await self._path.defer(row, until, never_reached=row.state == OutboxState.PENDING)
             case Refused() if await self._migrated.redirect(row, outcome):

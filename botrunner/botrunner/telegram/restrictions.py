@@ -25,13 +25,15 @@ class Restrictions:
 
     def __init__(self) -> None:
         self._restricted = False
-        self._wait_until = datetime.min.replace(tzinfo=UTC)
+        self._wait_until = self._wait_told_at = datetime.min.replace(tzinfo=UTC)
         self._peer_flood_at: datetime | None = None
 
     def waits(self, until: datetime, now: datetime) -> None:
         """Telegram has asked the whole account to wait."""
         if until - now >= SHORTEST:
-            self._wait_until = max(self._wait_until, until)
+            # A clock that was set back since makes hours of the seconds that were told: nobody knows when they end.
+            known = self._wait_until if self._wait_told_at <= now else until
+            self._wait_until, self._wait_told_at = max(known, until), now
 
     def peer_flood(self, now: datetime) -> None:
         """Telegram refuses messages because the account has written to too many strangers."""
@@ -50,6 +52,6 @@ class Restrictions:
         """What is to be told: what lasts longest first."""
         if self._restricted:
             return Restriction(Reason.RESTRICTED)
-        if now < self._wait_until:
+        if self._wait_told_at <= now < self._wait_until:
             return Restriction(Reason.FLOOD_WAIT, self._wait_until)
         return Restriction(Reason.PEER_FLOOD if self._peer_flood_at is not None else None)

@@ -105,6 +105,7 @@ class Bot:
     telegram: FakeTelegram
     spec: EffectiveSpec
     sender: Any = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
@@ -119,6 +120,7 @@ class Bot:
             unsaid=unless_it_is_late(self.path, self.spec, self.metrics),
             on_account_wait=self.waits.append,
             on_peer_flood=lambda: self.peer_floods.append(True),
+            now=self.now,
         )
         self.conversations = Conversations(
             self.path,

@@ -10,7 +10,7 @@ from botfleet.store.rows import Draft
 from botfleet.store.tables import chats
 from botrunner.conversation.outgoing import ACCOUNT
 from botrunner.telegram.sender import AccountLost, Refused, Unknown, Wait
-from tests.integration.botrunner.conversation.conftest import World
+from tests.integration.botrunner.conversation.conftest import Bot, World, spec_of
 from tests.waiting import DEADLINE, until, until_async
 
 
@@ -89,10 +89,28 @@ async def test_a_flood_wait_of_the_account_holds_after_a_restart_too(world: Worl
     await queued(world, "two", peer_id=6)
     again = world.bot()
     async with again.live():
-        await until(lambda: again.outgoing._account_wait is not None)
+        await until(lambda: again.outgoing._waits.recalled)
         await asyncio.sleep(0.05)
     assert world.telegram.delivered == {}
     assert [peer_id for peer_id, _ in world.telegram.sends] == [5]
+
+
+@pytest.mark.parametrize("whole_account", [True, False])
+async def test_a_wait_is_as_long_as_telegram_said_though_the_clock_is_set_back_meanwhile(
+    world: World, whole_account: bool
+) -> None:
+    ahead, waiting = timedelta(hours=10), Wait(0.5, whole_account)
+    waits, scope = "botfleet_runner_flood_waits_total", {"scope": "account" if whole_account else "chat"}
+    await queued(world, "one")
+    world.telegram.outcomes[5] = [waiting]
+    bot = Bot(world.path, world.model, world.telegram, spec_of(), now=lambda: datetime.now(UTC) + ahead)
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    async with bot.live():
+        await until(lambda: bot.metrics.registry.get_sample_value(waits, scope))
+        ahead = timedelta()
+        assert await world.wait_delivered(5, 1) == ["one"]
+    assert loop.time() - before >= waiting.seconds
 
 
 async def test_a_chat_that_waits_for_a_connection_heeds_a_flood_wait_that_came_meanwhile(world: World) -> None:
@@ -100,8 +118,8 @@ async def test_a_chat_that_waits_for_a_connection_heeds_a_flood_wait_that_came_m
     world.telegram.connected.clear()
     bot = world.bot()
     async with bot.live():
-        await until(lambda: bot.outgoing._account_wait is not None)
-        bot.outgoing._account_wait = datetime.now(UTC) + timedelta(hours=1)
+        await until(lambda: bot.outgoing._waits.recalled)
+        bot.outgoing._waits.account(3600)
         world.telegram.connected.set()
         await asyncio.sleep(0.05)
     assert world.telegram.sends == []
@@ -156,7 +174,7 @@ async def test_a_stop_takes_effect_on_a_reply_that_waits_for_a_connection(world:
     world.telegram.connected.clear()
     bot = world.bot()
     async with bot.live():
-        await until(lambda: bot.outgoing._account_wait is not None)
+        await until(lambda: bot.outgoing._waits.recalled)
         await world.path.opt_out(5)
         world.telegram.connected.set()
         await closed(world)
@@ -201,7 +219,7 @@ async def test_a_row_that_an_update_has_proved_sent_is_not_sent(world: World) ->
     world.telegram.connected.clear()
     bot = world.bot()
     async with bot.live():
-        await until(lambda: bot.outgoing._account_wait is not None)
+        await until(lambda: bot.outgoing._waits.recalled)
         await world.path.mark_attempted(first)
         await world.path.mark_sent(first, 99)
         world.telegram.connected.set()

@@ -33,6 +33,15 @@ def test_a_wait_that_is_over_at_once_or_was_over_before_is_not_told() -> None:
     assert known.at(NOW) == FREE
 
 
+def test_a_clock_that_is_set_back_makes_no_hours_of_a_short_wait() -> None:
+    known = Restrictions()
+    known.waits(after(seconds=30), NOW)
+    assert known.at(after(hours=-10)) == FREE
+    known.waits(after(hours=-10, seconds=20), after(hours=-10))
+    assert known.at(after(hours=-10, seconds=19)) == Restriction(Reason.FLOOD_WAIT, after(hours=-10, seconds=20))
+    assert known.at(after(hours=-10, seconds=20)) == FREE
+
+
 def test_peer_flood_is_over_with_a_message_that_goes_out_an_hour_later() -> None:
     known = Restrictions()
     known.peer_flood(NOW)
