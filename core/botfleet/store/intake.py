@@ -17,7 +17,7 @@ from botfleet.store.folding import DELETED, Folded, all_words, fold
 from botfleet.store.history import until_placed
 from botfleet.store.proof import record_sent
 from botfleet.store.rows import ACCOUNT_STATE, CHANNELS_BELOW, Deletion, Edit, Intake, PeerRow, UpdateState
-from botfleet.store.tables import InboxState, Role, events, inbox, messages, outbox, peers, update_states
+from botfleet.store.tables import InboxState, Role, chats, events, inbox, messages, outbox, peers, update_states
 from botfleet.store.takeovers import TakeoverRepository, take_in_own
 from botfleet.store.threads import placed
 
@@ -125,6 +125,11 @@ class IntakeRepository(TakeoverRepository):
                 .returning(inbox.c.peer_id, inbox.c.message_id, inbox.c.state)
             )
             arrived += (await connection.execute(statement)).all()
+        people = sorted({row.peer_id for row in arrived if row.peer_id > 0})
+        for start in range(0, len(people), _ROWS_AT_ONCE):
+            theirs = chats.c.peer_id.in_(people[start : start + _ROWS_AT_ONCE])
+            shut = sa.and_(self.mine(chats), theirs, chats.c.closed_reason.is_not(None))
+            await connection.execute(sa.update(chats).where(shut).values(closed_reason=None))
         trace_ids = {(row.peer_id, row.message_id): row.trace_id for row in batch.messages}
         heard = [
             {

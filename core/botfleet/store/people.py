@@ -21,8 +21,8 @@ class PeopleRepository(Fenced):
         rows = await self.fetch(_CHAT, peer_id=peer_id)
         return ChatRow(*rows[0]) if rows else ChatRow()
 
-    async def close_chat(self, peer_id: int, reason: str | None) -> None:
-        """Telegram lets us not write here (USER_IS_BLOCKED …); None: it does again."""
+    async def close_chat(self, peer_id: int, reason: str) -> None:
+        """Telegram lets us not write here (USER_IS_BLOCKED …). A message that a person writes there opens it again."""
         await self._set(peer_id, closed_reason=reason)
 
     async def set_not_before(self, peer_id: int, until: datetime | None) -> None:

@@ -45,8 +45,8 @@ class Acquaintance:
     `wrote_at`: their last message in the conversation, None: there is none (any more); `heard_at`, `heard_date`, `heard_id`: the
     last of the inbox, whatever became of it: when it was taken in, Telegram's date, its id; `said_at`: the last message of the
     conversation, of either side; `waiting`: something of theirs is not answered yet; `queued`: something for them is not sent
-    yet; `closed`: Telegram has refused a message to them; `started_at`, `unanswered`: when the bot last wrote first, and so often
-    in a row, counted then.
+    yet; `closed`: Telegram has refused a message to them since they last wrote; `started_at`, `unanswered`: when the bot last
+    wrote first, and so often in a row, counted then.
     """
 
     peer_id: int

@@ -48,6 +48,13 @@ _MESSAGES = [
   )
   from l, m join arrived on arrived.peer_id = m.peer_id and arrived.message_id = m.message_id
 )""",
+    # Who writes to the bot can be written to.
+    f"""reopened as (
+  update {SCHEMA}.chats c set closed_reason = null
+  from l
+  where c.bot_id = l.bot_id and c.account_id = %(account_id)s and c.closed_reason is not null
+    and c.peer_id in (select peer_id from arrived where peer_id > 0)
+)""",
 ]
 _EDITS = [
     """e as (

@@ -11,6 +11,8 @@ from botfleet.store.messages import MessagePath
 from botfleet.store.rows import Deletion, Intake, NewerPending, Situation, Stored
 from botfleet.store.tables import InboxState
 from tests.contracts.store.samples import (
+    ACCOUNT,
+    GROUP,
     OTHER,
     PERSON,
     answered,
@@ -328,8 +330,22 @@ async def test_nothing_is_begun_to_be_sent_to_who_has_opted_out_unless_it_must_b
 async def test_a_chat_that_cannot_be_written_to_is_remembered(path: MessagePath) -> None:
     await path.close_chat(PERSON, "Blocked")
     assert (await path.chat(PERSON)).closed_reason == "Blocked"
-    await path.close_chat(PERSON, None)
+
+
+async def test_who_writes_can_be_written_to_again_and_nobody_else(
+    store: Store, lease: Lease, path: MessagePath
+) -> None:
+    elsewhere = MessagePath(store, lease, ACCOUNT + 1)
+    await path.take_in(Intake(messages=(incoming(1),)))
+    for peer_id in (PERSON, OTHER, GROUP):
+        await path.close_chat(peer_id, "Blocked")
+    await elsewhere.close_chat(PERSON, "Blocked")
+    await path.take_in(Intake(messages=(incoming(1), incoming(2, peer_id=GROUP, sender_id=OTHER))))
+    assert (await path.chat(PERSON)).closed_reason == "Blocked", "it was taken in before the chat was closed"
+    await path.take_in(Intake(messages=(incoming(3),)))
     assert (await path.chat(PERSON)).closed_reason is None
+    assert [(await path.chat(peer_id)).closed_reason for peer_id in (OTHER, GROUP)] == ["Blocked"] * 2
+    assert (await elsewhere.chat(PERSON)).closed_reason == "Blocked"
 
 
 async def test_events_are_relayed_in_order_and_marked_once(store: Store, lease: Lease, path: MessagePath) -> None:
