@@ -25,7 +25,7 @@ class Fenced:
         self.account_id = account_id
 
     async def fence(self, connection: AsyncConnection) -> None:
-        """First in each writing transaction; on PostgreSQL a takeover waits until this transaction has ended.
+        """First in each writing transaction; on PostgreSQL a takeover waits until this transaction has ended, a renewal does not.
 
         Raises:
             LeaseLost: the token is stale.
@@ -34,7 +34,7 @@ class Fenced:
             leases.c.bot_id == self.lease.bot_id, leases.c.token == self.lease.token
         )
         if self.store.is_postgresql:
-            check = check.with_for_update(read=True)
+            check = check.with_for_update(read=True, key_share=True)
         if (await connection.execute(check)).first() is None:
             raise LeaseLost("the lease's token is stale: another runner has taken over")
 

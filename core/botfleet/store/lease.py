@@ -1,6 +1,7 @@
 """Why: one owner of an account at a time. A Telegram session used twice at once is dead for good.
 
 Times are the database's. A token is random and never adopted: after an outage the row is compared, or the lease is lost.
+Whoever changes who holds it waits for each write that has passed the fence; a renewal, and a report of health, for none.
 """
 
 import secrets
@@ -75,6 +76,7 @@ class LeaseRepository:
             token=lease.token,
             expires_at=self._expiry(term),
             renewed_at=now,
+            passes_on=True,
         )
         return lease if taken else None
 
@@ -90,7 +92,7 @@ class LeaseRepository:
 
     async def release(self, lease: Lease) -> None:
         """Let the next one in at once. Of a lease that is lost already nothing is changed."""
-        await self._update(self._is(lease), holder=None, token=None, expires_at=None)
+        await self._update(self._is(lease), holder=None, token=None, expires_at=None, passes_on=True)
 
     async def report(self, lease: Lease, health: Health) -> None:
         """Write the runner's health; a stamp only when it differs from what is stored. Lost: nothing is written."""
@@ -131,8 +133,17 @@ class LeaseRepository:
             return sa.func.clock_timestamp() + sa.literal(timedelta(seconds=term), sa.Interval)
         return sa.literal(datetime.now(UTC) + timedelta(seconds=term), UtcDateTime)
 
-    async def _update(self, where: sa.ColumnElement[bool], **values: Any) -> bool:
-        """One statement, its own transaction: an answer that comes is the truth, whatever happened before."""
+    async def _update(self, where: sa.ColumnElement[bool], *, passes_on: bool = False, **values: Any) -> bool:
+        """One statement, its own transaction: an answer that comes is the truth, whatever happened before.
+
+        Args:
+            passes_on: another one may write afterwards. PostgreSQL lets an update of no key pass the fence's `for key share`,
+                so the row is taken `for update` first, which waits for it and keeps it out.
+        """
+        if passes_on and self._store.is_postgresql:
+            # What is asked of the row is asked here, of its newest version: once taken it changes no more.
+            taken = sa.select(leases.c.bot_id).where(where).with_for_update().cte("taken")
+            where = leases.c.bot_id == taken.c.bot_id
         statement = sa.update(leases).where(where).values(**values).returning(leases.c.bot_id)
         # A renewal that waits behind a rush of messages would come too late.
         opened = self._store.read(urgent=True) if self._store.is_postgresql else self._store.begin(urgent=True)

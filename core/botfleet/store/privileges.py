@@ -42,7 +42,7 @@ RUNNER: dict[str, Grant] = {
         select=("id", "namespace", "name", "role_name", "credential_digest", "session_key_generation", "created_at")
     ),
     "bindings": _READ,
-    # The row is made with the bot; a lock `for share` needs the right to update something.
+    # The row is made with the bot; a lock `for key share` needs the right to update something.
     "leases": Grant(select=True, update=True),
     "accounts": _KEEP,
     "update_states": _KEEP,

@@ -1,7 +1,8 @@
 """Why: on PostgreSQL each write of the message path is one statement, its own transaction, fenced: one round trip, one commit.
 
 Every data-modifying part takes its rows from `l`, the checked lease: a part that does not would run whatever the token is.
-`for share` makes a takeover wait for a statement under way; one that met a takeover finds no row in `l`.
+`for key share` makes a takeover wait for a statement under way, and a renewal for none (lease.py); one that met a takeover
+finds no row in `l`.
 """
 
 import json
@@ -14,7 +15,7 @@ from botfleet.store.errors import LeaseLost
 from botfleet.store.fence import Fenced
 
 FENCE = f"""l as materialized (
-  select bot_id from {SCHEMA}.leases where bot_id = %(bot_id)s and token = %(token)s for share
+  select bot_id from {SCHEMA}.leases where bot_id = %(bot_id)s and token = %(token)s for key share
 )"""  # noqa: S608 - a constant
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import itertools
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
@@ -12,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from botfleet.health import Health
-from botfleet.store.bots import Bot
+from botfleet.store.bots import Bot, BotRepository
 from botfleet.store.engine import Store, create_store
 from botfleet.store.errors import LeaseLost, StoreError, StoreUnavailable
 from botfleet.store.fence import Fenced
@@ -71,25 +72,106 @@ async def test_a_takeover_waits_for_a_write_that_has_passed_the_check(
     assert taken.token != lease.token
 
 
+@pytest.mark.parametrize("how", ["release", "erase"])
+async def test_whatever_takes_the_lease_away_waits_for_a_write_that_has_passed_the_check(
+    installation: Installation, operator: Store, store: Store, other: Store, bot: Bot, lease: Lease, how: str
+) -> None:
+    async with store.begin() as connection:
+        await Fenced(store, lease, ACCOUNT).fence(connection)
+        ends = (
+            LeaseRepository(other, bot.id).release(lease) if how == "release" else BotRepository(operator).erase(bot.id)
+        )
+        end = asyncio.create_task(ends)
+        await _waiting(installation)
+        assert not end.done()
+    await end
+    with pytest.raises(LeaseLost):
+        await MessagePath(store, lease, ACCOUNT).take_in(Intake())
+
+
+async def test_a_renewal_waits_for_no_write_that_has_passed_the_check(
+    installation: Installation, store: Store, other: Store, bot: Bot, lease: Lease
+) -> None:
+    """On a slow database one write passes the check before the one ahead has ended, for as long as there are messages."""
+    assert bot.role_name is not None
+    quick = installation.store(bot.role_name, statement_timeout=1.0)
+    leases = LeaseRepository(quick, bot.id)
+
+    async def renewed_and_told() -> bool:
+        await leases.report(lease, Health(spec_digest="a"))
+        return await leases.renew(lease)
+
+    ahead = await _passed(store, lease)
+    renewal = asyncio.create_task(renewed_and_told())
+    stores = itertools.cycle((other, store))
+    while not renewal.done():
+        behind = await _passed(next(stores), lease)
+        await ahead.aclose()  # one of them has the lock at every moment
+        ahead = behind
+    await ahead.aclose()
+    assert await renewal
+    stored = await leases.current()
+    assert stored is not None
+    assert stored.health == Health(spec_digest="a")
+    await quick.close()
+
+
+async def _passed(store: Store, lease: Lease) -> contextlib.AsyncExitStack:
+    """A transaction that has passed the check; closing the stack ends it."""
+    write = contextlib.AsyncExitStack()
+    connection = await write.enter_async_context(store.begin())
+    await Fenced(store, lease, ACCOUNT).fence(connection)
+    return write
+
+
+@contextlib.contextmanager
+def _held_before_its_commit(installation: Installation) -> Iterator[Callable[[], object]]:
+    """Whoever changes the holder of a lease waits, with its change written, until what this gives is called."""
+    with installation.superuser() as connection:
+        connection.execute(
+            "create function botfleet.held() returns trigger language plpgsql as "
+            "'begin perform pg_catalog.pg_advisory_xact_lock_shared(4712); return null; end'"
+        )
+        connection.execute(
+            "create constraint trigger held after update on botfleet.leases deferrable initially deferred "
+            "for each row when (new.token is distinct from old.token) execute function botfleet.held()"
+        )
+        connection.execute("select pg_advisory_lock(4712)")
+        try:
+            yield lambda: connection.execute("select pg_advisory_unlock(4712)")
+        finally:
+            connection.execute("select pg_advisory_unlock_all()")
+            connection.execute("drop function botfleet.held() cascade")
+
+
+@pytest.mark.parametrize("how", ["acquire", "release"])
 async def test_a_statement_that_meets_a_takeover_writes_nothing(
-    installation: Installation, store: Store, other: Store, bot: Bot, path: MessagePath
+    installation: Installation, store: Store, other: Store, bot: Bot, lease: Lease, path: MessagePath, how: str
 ) -> None:
     rows = await taken_in(path, 1)
     before = await snapshot(other)
-    with installation.superuser() as connection, connection.transaction():
-        connection.execute("update botfleet.leases set token = 1, holder = 'other' where bot_id = %s", (bot.id,))
+    leases = LeaseRepository(other, bot.id)
+    with _held_before_its_commit(installation) as go_on:
+        change = asyncio.create_task(leases.acquire("holder", 60) if how == "acquire" else _released(leases, lease))
+        await _waiting(installation)
         writes = [
             asyncio.create_task(path.take_in(Intake(messages=(incoming(2),), states={0: UpdateState(9)}))),
             asyncio.create_task(path.store_answer(PERSON, rows, [draft(10)], replies_are_final=False)),
             asyncio.create_task(path.opt_out(PERSON)),
         ]
-        await _waiting(installation, len(writes))
-    for write in writes:
-        with pytest.raises(LeaseLost):
-            await write
+        await _waiting(installation, 1 + len(writes))
+        go_on()
+        await change
+        met = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(one) for one in met] == [LeaseLost] * len(writes)
     after = await snapshot(other)
     del before.tables["leases"], after.tables["leases"]
     assert after == before
+
+
+async def _released(leases: LeaseRepository, lease: Lease) -> Lease | None:
+    await leases.release(lease)
+    return None
 
 
 async def test_answers_stored_at_once_in_one_chat_keep_distinct_places(path: MessagePath) -> None:
