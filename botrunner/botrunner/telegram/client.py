@@ -17,6 +17,7 @@ from telethon import TelegramClient, errors, utils
 from telethon._updates import EntityType
 from telethon.tl import functions, types
 
+from botfleet.store.errors import StoreError
 from botfleet.store.rows import ACCOUNT_STATE, Incoming, Intake, Migration, Settled, UpdateState, Written
 from botrunner.ownership.cutoff import CutOff
 from botrunner.telegram.device import client_options, close_client
@@ -34,6 +35,8 @@ TAKE_IN_SECONDS = 15.0
 OWED_SECONDS = 1.0
 """How long a state that moved alone, as by a send of ours, may wait for something to be stored with: a message costs a transaction less.
 Killed meanwhile, the account's difference brings what moved it again, and it is known."""
+LAST_STATE_SECONDS = 3.0
+"""How long the store may take for the states that are still owed when the client is thrown away."""
 DIFFERENCE_SECONDS = 20.0
 REFUSALS = 3
 """So often in a row Telegram may refuse a state in a way that may pass, before the difference is given up."""
@@ -109,6 +112,7 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         self.entities = entities
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._path = path
+        self._guard = guard
         self._stored = dict(states)
         self._me = me
         self._collector = Collector(me.id, entities, None if me.bot else owner)
@@ -149,12 +153,15 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         return self._message_box.in_difference()
 
     async def close(self) -> None:
-        """Throw the client away: within a few seconds, or when the transaction under way has ended."""
+        """Throw the client away: within a few seconds, or when the transaction under way has ended. States that moved alone are
+        stored, if the client has not failed and the lease is held."""
         for task in self._background:
             task.cancel()
         await close_client(self)
         # What failed is not reported as forgotten: the store says the truth.
         await asyncio.gather(*self._storing, return_exceptions=True)
+        if self._owed and not self.failed.done() and self._guard.may_act():
+            await self._pay_last()
 
     # -- taking in
 
@@ -244,6 +251,17 @@ class InboxClient(TelegramClient):  # type: ignore[misc]
         self._paying = False
         if self._owed:
             await self._store(lambda: Intake(states=dict(self._owed)))
+
+    async def _pay_last(self) -> None:
+        """Nothing comes in any more. Whoever serves the account next, another bot perhaps, is spared what moved them."""
+        try:
+            async with asyncio.timeout(LAST_STATE_SECONDS):
+                await self._path.take_in(Intake(states=dict(self._owed)))
+        except (StoreError, TimeoutError) as error:
+            _log.info("telegram.last_state_not_stored", error=type(error).__name__)
+            return
+        self._stored.update(self._owed)
+        self._owed.clear()
 
     # -- catching up
 

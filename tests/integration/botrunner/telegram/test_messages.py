@@ -91,6 +91,30 @@ async def test_a_state_that_a_send_moved_is_stored_soon_although_nothing_comes(
     await until_async(stored)
 
 
+@pytest.mark.parametrize("held", [True, False])
+async def test_a_state_that_a_send_moved_is_stored_at_a_stop_if_the_lease_is_held(
+    world: World, alice: Person, monkeypatch, held: bool
+):
+    monkeypatch.setattr(client, "OWED_SECONDS", 600)
+    life = await world.live()
+    await life.connected()
+    await alice.say(world.name, "hello")
+    await asyncio.wait_for(life.pending.get(), DEADLINE)
+    path = await world.path()
+    before = (await path.states())[ACCOUNT_STATE].pts
+    row = await world.queue(world.alice, "hi")
+    connected = life.telegram.sender.client
+    assert connected is not None
+    assert isinstance(await life.telegram.sender.send(row), Sent)
+    await until(lambda: connected.stored.pts > before)
+    if not held:
+        (await world.tenure_now()).guard.cut()
+    await life.stop()
+    pts = (await world.tg.admin.state(world.name)).pts
+    assert pts > before
+    assert (await path.states())[ACCOUNT_STATE].pts == (pts if held else before)
+
+
 async def test_230_messages_written_while_away_all_come_in_order(world: World, alice: Person):
     life = await world.live()
     await life.connected()
