@@ -1,5 +1,6 @@
 """Why: an account that is served by another bot now brings along what belongs to the account: how far it was taken in, whom it may
-reach, who wants to hear nothing of it, and what is under way. What was said stays with the bot that said it.
+reach, who wants to hear nothing of it, and what is under way. What was said stays with the bot that said it; of the last of it the
+numbers are copied, by which the account's own messages are known when they come again.
 
 What is under way are words of people: they go to a bot that has shown the operator the very credential that the account had, since
 that Telegram takes another one is the word of a runner. Else they are closed.
@@ -9,6 +10,7 @@ It moves rows without reading what people wrote: its rights are on keys and stat
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -33,6 +35,10 @@ from botfleet.store.tables import (
 )
 
 ACCOUNT_MOVED = "AccountMoved"
+SENT_ELSEWHERE = "moved"
+"""The cause of a row that stands for what another bot has sent with the account."""
+SENT_WITHIN = timedelta(days=1)
+"""How long before the last one a message was sent that the next bot knows. States lie behind by seconds; a bot may be gone for weeks."""
 
 _MOVED = (update_states, peers)
 _COPIED = (opt_outs, blocks)
@@ -97,6 +103,7 @@ async def bring_along(
         await connection.execute(sa.update(table).where(*_of(table, source, account_id)).values(bot_id=target))
     for table in _COPIED:
         await _copy(connection, table, account_id, source, target)
+    await _copy_sent(connection, account_id, source, target)
     if under_way:
         await _move_inbox(connection, account_id, source, target)
         await _move_outbox(connection, account_id, source, target)
@@ -109,6 +116,33 @@ async def _copy(connection: AsyncConnection, table: sa.Table, account_id: int, s
     await connection.execute(sa.delete(table).where(*_of(table, target, account_id)))
     rows = sa.select(*given).where(*_of(table, source, account_id))
     await connection.execute(sa.insert(table).from_select(names, rows))
+
+
+async def _copy_sent(connection: AsyncConnection, account_id: int, source: str, target: str) -> None:
+    """What was sent last, without a word of it. A state may lie behind it, and a difference brings it again: without a row that
+    accounts for it, it would be the answer of a forgotten run, or the owner's typing, and end what waits."""
+    sent = [*_of(outbox, source, account_id), outbox.c.sent_message_id.is_not(None)]
+    last = (await connection.execute(sa.select(sa.func.max(outbox.c.closed_at)).where(*sent))).scalar_one()
+    if last is None:
+        return
+    there = outbox.alias()
+    here = _of(there, target, account_id)
+    known = sa.exists(sa.select(there.c.random_id).where(*here, there.c.random_id == outbox.c.random_id))
+    after = sa.select(sa.func.coalesce(sa.func.max(there.c.position), 0)).where(
+        *here, there.c.peer_id == outbox.c.peer_id
+    )
+    kept = ("account_id", "peer_id", "random_id", "part", "created_at", "closed_at", "sent_message_id")
+    row: dict[str, sa.ColumnElement[object]] = {
+        **{name: outbox.c[name] for name in kept},
+        "bot_id": sa.literal(target),
+        "position": outbox.c.position + after.scalar_subquery(),
+        "cause": sa.literal(SENT_ELSEWHERE),
+        "state": sa.literal(OutboxState.SENT.value),
+        "text": sa.literal(""),
+        "trace_id": sa.literal(""),
+    }
+    copies = sa.select(*row.values()).where(*sent, outbox.c.closed_at > last - SENT_WITHIN, sa.not_(known))
+    await connection.execute(sa.insert(outbox).from_select(list(row), copies))
 
 
 async def _move_inbox(connection: AsyncConnection, account_id: int, source: str, target: str) -> None:

@@ -23,10 +23,10 @@ SHARED = frozenset({"installation", "tombstones", VERSIONS})
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a role may do with a table. True: all columns, or all that are no part of the key."""
+    """What a role may do with a table. True: all columns, or for an update all that are no part of the key."""
 
     select: tuple[str, ...] | bool = False
-    insert: bool = False
+    insert: tuple[str, ...] | bool = False
     update: tuple[str, ...] | bool = False
     delete: bool = False
 
@@ -66,7 +66,8 @@ RUNNER: dict[str, Grant] = {
     "tombstones": Grant(),
 }
 
-# What goes with an account to another bot (moving.py) is moved by its key and its state. What is erased (erasure.py) is found by ids,
+# What goes with an account to another bot (moving.py) is moved by its key and its state; of what was sent the numbers are copied, and
+# a row needs a text, which is empty. What is erased (erasure.py) is found by ids,
 # of which tombstones are made. What people wrote, their names, facts of them and access hashes are not read.
 OPERATOR: dict[str, Grant] = {
     "installation": Grant(select=True, update=("key_fingerprint", "cluster_uid")),
@@ -85,7 +86,14 @@ OPERATOR: dict[str, Grant] = {
         delete=True,
     ),
     "outbox": Grant(
-        select=("bot_id", "account_id", "peer_id", "position", "random_id", "state"),
+        select=(
+            *("bot_id", "account_id", "peer_id", "position", "random_id", "state"),
+            *("part", "created_at", "closed_at", "sent_message_id"),
+        ),
+        insert=(
+            *("bot_id", "account_id", "peer_id", "position", "random_id", "state"),
+            *("part", "created_at", "closed_at", "sent_message_id", "cause", "text", "trace_id"),
+        ),
         update=("bot_id", "position", "history_position", "state", "reason", "closed_at"),
         delete=True,
     ),
@@ -179,7 +187,7 @@ def _rights(name: str, grant: Grant) -> Iterable[str]:
     if grant.select:
         yield "select" + _columns(grant.select)
     if grant.insert:
-        yield "insert"
+        yield "insert" + _columns(grant.insert)
     if grant.update:
         changeable = grant.update if isinstance(grant.update, tuple) else _non_key(name)
         yield "update" + _columns(changeable)

@@ -12,11 +12,24 @@ from botfleet.store.engine import Store
 from botfleet.store.lease import LeaseRepository
 from botfleet.store.messages import MessagePath
 from botfleet.store.moving import StillServedError, account_id_of
-from botfleet.store.rows import Intake, PeerRow, UpdateState
+from botfleet.store.retention import RetentionRepository
+from botfleet.store.rows import Intake, OwnMessage, PeerRow, UpdateState, Written
 from botfleet.store.tables import inbox, outbox
 from tests.contracts.store.operator_contract import LATER, NOW
 from tests.contracts.store.retiring import retired
-from tests.contracts.store.samples import CHANNEL, OTHER, PERSON, answered, draft, incoming, taken_in, texts
+from tests.contracts.store.samples import (
+    CHANNEL,
+    GROUP,
+    OTHER,
+    PERSON,
+    SENT_AT,
+    answered,
+    draft,
+    incoming,
+    later,
+    taken_in,
+    texts,
+)
 
 ID = 4_000_777
 KEY = f"bot:{ID}"
@@ -132,6 +145,98 @@ async def test_what_is_under_way_goes_along_and_is_done_once(
     assert await first.outgoing_chats() == []
 
 
+async def said(path: MessagePath, random_id: int, message_id: int, peer_id: int = PERSON) -> None:
+    """The bot speaks by itself, and Telegram has it under this id."""
+    await path.store_answer(peer_id, [], [draft(random_id)], replies_are_final=True)
+    row = await path.next_outgoing(peer_id)
+    assert row is not None
+    assert row.random_id == random_id
+    await path.mark_attempted(row)
+    await path.mark_sent(row, message_id)
+
+
+async def moved(bots: BotRepository, bindings: BindingRepository, first: MessagePath, to: Bot, credential: str) -> None:
+    """Its bot is deleted, and another one proves the account."""
+    await gone(bots, first)
+    await bindings.bind(to.id, KEY, credential, LATER)
+    assert await bindings.prove(KEY, to.id)
+
+
+@pytest.mark.parametrize("credential", ["digest", "another digest"])
+@pytest.mark.parametrize("who", ["bot", "person"])
+async def test_what_the_account_said_last_is_its_own_also_to_the_bot_that_serves_it_now(
+    writer: Store,
+    bots: BotRepository,
+    bindings: BindingRepository,
+    one: Bot,
+    two: Bot,
+    who: str,
+    credential: str,
+) -> None:
+    """The first one's runner ended before it had stored how far its last send moved the state; somebody asks meanwhile."""
+    first = await served(writer, bindings, one)
+    await said(first, 30, 4)
+    await said(first, 31, 12, GROUP)
+    await moved(bots, bindings, first, two, credential)
+    second = await serving(writer, two)
+    asked = (incoming(3), incoming(11, peer_id=GROUP, sender_id=PERSON))
+    if who == "bot":
+        own = [Written(PERSON, 4, "answer 30", later(60)), Written(GROUP, 12, "answer 31", later(60), 11)]
+        settled = await second.settle(Intake(messages=asked, states={0: UpdateState(74)}), own=own)
+        assert settled.answered_before == 0
+    else:
+        typed = OwnMessage(PERSON, 4, "answer 30", later(60), LATER + timedelta(days=9000))
+        await second.take_in(Intake(messages=asked, states={0: UpdateState(74)}, own=(typed,)))
+        assert (await second.silence(PERSON)).taken_until is None
+    assert [row.message_id for row in await second.pending(PERSON)] == [3]
+    assert [row.message_id for row in await second.pending(GROUP)] == [11]
+    assert await second.ours(GROUP, [11, 12]) == {12}
+
+
+async def test_of_what_was_said_last_no_word_comes_along_and_nothing_that_is_older_than_a_day_before_it(
+    writer: Store, bots: BotRepository, bindings: BindingRepository, one: Bot, two: Bot
+) -> None:
+    first = await served(writer, bindings, one)
+    await said(first, 30, 4)
+    await said(first, 31, 6)
+    # The bot has been gone for a month, and was quiet before its last day.
+    for random_id, days in ((10, 33), (30, 32), (31, 31.5)):
+        age = sa.update(outbox).where(outbox.c.bot_id == one.id, outbox.c.random_id == random_id)
+        async with writer.begin() as connection:
+            await connection.execute(age.values(closed_at=SENT_AT - timedelta(days=days)))
+    await moved(bots, bindings, first, two, "digest")
+    second = await serving(writer, two)
+    assert await second.ours(PERSON, [2, 4, 6]) == {4, 6}
+    assert await texts(second) == []
+    kept = sa.select(outbox.c.text, outbox.c.cause, outbox.c.trace_id, outbox.c.entities, outbox.c.access_hash)
+    async with writer.read() as connection:
+        rows = (await connection.execute(kept.where(outbox.c.bot_id == two.id))).all()
+    assert [tuple(row) for row in rows] == [("", "moved", "", None, None)] * 2
+    assert await first.ours(PERSON, [2, 4, 6]) == {2, 4, 6}, "they are the first one's as they were"
+    # What the second one says comes after them, and they go when it is their time.
+    await said(second, 50, 8)
+    finished = RetentionRepository(writer, second.lease)
+    assert (await finished.remove_finished(SENT_AT - timedelta(days=30), SENT_AT)).outbox == 2
+    assert await second.ours(PERSON, [4, 6, 8]) == {8}
+
+
+async def test_what_was_said_last_comes_along_from_bot_to_bot_and_once(
+    writer: Store, bots: BotRepository, bindings: BindingRepository, one: Bot, two: Bot
+) -> None:
+    first = await served(writer, bindings, one)
+    await moved(bots, bindings, first, two, "digest")
+    second = await serving(writer, two)
+    await said(second, 30, 4)
+    three = await bots.create(one.namespace, "three", "uid-3", "1nsta11d")
+    await moved(bots, bindings, second, three, "digest")
+    third = await serving(writer, three)
+    assert await third.ours(PERSON, [2, 4]) == {2, 4}
+    await bots.adopt(one.id, "uid-9")
+    await moved(bots, bindings, third, one, "digest")
+    assert await (await serving(writer, one)).ours(PERSON, [2, 4]) == {2, 4}
+    assert await closed(writer, one) == [("inbox", "answered", None), *[("outbox", "sent", None)] * 2]
+
+
 async def test_what_people_wrote_goes_to_nobody_who_has_not_the_accounts_credential(
     writer: Store, bots: BotRepository, bindings: BindingRepository, one: Bot, two: Bot
 ) -> None:
@@ -175,6 +280,10 @@ async def test_the_way_back_brings_what_was_decided_meanwhile(
     writer: Store, bots: BotRepository, bindings: BindingRepository, one: Bot, two: Bot
 ) -> None:
     first = await served(writer, bindings, one)
+    await first.store_answer(PERSON, [], [draft(11)], replies_are_final=True)
+    unsaid = await first.next_outgoing(PERSON)
+    assert unsaid is not None
+    await first.mark_failed(unsaid, "Blocked")
     await gone(bots, first)
     await bindings.bind(two.id, KEY, "digest", LATER)
     await bindings.prove(KEY, two.id)
@@ -182,7 +291,7 @@ async def test_the_way_back_brings_what_was_decided_meanwhile(
     await second.opt_in(OTHER)
     await second.opt_out(PERSON)
     await second.take_in(Intake(messages=(incoming(1), incoming(9)), states={0: UpdateState(90)}))
-    await second.store_answer(PERSON, [], [draft(10), draft(20)], replies_are_final=True)
+    await second.store_answer(PERSON, [], [draft(10), draft(11), draft(20)], replies_are_final=True)
     await gone(bots, second)
     await bots.adopt(one.id, "uid-9")
     await bindings.bind(one.id, KEY, "digest", LATER)
@@ -194,9 +303,13 @@ async def test_the_way_back_brings_what_was_decided_meanwhile(
     assert [row.message_id for row in await first.pending(PERSON)] == [9], "message 1 was answered here"
     row = await first.next_outgoing(PERSON)
     assert row is not None
-    assert row.random_id == 20, "and that answer was sent"
+    assert row.random_id == 20, "10 was sent, as the second bot knew, and 11 was not"
     left = await closed(writer, two)
-    assert left == [("inbox", "skipped", "AccountMoved"), ("outbox", "cancelled", "AccountMoved")]
+    assert sorted(left) == [
+        ("inbox", "skipped", "AccountMoved"),
+        ("outbox", "cancelled", "AccountMoved"),
+        ("outbox", "sent", None),
+    ]
 
 
 async def test_proved_again_it_moves_nothing(

@@ -287,6 +287,10 @@ async def test_the_operator_never_reads_messages(installation: Installation, vic
                 connection.execute(
                     sql.SQL("update botfleet.{} set {} = null").format(sql.Identifier(table), sql.Identifier(column))
                 )
+        with pytest.raises(DENIED):
+            connection.execute(
+                "insert into botfleet.outbox (bot_id, account_id, entities) values (%s, 1, '[]')", (victim.id,)
+            )
         assert (victim.id,) in connection.execute("select bot_id from botfleet.leases").fetchall()
 
 
