@@ -26,7 +26,9 @@ _ALL_EVERY_SECONDS = 60.0
 _UNSETTLED_SECONDS = 10.0
 _PACE_SECONDS = 0.05  # between the writes when many bots fall silent at once
 _BUS_EVERY_SECONDS = 5.0
-_ROLES_EVERY_SECONDS = 60.0
+_OVERDUE_SECONDS = (
+    75.0  # the comparison asks which roles and users there are once a minute; while it does, that is enough
+)
 
 
 def _nothing() -> None:
@@ -99,12 +101,11 @@ class HealthPoll:
 
 
 class Reassert:
-    """Notices when Redis or the database came back without the users and roles that were made there."""
+    """Notices when users and roles that were made in Redis and the database are no longer there."""
 
     def __init__(self, ledger: Ledger, metrics: Metrics, enqueue: Callable[[BotKey, float], None]) -> None:
         self._ledger, self._metrics, self._enqueue = ledger, metrics, enqueue
         self._run_id = self._database_run_id = ""
-        self._roles_at = time.monotonic()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -123,7 +124,7 @@ class Reassert:
             await asyncio.sleep(_BUS_EVERY_SECONDS)
 
     async def once(self) -> None:
-        """Each when its server was started anew, roles once a minute too. One server that is away hides nothing of the other."""
+        """Each when its server was started anew, or nobody has looked lately. A server that is away hides nothing of the other."""
         try:
             await self._look_at_roles()
         finally:
@@ -131,14 +132,14 @@ class Reassert:
 
     async def _look_at_roles(self) -> None:
         run_id = await self._ledger.database_run_id()
-        if run_id != self._database_run_id or time.monotonic() - self._roles_at > _ROLES_EVERY_SECONDS:
+        if run_id != self._database_run_id or self._ledger.role_names.seconds > _OVERDUE_SECONDS:
             self._tell(await self._ledger.check_roles(), "database_roles_missing")
-            self._roles_at, self._database_run_id = time.monotonic(), run_id
+            self._database_run_id = run_id
 
     async def _look_at_users(self) -> None:
         try:
             run_id = await self._ledger.bus_run_id()
-            if run_id != self._run_id:
+            if run_id != self._run_id or self._ledger.user_names.seconds > _OVERDUE_SECONDS:
                 self._tell(await self._ledger.check_users(), "redis_users_missing")
                 self._run_id = run_id
         except BusUnavailableError:

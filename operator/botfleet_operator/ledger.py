@@ -6,11 +6,12 @@ Never: know Kubernetes, or keep a password longer than it takes to use it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
+import structlog
 
 from botfleet import keys
 from botfleet.store import binding as store_binding
@@ -24,8 +25,11 @@ from botfleet.store.tables import bindings as bindings_table
 from botfleet.store.tables import leases as leases_table
 from botfleet_operator.model import BotKey
 from botfleet_operator.plan import BoundAccount, Heartbeat, Identity, OwnSecrets
+from botfleet_operator.principals import Principals
 from botfleet_operator.provision.bus import Users, is_asserted
 from botfleet_operator.provision.database import Roles
+
+log = structlog.get_logger("botfleet.operator.ledger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,11 @@ class Ledger:
         self._names: dict[str, BotKey] = {}  # by bot id, living ones
         self._bound: dict[str, dict[str, BoundAccount]] = {}
         self._beats: dict[str, Heartbeat] = {}
-        self._role_generations: dict[str, int] = {}
-        self._users_ready: set[str] = set()
+        self.role_names = Principals[int](roles, lambda present: present)
+        self.user_names = Principals[str](users, self._generations_of_users)
         self.freed: Callable[[str], None] = _nothing
-        self.lost: Callable[[BotKey], None] = lambda _: None  # a bot's account went to another
+        # A bot's account went to another, or its role or user is found missing.
+        self.lost: Callable[[BotKey], None] = lambda _: None
 
     # Reading the memory
 
@@ -100,21 +105,24 @@ class Ledger:
         return self._beats.get(bot_id)
 
     def role_exists(self, identity: Identity) -> bool:
-        return identity.role in self._role_generations
+        return self.role_names.generation(identity.role) is not None
 
     def role_is_ready(self, identity: Identity) -> bool:
-        return self._role_generations.get(identity.role) == identity.generation
+        return self.role_names.generation(identity.role) == identity.generation
 
     def user_is_ready(self, identity: Identity) -> bool:
-        return identity.redis_user in self._users_ready
+        return self.user_names.generation(identity.redis_user) == identity.generation
 
     def own_secrets(self, identity: Identity) -> OwnSecrets:
         """Derived anew each time: the same bytes for the same generation."""
         return OwnSecrets(
             database_password=self._password(identity, keys.Purpose.DATABASE_PASSWORD, identity.generation),
-            redis_password=self._password(identity, keys.Purpose.REDIS_PASSWORD, identity.generation),
+            redis_password=self._redis_password(identity),
             session_key=self._password(identity, keys.Purpose.SESSION_KEY, identity.session_generation),
         )
+
+    def _redis_password(self, identity: Identity) -> str:
+        return self._password(identity, keys.Purpose.REDIS_PASSWORD, identity.generation)
 
     def _password(self, identity: Identity, purpose: keys.Purpose, generation: int) -> str:
         return keys.password(self._installation_key, identity.bot_id, purpose, generation)
@@ -139,19 +147,21 @@ class Ledger:
 
     async def check_roles(self) -> list[BotKey]:
         """Looks which roles there are; returns the bots whose role has gone or has old credentials."""
-        self._role_generations = await self._roles.present()
+        await self.role_names.read()
         return [key for key, identity in self._identities.items() if not self.role_is_ready(identity)]
 
     async def check_users(self) -> list[BotKey]:
         """Looks which Redis users there are; returns the bots whose user has gone or has other credentials."""
-        present = await self._users.present()
-        ready = set()
-        for identity in self._identities.values():
-            password = self._password(identity, keys.Purpose.REDIS_PASSWORD, identity.generation)
-            if is_asserted(present.get(identity.redis_user, ""), password):
-                ready.add(identity.redis_user)
-        self._users_ready = ready
+        await self.user_names.read()
         return [key for key, identity in self._identities.items() if not self.user_is_ready(identity)]
+
+    def _generations_of_users(self, present: Mapping[str, str]) -> dict[str, int]:
+        generations = dict.fromkeys(present, 0)
+        for identity in self._identities.values():
+            rules = present.get(identity.redis_user)
+            if rules is not None and is_asserted(rules, self._redis_password(identity)):
+                generations[identity.redis_user] = identity.generation
+        return generations
 
     async def database_run_id(self) -> str:
         """Changes when PostgreSQL was started anew: perhaps with the roles of long ago."""
@@ -226,8 +236,9 @@ class Ledger:
         """New derived credentials, once for this request; role and user are given them afterwards."""
         # Who has the lease decides when the old ones go, and what was read of it last may be a second old.
         self.heard(row for row in await self._feed.all() if row.bot_id == identity.bot_id)
-        self._remember(await self._bots.rotate_credentials(identity.bot_id, request))
-        self._users_ready.discard(identity.redis_user)
+        with self.user_names.changing(identity.redis_user):
+            self._remember(await self._bots.rotate_credentials(identity.bot_id, request))
+            self.user_names.forget(identity.redis_user)
 
     async def bind(self, identity: Identity, account_key: str, credential_digest: str) -> InUse | None:
         """Binds the account to this bot; InUse: it is another's."""
@@ -266,28 +277,28 @@ class Ledger:
             self.freed(old)
 
     async def ensure_role(self, identity: Identity) -> None:
-        await self._roles.ensure(identity.role, self.own_secrets(identity).database_password, identity.generation)
-        self._role_generations[identity.role] = identity.generation
+        with self.role_names.changing(identity.role):
+            await self._roles.ensure(identity.role, self.own_secrets(identity).database_password, identity.generation)
+            self.role_names.given(identity.role, identity.generation)
 
     async def ensure_user(self, identity: Identity) -> None:
-        await self._users.ensure(identity.redis_user, identity.bot_id, self.own_secrets(identity).redis_password)
-        self._users_ready.add(identity.redis_user)
+        with self.user_names.changing(identity.redis_user):
+            await self._users.ensure(identity.redis_user, identity.bot_id, self._redis_password(identity))
+            self.user_names.given(identity.redis_user, identity.generation)
 
     # Removing
 
     async def remove_role(self, identity: Identity) -> None:
-        # Forgotten first: a removal that ends half-way leaves a role that cannot log in.
-        self._role_generations.pop(identity.role, None)
-        await self._roles.remove(identity.role)
+        await self.role_names.remove(identity.role)
 
     async def erase_keys(self, identity: Identity) -> None:
         """All that the bot has in Redis. Its user can append nothing any more afterwards, and is to be removed."""
-        self._users_ready.discard(identity.redis_user)
-        await self._users.erase_keys(identity.redis_user, identity.bot_id)
+        with self.user_names.changing(identity.redis_user):
+            self.user_names.forget(identity.redis_user)
+            await self._users.erase_keys(identity.redis_user, identity.bot_id)
 
     async def remove_user(self, identity: Identity) -> None:
-        await self._users.remove(identity.redis_user)
-        self._users_ready.discard(identity.redis_user)
+        await self.user_names.remove(identity.redis_user)
 
     async def lease_seconds(self, identity: Identity) -> float:
         """How much longer a runner of this bot may be connected; 0: certainly none is."""
@@ -321,29 +332,36 @@ class Ledger:
             self.freed(account_key)
 
     async def leftover_roles(self) -> list[str]:
-        """Roles of this installation that belong to no living bot."""
-        found = await self._roles.present()
+        """Roles of this installation that belong to no living bot. Whose own has gone is told to `lost`."""
+        found, gone = await self.role_names.read()
+        self._tell_lost("database_roles_missing", (i for i in self._identities.values() if i.role in gone))
         return sorted(found.keys() - {identity.role for identity in self._identities.values()})
 
     async def leftover_users(self) -> list[str]:
-        """Redis users of this installation that belong to no living bot."""
-        found = await self._users.present()
+        """Redis users of this installation that belong to no living bot. Whose own has gone is told to `lost`."""
+        found, gone = await self.user_names.read()
+        self._tell_lost("redis_users_missing", (i for i in self._identities.values() if i.redis_user in gone))
         return sorted(found.keys() - {identity.redis_user for identity in self._identities.values()})
+
+    def _tell_lost(self, event: str, identities: Iterable[Identity]) -> None:
+        lost = [self._names[identity.bot_id] for identity in identities]
+        if lost:
+            log.info(event, bots=len(lost))
+        for key in lost:
+            self.lost(key)
 
     async def remove_leftover_role(self, role: str) -> bool:
         """False: a bot got it back since it was found."""
         if self._lives_with(role=role):
             return False
-        self._role_generations.pop(role, None)
-        await self._roles.remove(role)
+        await self.role_names.remove(role)
         return True
 
     async def remove_leftover_user(self, user: str) -> bool:
         """False: a bot got it back since it was found."""
         if self._lives_with(user=user):
             return False
-        self._users_ready.discard(user)
-        await self._users.remove(user)
+        await self.user_names.remove(user)
         return True
 
     def _lives_with(self, *, role: str = "", user: str = "") -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import psycopg
 import pytest
+import redis
 
 from tests.integration.operator.harness import ALLOWED_EGRESS, Place, bot_of, container_of, credentials, eventually
 
@@ -144,6 +146,20 @@ def test_a_changed_spec_reaches_the_runner_and_a_mere_touch_does_not(place: Plac
     place.kubectl("patch", "telegrambot", "concierge", "--type=merge", '-p={"spec":{"persona":{"prompt":"Another."}}}')
     eventually(lambda: "Another." in place.get("configmap", "concierge")["data"]["bot.yaml"])
     eventually(lambda: template() != before)
+
+
+def test_a_role_and_a_redis_user_that_somebody_took_away_are_back(place: Place) -> None:
+    place.make()
+    installation = place.installation
+    named = "select role_name from botfleet.bots where namespace = %s"
+    ((principal,),) = installation.database.query(named, place.namespace)
+    with redis.Redis.from_url(installation.redis.url) as client:
+        assert client.acl_deluser(principal) == 1
+    with psycopg.connect(installation.database.superuser_dsn, autocommit=True) as superuser:
+        superuser.execute(f"drop owned by {principal}")
+        superuser.execute(f"drop role {principal}")
+    eventually(lambda: principal in installation.redis_users(), what="the user is back")
+    eventually(lambda: principal in installation.database.roles(), what="the role is back")
 
 
 def test_an_idle_fleet_causes_no_write(place: Place) -> None:

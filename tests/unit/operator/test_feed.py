@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from botfleet.store.lease import LeaseRepository
 from botfleet_operator.feed import HealthPoll, Reassert
 from botfleet_operator.judgement import credentials_mark
 from botfleet_operator.model import BotKey
+from botfleet_operator.plan import Identity
 from botfleet_operator.provision.bus import BusUnavailableError
 from botfleet_operator.status import FIGURES_INTERVAL_SECONDS
 from botfleet_operator.uses import named_in
@@ -144,7 +146,7 @@ async def test_an_outage_of_the_database_is_survived_and_in_the_end_said(rig: Ri
     assert told
 
 
-async def test_lost_users_and_roles_are_noticed(rig: Rig) -> None:
+async def test_lost_users_and_roles_are_noticed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.show()
     await rig.reconcile()
     told: list[BotKey] = []
@@ -161,17 +163,130 @@ async def test_lost_users_and_roles_are_noticed(rig: Rig) -> None:
     assert len(rig.users.users) == 1
     rig.roles.roles.clear()
     await reassert.once()
-    assert told == [KEY_OF]  # the same server still, and not yet a minute
+    assert told == [KEY_OF]  # the same server still, and they were asked for a moment ago
     rig.roles.started, rig.users.away = "run-2", True
     with pytest.raises(BusUnavailableError):
         await reassert.once()
     assert told == [KEY_OF, KEY_OF], "a Redis that is away hides no role that has gone"
     await rig.reconcile()
     rig.roles.roles.clear()
-    reassert._roles_at = float("-inf")
+    monkeypatch.setattr("botfleet_operator.feed._OVERDUE_SECONDS", 0.0)
     with pytest.raises(BusUnavailableError):
         await reassert.once()
-    assert told == [KEY_OF] * 3, "once a minute in any case"
+    assert told == [KEY_OF] * 3, "it asks in any case when nobody else has for long"
+    await rig.reconcile()
+    rig.users.away = False
+    await reassert.once()
+    assert told == [KEY_OF] * 3
+    rig.users.users.clear()
+    await reassert.once()
+    assert told == [KEY_OF] * 4, "so it is with users of the same server"
+
+
+async def test_a_role_or_user_that_somebody_took_away_is_back_with_the_next_comparison(rig: Rig) -> None:
+    rig.show()
+    await rig.reconcile()
+    await rig.look()
+    await rig.woken()
+    roles, users = dict(rig.roles.roles), dict(rig.users.users)
+    assert (len(roles), len(users)) == (1, 1)
+    for taken in (rig.roles.roles, rig.users.users):
+        taken.clear()
+        await rig.look()
+        assert await rig.woken() == [KEY_OF]
+        await rig.reconcile()
+        assert (rig.roles.roles, rig.users.users) == (roles, users)
+    (user,) = users
+    rig.users.users[user] = "on #another -@all"
+    await rig.look()
+    assert await rig.woken() == [KEY_OF], "a user with another password is as good as none"
+    await rig.reconcile()
+    assert rig.users.users == users
+    await rig.look()
+    assert await rig.woken() == [], "who has everything is left alone"
+
+
+Seen = Callable[[Identity], bool]
+
+
+@pytest.fixture(params=["roles", "users"])
+def server(rig: Rig, request: pytest.FixtureRequest) -> tuple[Any, Seen]:
+    """The stand-in for PostgreSQL's roles or Redis' users, and whether memory has a bot's."""
+    if request.param == "roles":
+        return rig.roles, rig.ledger.role_is_ready
+    return rig.users, rig.ledger.user_is_ready
+
+
+class Slow:
+    """A server whose answer is of the moment of the question, and comes when it is let go."""
+
+    def __init__(self, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+        self._honest = server.present
+        monkeypatch.setattr(server, "present", self._present)
+
+    async def _present(self) -> Any:
+        answer = await self._honest()
+        self.asked.set()
+        await self.go.wait()
+        return answer
+
+
+async def _looks(rig: Rig) -> None:
+    await rig.ledger.leftover_roles()
+    await rig.ledger.leftover_users()
+
+
+async def test_what_is_made_while_a_server_answers_is_not_forgotten_for_its_answer(
+    rig: Rig, server: tuple[Any, Seen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, seen = server
+    slow = Slow(there, monkeypatch)
+    look = asyncio.create_task(_looks(rig))
+    await slow.asked.wait()
+    rig.show()
+    await rig.reconcile()
+    slow.go.set()
+    await look
+    assert seen(rig.ledger.living()[KEY_OF])
+
+
+@pytest.mark.parametrize("begun", ["before", "meanwhile"])
+async def test_what_is_removed_while_a_server_answers_is_not_remembered_for_its_answer(
+    rig: Rig, server: tuple[Any, Seen], begun: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.show()
+    await rig.reconcile()
+    await rig.woken()
+    identity = rig.ledger.living()[KEY_OF]
+    there, seen = server
+    slow, honest, reached, done = Slow(there, monkeypatch), there.remove, asyncio.Event(), asyncio.Event()
+
+    async def remove(name: str) -> None:
+        reached.set()
+        await done.wait()
+        await honest(name)
+
+    monkeypatch.setattr(there, "remove", remove)
+
+    async def removed() -> None:
+        await rig.ledger.remove_role(identity)
+        await rig.ledger.remove_user(identity)
+
+    async def begin(work: Coroutine[Any, Any, None], event: asyncio.Event) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        await event.wait()
+        return task
+
+    steps = [lambda: begin(removed(), reached), lambda: begin(_looks(rig), slow.asked)]
+    tasks = [await step() for step in (steps if begun == "before" else reversed(steps))]
+    (done if begun == "meanwhile" else slow.go).set()
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    done.set()
+    slow.go.set()
+    await asyncio.gather(*tasks)
+    assert not seen(identity)
+    assert await rig.woken() == [], "what was done here is news to nobody"
 
 
 async def test_a_database_that_is_away_hides_no_user_that_has_gone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
