@@ -39,7 +39,7 @@ class InUse:
     by: BotKey
 
 
-_STILL_SERVED_SECONDS = 1.0
+_STILL_SERVED_SECONDS = _HELD_SECONDS = 1.0
 
 
 class StillHeldError(Exception):
@@ -221,16 +221,21 @@ class Ledger:
         that retained data or an object just replaced; else a new one.
 
         Raises:
-            StillHeldError: a predecessor with another credential has to be retired first.
+            StillHeldError: a predecessor with another credential has to be retired first, or another leader was faster.
         """
         found = await self._bots.living_or_retained(key.namespace, key.name, credential_digest)
-        if found is not None and found.uid == uid and found.deleted_at is None:
-            return self._remember(found)
-        if found is not None:
-            if found.deleted_at is None and found.credential_digest not in (None, credential_digest):
-                raise StillHeldError(1.0)
-            return self._remember(await self._bots.adopt(found.id, uid))
-        return self._remember(await self._bots.create(key.namespace, key.name, uid, self._installation_id))
+        if found is None:
+            return self._remember(await self._bots.create(key.namespace, key.name, uid, self._installation_id))
+        if found.uid != uid and found.deleted_at is None and found.credential_digest not in (None, credential_digest):
+            # Memory may lack it (a commit whose answer was lost, a leader's late call): nobody would retire it.
+            await self._take_in(found)
+            raise StillHeldError(_HELD_SECONDS)
+        if found.uid != uid or found.deleted_at is not None:
+            adopted = await self._bots.adopt(found.id, uid, was=found.uid)
+            if adopted is None:
+                raise StillHeldError(_HELD_SECONDS)
+            found = adopted
+        return await self._take_in(found)
 
     async def rotate(self, identity: Identity, request: str) -> None:
         """New derived credentials, once for this request; role and user are given them afterwards."""
@@ -311,10 +316,19 @@ class Ledger:
             return 0.0
         return max(0.0, float(row[1].total_seconds()))
 
-    async def retire(self, identity: Identity) -> None:
-        """The object is gone: the accounts are free, the row is marked, the data stays."""
-        await self._bots.retire(identity.bot_id, identity.uid)
+    async def retire(self, identity: Identity) -> bool:
+        """The object is gone: the accounts are free, the row is marked, the data stays.
+
+        Returns:
+            False: the row is a living one of another object, by another leader's call. From now on it is that here, too.
+        """
+        if not await self._bots.retire(identity.bot_id, identity.uid):
+            row = await self._bots.get(identity.bot_id)
+            if row is not None and row.deleted_at is None:
+                self._remember(row)
+                return False
         self._forget(identity)
+        return True
 
     async def erase_row(self, identity: Identity) -> None:
         """The data is erased: the row goes too, with the lease and the accounts, which are free then."""
@@ -367,6 +381,15 @@ class Ledger:
     def _lives_with(self, *, role: str = "", user: str = "") -> bool:
         return any(role == identity.role or user == identity.redis_user for identity in self._identities.values())
 
+    async def _take_in(self, bot: Bot) -> Identity:
+        """As `_remember`; a row that memory lacked, with its accounts."""
+        if bot.id not in self._names:
+            self._bound[bot.id] = {
+                bound.account_key: BoundAccount(bound.account_key, bound.credential_digest, bound.proved)
+                for bound in await self._bindings.of_bot(bot.id)
+            }
+        return self._remember(bot)
+
     def _remember(self, bot: Bot) -> Identity:
         if bot.uid is None or bot.role_name is None or bot.redis_user is None:
             raise AssertionError("a bot of the operator has an object, a role and a user")
@@ -380,6 +403,9 @@ class Ledger:
             bot.session_key_generation,
             bot.credentials_rotation,
         )
+        before = self._identities.get(key)
+        if before is not None and before.bot_id != bot.id:
+            self._forget(before)  # somebody else has retired or erased that row
         self._identities[key] = identity
         self._names[bot.id] = key
         return identity

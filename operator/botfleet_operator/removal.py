@@ -56,10 +56,13 @@ class Remover:
         if seconds > 0:
             return seconds
         self._guard()
-        await self._ledger.retire(identity)
+        retired = await self._ledger.retire(identity)
         self._lockout.end(identity)
         self._forget(key, successor)
-        log.info("bot_removed", namespace=key.namespace, bot=key.name)
+        if retired:
+            log.info("bot_removed", namespace=key.namespace, bot=key.name)
+        else:  # its successor retires it, or the comparison finds that object gone
+            log.warning("row_is_another_objects", namespace=key.namespace, bot=key.name)
         return None
 
     def _forget(self, key: BotKey, successor: str | None) -> None:

@@ -147,9 +147,20 @@ class BotRepository:
             await connection.execute(sa.insert(leases).values(bot_id=bot_id))
             return Bot(*tuple(made))
 
-    async def adopt(self, bot_id: str, uid: str) -> Bot:
-        """Retained data is a living bot's again, under the object of this UID; or a bot's object was made anew."""
-        return await self._change(bot_id, uid=uid, deleted_at=None)
+    async def adopt(self, bot_id: str, uid: str, *, was: str | None) -> Bot | None:
+        """Retained data is a living bot's again, under the object of this UID; or a bot's object was made anew.
+
+        Args:
+            was: the UID that the row had when it was read.
+
+        Returns:
+            None: the row is another object's by now, or gone, and nothing has changed.
+        """
+        this = sa.update(bots).where(bots.c.id == bot_id, bots.c.uid.is_not_distinct_from(was))
+        adopted = this.values(uid=uid, deleted_at=None).returning(*_BOT.selected_columns)
+        async with self._store.begin() as connection:
+            row = (await connection.execute(adopted)).one_or_none()
+        return None if row is None else Bot(*tuple(row))
 
     async def retire(self, bot_id: str, uid: str) -> bool:
         """The object of this UID is gone: the accounts are free, the data stays. The first such moment is kept.
@@ -199,8 +210,3 @@ class BotRepository:
         if row is None:
             raise StoreError("there is no such bot")
         return Bot(*tuple(row))
-
-    async def _change(self, bot_id: str, **values: Any) -> Bot:
-        async with self._store.begin() as connection:
-            await connection.execute(sa.update(bots).where(bots.c.id == bot_id).values(**values))
-            return await self._required(connection, bot_id)

@@ -293,7 +293,7 @@ async def test_the_way_back_brings_what_was_decided_meanwhile(
     await second.take_in(Intake(messages=(incoming(1), incoming(9)), states={0: UpdateState(90)}))
     await second.store_answer(PERSON, [], [draft(10), draft(11), draft(20)], replies_are_final=True)
     await gone(bots, second)
-    await bots.adopt(one.id, "uid-9")
+    assert await bots.adopt(one.id, "uid-9", was="uid-1")
     await bindings.bind(one.id, KEY, "digest", LATER)
     assert await bindings.prove(KEY, one.id)
     first = await serving(writer, one)

@@ -84,8 +84,31 @@ async def test_retained_data_goes_only_to_the_credential_that_made_it(
     found = await bots.living_or_retained(one.namespace, "one", "digest")
     assert found is not None
     assert found.deleted_at is not None
-    adopted = await bots.adopt(found.id, "uid-9")
+    adopted = await bots.adopt(found.id, "uid-9", was="uid-1")
+    assert adopted is not None
     assert (adopted.id, adopted.uid, adopted.deleted_at) == (one.id, "uid-9", None)
+
+
+async def test_a_row_is_given_to_another_object_only_as_it_was_read(bots: BotRepository, one: Bot) -> None:
+    adopted = await bots.adopt(one.id, "uid-2", was="uid-1")
+    assert adopted is not None
+    assert (adopted.id, adopted.uid) == (one.id, "uid-2")
+    assert await bots.adopt(one.id, "uid-late", was="uid-1") is None
+    assert await bots.adopt(one.id, "uid-late", was=None) is None
+    assert await bots.get(one.id) == adopted
+    gone = await retired(bots, one.id)
+    assert await bots.adopt(one.id, "uid-late", was="uid-1") is None, "nor when it was retired since"
+    assert await bots.get(one.id) == gone
+    back = await bots.adopt(one.id, "uid-3", was="uid-2")
+    assert back is not None
+    assert (back.uid, back.deleted_at) == ("uid-3", None)
+    assert await bots.get(one.id) == back
+
+
+async def test_of_two_that_give_a_row_to_their_objects_at_once_one_does(bots: BotRepository, one: Bot) -> None:
+    results = await asyncio.gather(*(bots.adopt(one.id, uid, was="uid-1") for uid in ("uid-2", "uid-3")))
+    (done,) = [result for result in results if result is not None]
+    assert await bots.get(one.id) == done
 
 
 async def test_who_lives_under_a_name_comes_before_what_is_retained_and_of_that_the_newest(
@@ -120,8 +143,9 @@ async def test_a_rotation_raises_the_generation_once_for_each_request(bots: BotR
 
 async def test_a_bot_that_is_not_there_is_an_error(bots: BotRepository) -> None:
     assert not await bots.retire("0" * 32, "uid-1")
+    assert await bots.adopt("0" * 32, "uid-1", was=None) is None
     with pytest.raises(StoreError):
-        await bots.adopt("0" * 32, "uid-1")
+        await bots.rotate_credentials("0" * 32, "request")
 
 
 async def test_the_installation_remembers_its_first_key(bots: BotRepository) -> None:
@@ -216,7 +240,7 @@ async def test_a_row_is_retired_for_its_object_alone_and_its_accounts_are_free(
     bots: BotRepository, bindings: BindingRepository, one: Bot, account: str
 ) -> None:
     await bindings.bind(one.id, account, "digest", NOW)
-    await bots.adopt(one.id, "uid-of-the-next")
+    assert await bots.adopt(one.id, "uid-of-the-next", was="uid-1")
     assert not await bots.retire(one.id, "uid-1")
     assert await bots.living_or_retained(one.namespace, "one", "digest") is not None
     assert await bindings.get(account) is not None

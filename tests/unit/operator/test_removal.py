@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import structlog
 
-from botfleet.store.binding import BindingRepository
-from botfleet.store.bots import BotRepository
+from botfleet.store.binding import BindingRepository, Bound
+from botfleet.store.bots import Bot, BotRepository
 from botfleet.store.errors import StoreError
 from botfleet_operator.decide import KINDS
 from botfleet_operator.kubeapi import NotFoundError, ServerSideError
@@ -179,7 +180,7 @@ async def test_a_leader_that_was_cut_off_amid_a_removal_takes_nothing_from_the_n
         await remove(user)
         row = await bots.living_or_retained("hotel", "concierge", "")
         assert row is not None
-        await bots.adopt(row.id, "uid-2")  # another leader, for the object that was made anew
+        assert await bots.adopt(row.id, "uid-2", was="uid-1")  # another leader, for the object that was made anew
 
     rig.users.remove = frozen
     rig.hide()
@@ -188,6 +189,89 @@ async def test_a_leader_that_was_cut_off_amid_a_removal_takes_nothing_from_the_n
     assert row is not None
     assert (row.uid, row.deleted_at) == ("uid-2", None)
     assert len(await BindingRepository(rig.store).of_bot(row.id)) == 1
+
+
+async def test_a_row_that_a_late_call_gave_back_to_a_gone_object_is_retired_too_and_its_account_is_free(
+    rig: Rig,
+) -> None:
+    rig.show()
+    await rig.reconcile()
+    identity = rig.ledger.living()[KEY_OF]
+    bots = BotRepository(rig.store)
+    assert await bots.adopt(identity.bot_id, "uid-0", was="uid-1")
+    rig.hide()
+    await rig.reconcile()
+    row = await bots.get(identity.bot_id)
+    assert row is not None
+    assert (row.uid, row.deleted_at) == ("uid-0", None), "whose it is, is not known: perhaps it lives"
+    await rig.look()
+    await rig.look()
+    await rig.reconcile()
+    row = await bots.get(identity.bot_id)
+    assert row is not None
+    assert row.deleted_at is not None
+    rig.show("other", "uid-9")
+    assert rig.reason(await rig.reconcile("other"), "Accepted") == "Accepted"
+
+
+async def test_a_living_row_with_another_credential_that_memory_lacks_gives_way_to_the_bot(rig: Rig) -> None:
+    bots, bindings = BotRepository(rig.store), BindingRepository(rig.store)
+    left = await bots.create("hotel", "concierge", "uid-0", rig.installation_id)
+    assert isinstance(await bindings.bind(left.id, "bot:99", "another", datetime.now(UTC)), Bound)
+    freed: list[str] = []
+    rig.ledger.freed = freed.append
+    rig.show(uid="uid-2")
+    for _ in range(2):
+        status = await rig.reconcile()
+    row = await bots.get(left.id)
+    assert row is not None
+    assert row.deleted_at is not None
+    assert (await bindings.of_bot(left.id), freed) == ([], ["bot:99"])
+    assert rig.ledger.living()[KEY_OF].bot_id != left.id
+    assert rig.reason(status, "Provisioned") == "Provisioned"
+
+
+async def test_a_row_that_was_made_although_the_answer_was_lost_is_taken_in_with_its_accounts(rig: Rig) -> None:
+    made = await BotRepository(rig.store).create("hotel", "concierge", "uid-1", rig.installation_id)
+    await BindingRepository(rig.store).bind(made.id, "bot:99", "another", datetime.now(UTC))
+    rig.show()
+    await rig.reconcile()
+    assert rig.ledger.living()[KEY_OF].bot_id == made.id
+    bound = [account.account_key for account in rig.ledger.bound_to(made.id)]
+    assert (bound[0], len(bound)) == ("bot:99", 2)
+
+
+async def test_a_row_that_another_leader_gave_to_its_object_meanwhile_is_not_taken_from_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.show()
+    await rig.reconcile()
+    bots = BotRepository(rig.store)
+    honest = rig.ledger._bots.living_or_retained
+
+    async def frozen(*words: str) -> Bot | None:
+        found = await honest(*words)
+        assert found is not None
+        assert await bots.adopt(found.id, "uid-3", was="uid-1")
+        return found
+
+    monkeypatch.setattr(rig.ledger._bots, "living_or_retained", frozen)
+    with pytest.raises(StillHeldError):
+        await rig.ledger.ensure_identity(KEY_OF, "uid-2", DIGEST)
+    assert [bot.uid for bot in await bots.list_all()] == ["uid-3"]
+
+
+async def test_a_row_that_somebody_else_has_erased_is_forgotten_for_its_successors(rig: Rig) -> None:
+    rig.show()
+    await rig.reconcile()
+    gone = rig.ledger.living()[KEY_OF]
+    freed: list[str] = []
+    rig.ledger.freed = freed.append
+    await BotRepository(rig.store).erase(gone.bot_id)
+    rig.show(uid="uid-2")
+    await rig.reconcile()
+    assert rig.ledger.living()[KEY_OF].bot_id != gone.bot_id
+    assert (rig.ledger.name_of(gone.bot_id), rig.ledger.bound_to(gone.bot_id), len(freed)) == (None, (), 1)
 
 
 async def test_a_role_whose_removal_ended_half_way_is_made_anew(rig: Rig, monkeypatch: Any) -> None:

@@ -44,7 +44,7 @@ async def test_the_gap_between_two_bots_is_fetched_and_nothing_is_taken_in_befor
     await (await world.path()).opt_out(55)
     await life.stop()
     await world.drop_lease()
-    await bots.adopt(first, "uid-1")
+    assert await bots.adopt(first, "uid-1", was=None)
     assert await bots.retire(first, "uid-1")
     await admin.send_message(world.alice, world.bot.id, "in between")
 
