@@ -38,6 +38,7 @@ from botfleet_operator.provision.database import Roles
 from botfleet_operator.queue import KeyedQueue, work
 from botfleet_operator.reconcile import Reconciler
 from botfleet_operator.removal import Remover, Sweeper
+from botfleet_operator.rows import Rows
 from botfleet_operator.settings import Settings
 from botfleet_operator.tasks import Background
 from botfleet_operator.waves import Waves
@@ -215,6 +216,7 @@ class Operator:
         poll.recovered = self._reconciler.try_again
         self._background.start("health", poll.run())
         self._background.start("users and roles", Reassert(ledger, self.metrics, self._later).run())
+        self._background.start("rows", Rows(store, ledger).run())
         sweeper = Sweeper(
             self.api,
             TELEGRAM_BOTS,

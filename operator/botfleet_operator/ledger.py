@@ -23,6 +23,7 @@ from botfleet.store.lease import database_now
 from botfleet.store.moving import StillServedError
 from botfleet.store.tables import bindings as bindings_table
 from botfleet.store.tables import leases as leases_table
+from botfleet_operator.changes import Changes
 from botfleet_operator.model import BotKey
 from botfleet_operator.plan import BoundAccount, Heartbeat, Identity, OwnSecrets
 from botfleet_operator.principals import Principals
@@ -77,6 +78,7 @@ class Ledger:
         self._beats: dict[str, Heartbeat] = {}
         self.role_names = Principals[int](roles, lambda present: present)
         self.user_names = Principals[str](users, self._generations_of_users)
+        self.row_changes = Changes[BotKey | None]()
         self.freed: Callable[[str], None] = _nothing
         # A bot's account went to another, or its role or user is found missing.
         self.lost: Callable[[BotKey], None] = lambda _: None
@@ -223,6 +225,10 @@ class Ledger:
         Raises:
             StillHeldError: a predecessor with another credential has to be retired first, or another leader was faster.
         """
+        with self.row_changes.of(key):
+            return await self._ensure_identity(key, uid, credential_digest)
+
+    async def _ensure_identity(self, key: BotKey, uid: str, credential_digest: str) -> Identity:
         found = await self._bots.living_or_retained(key.namespace, key.name, credential_digest)
         if found is None:
             return self._remember(await self._bots.create(key.namespace, key.name, uid, self._installation_id))
@@ -322,18 +328,20 @@ class Ledger:
         Returns:
             False: the row is a living one of another object, by another leader's call. From now on it is that here, too.
         """
-        if not await self._bots.retire(identity.bot_id, identity.uid):
-            row = await self._bots.get(identity.bot_id)
-            if row is not None and row.deleted_at is None:
-                self._remember(row)
-                return False
-        self._forget(identity)
-        return True
+        with self.row_changes.of(self._names.get(identity.bot_id)):
+            if not await self._bots.retire(identity.bot_id, identity.uid):
+                row = await self._bots.get(identity.bot_id)
+                if row is not None and row.deleted_at is None:
+                    self._remember(row)
+                    return False
+            self._forget(identity)
+            return True
 
     async def erase_row(self, identity: Identity) -> None:
         """The data is erased: the row goes too, with the lease and the accounts, which are free then."""
-        await self._bots.erase(identity.bot_id)
-        self._forget(identity)
+        with self.row_changes.of(self._names.get(identity.bot_id)):
+            await self._bots.erase(identity.bot_id)
+            self._forget(identity)
 
     def _forget(self, identity: Identity) -> None:
         key = self._names.get(identity.bot_id)

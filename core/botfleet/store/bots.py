@@ -57,6 +57,8 @@ _BOT = sa.select(
     bots.c.credentials_rotation,
 )
 
+_LIVING = sa.select(bots.c.namespace, bots.c.name, bots.c.id, bots.c.uid).where(bots.c.deleted_at.is_(None))
+
 
 def principal(installation_id: str, bot_id: str) -> str:
     """The name of a bot's database role and Redis user: opaque, and no other installation's."""
@@ -111,6 +113,12 @@ class BotRepository:
             statement = statement.where(bots.c.deleted_at.is_(None))
         async with self._store.read() as connection:
             return [Bot(*row) for row in (await connection.execute(statement)).all()]
+
+    async def living(self) -> dict[tuple[str, str], tuple[str, str | None]]:
+        """By namespace and name the id of each living bot and the UID of its object: what tells one row from another."""
+        return {
+            (namespace, name): (bot_id, uid) for namespace, name, bot_id, uid in await self._store.fetch(_LIVING, {})
+        }
 
     async def living_or_retained(self, namespace: str, name: str, credential_digest: str) -> Bot | None:
         """The living bot of that name, whatever its credential; else the data that a new one may have: the newest that was

@@ -70,6 +70,8 @@ async def test_all_bots_are_listed_retained_ones_on_demand(bots: BotRepository, 
     await retired(bots, one.id)
     living = {bot.id for bot in await bots.list_all(living=True)}
     everything = {bot.id for bot in await bots.list_all()}
+    named = {key: row for key, row in (await bots.living()).items() if key[0] == one.namespace}
+    assert named == {(two.namespace, "two"): (two.id, "uid-2")}
     assert two.id in living
     assert one.id not in living
     assert {one.id, two.id} <= everything

@@ -122,8 +122,11 @@ def test_what_was_done_while_it_was_away_is_undone(installation: Installation) -
     closed = place.get("networkpolicy", "edited")["spec"]
     place.kubectl("patch", "networkpolicy", "edited", "--type=merge", '-p={"spec":{"egress":[{}],"ingress":[{}]}}')
     place.kubectl("delete", "serviceaccount", "edited")
+    place.kubectl("scale", "deployment", "--selector", "botfleet.dev/bot", "--replicas=0")  # as for a restore
+    assert place.get("deployment", "edited")["spec"]["replicas"] == 0
     place.kubectl("delete", "telegrambot", "deleted")
     installation.operator().wait_leading()
+    eventually(lambda: place.get("deployment", "edited")["spec"]["replicas"] == 1)
     eventually(lambda: "foreign" not in place.get("configmap", "edited")["data"]["bot.yaml"])
     eventually(lambda: place.exists("serviceaccount", "edited"))
     eventually(lambda: place.get("networkpolicy", "edited")["spec"] == closed)
