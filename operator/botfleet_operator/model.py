@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -119,6 +119,7 @@ class ChildRecord:
     applied_hash: str | None
     fields: Fields | None
     deleting: bool
+    _: KW_ONLY
     deployment: DeploymentState | None = None
     template: TemplateRecord | None = None  # of a Deployment: the pod template as it was applied
     owned: bool = True  # by something: when that goes, Kubernetes collects the child

@@ -164,10 +164,22 @@ def child(manifest: dict[str, Any], owner: BotRecord) -> ChildRecord:
         state = DeploymentState(1, replicas, replicas, named_lists(spec["template"]["spec"]))
     annotations, fields = metadata["annotations"], fields_of(manifest)
     return ChildRecord(
-        manifest["kind"], metadata["namespace"], metadata["name"], f"uid-{manifest['kind']}", 9, 1, owner.name, owner.uid,
-        annotations[ANNOTATION_APPLIED], fields, False, state, template_record(annotations, fields, ()),
-        annotations.get(ANNOTATION_ROLLED_OUT, ""),
-    )  # fmt: skip
+        kind=manifest["kind"],
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=f"uid-{manifest['kind']}",
+        version=9,
+        generation=1,
+        bot=owner.name,
+        controller_uid=owner.uid,
+        applied_hash=annotations[ANNOTATION_APPLIED],
+        fields=fields,
+        deleting=False,
+        deployment=state,
+        template=template_record(annotations, fields, ()),
+        owned=True,
+        rolled_out=annotations.get(ANNOTATION_ROLLED_OUT, ""),
+    )
 
 
 ATOMIC = {

@@ -9,8 +9,9 @@ import pytest
 
 from botfleet.conditions import ConditionType, Reason
 from botfleet_operator.acceptance import Accepted, Undecided, accept
-from botfleet_operator.decide import KINDS, decide, removals
-from botfleet_operator.model import BotKey
+from botfleet_operator.decide import KINDS, build_all, decide, removals
+from botfleet_operator.model import BotKey, child_record
+from botfleet_operator.names import ANNOTATION_ROLLED_OUT
 from botfleet_operator.plan import (
     Absence,
     Apply,
@@ -29,6 +30,7 @@ from botfleet_operator.plan import (
     Prove,
 )
 from botfleet_operator.podtemplate import NamedList
+from tests.unit.operator import samples
 from tests.unit.operator.samples import (
     DIGEST,
     IDENTITY,
@@ -98,6 +100,18 @@ def test_what_is_as_it_should_be_is_left_alone() -> None:
         plan = decide(settled(bot(name)))
         assert plan.steps == ()
         assert verdict(plan, ConditionType.PROVISIONED) == ("True", Reason.PROVISIONED)
+
+
+def test_the_samples_have_what_the_operator_reads_of_a_child_that_it_applied() -> None:
+    state, stamp = provisioned(), {ANNOTATION_ROLLED_OUT: "2026-01-01T00:00:00Z"}
+    for manifest in build_all(state, accepted(state.bot)):
+        metadata = manifest["metadata"]
+        manifest["metadata"] = {**metadata, "annotations": {**metadata["annotations"], **stamp}}
+        server = {"namespace": metadata["namespace"], "name": metadata["name"], "uid": "uid", "resourceVersion": "9"}
+        sample = samples.child(manifest, state.bot)
+        read = child_record(manifest["kind"], {"metadata": manifest["metadata"] | server})
+        for field in ("bot", "controller_uid", "owned", "applied_hash", "rolled_out"):
+            assert getattr(sample, field) == getattr(read, field), field
 
 
 @pytest.mark.parametrize("kind", KINDS)
