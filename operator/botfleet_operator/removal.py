@@ -1,5 +1,6 @@
 """
-Why: what a bot had outside the cluster goes with it: at once when the watch shows the deletion, else by comparison.
+Why: what a bot had outside the cluster goes with it: at once when the watch shows the deletion, else by comparison. The
+comparison makes known, too, what is there and no watch has shown.
 Never: remove anything on the strength of a failed or partial list, of another cluster, or of a fleet that vanished at once;
 and never data.
 """
@@ -10,6 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import structlog
 
@@ -18,7 +20,7 @@ from botfleet_operator.kubeapi import KubeApi, KubeError, Resource
 from botfleet_operator.ledger import Ledger
 from botfleet_operator.lockout import Lockout
 from botfleet_operator.metrics import Metrics
-from botfleet_operator.model import BotKey
+from botfleet_operator.model import BotKey, BotRecord, bot_record
 from botfleet_operator.provision.bus import BusUnavailableError
 from botfleet_operator.strays import Strays, uid_of
 from botfleet_operator.world import World
@@ -75,8 +77,21 @@ def too_many(missing: int, fleet: int) -> bool:
     return missing > 10 and missing * 5 > fleet
 
 
+class _Listed(NamedTuple):
+    """What a list of the metadata alone tells of a bot."""
+
+    key: BotKey
+    version: int
+
+
+def _is_unseen(uid: str, version: int, shown: BotRecord | None) -> bool:
+    """Whether what a list has is not what a watch had shown before it."""
+    return shown is None or shown.uid != uid or shown.version > version
+
+
 class Sweeper:
-    """The comparison: bots with a row, against objects in the cluster. Two looks, a pass apart, and a GET each."""
+    """The comparison: bots with a row, and those that a watch has shown, against objects in the cluster. Two looks, a pass
+    apart, and a GET each."""
 
     def __init__(
         self,
@@ -99,6 +114,7 @@ class Sweeper:
         self._guard, self._clock = guard, clock
         self._strays = Strays(api, bots, world, guard)
         self._missing: dict[str, float] = {}  # UIDs, and when they were first found missing
+        self._unseen: dict[str, float] = {}  # UIDs, and when they were first found although no watch shows them
         self._refused: set[str] = set()  # roles that could not be removed, told once
 
     async def run(self) -> None:
@@ -112,8 +128,10 @@ class Sweeper:
 
     async def once(self) -> None:
         """One pass. Any error leaves everything as it is."""
-        fleet = self._known()  # before the list: what is new since then is not missing from it
+        # Before the list: what is new since then is not missing from it, and what a watch has shown by then is no news in it.
+        fleet, shown = self._known(), dict(self._world.bots)
         present = await self._present()
+        await self._make_known(shown, present)
         missing = {uid: key for uid, key in fleet.items() if uid not in present and uid not in self._world.gone}
         halted = too_many(len(missing), len(fleet))
         self._metrics.removal_halted.set(1 if halted else 0)
@@ -137,13 +155,31 @@ class Sweeper:
         return {uid: key for uid, key in (rows | shown).items()
                 if not self._namespaces or key.namespace in self._namespaces}  # fmt: skip
 
-    async def _present(self) -> set[str]:
-        """UIDs of all TelegramBots in scope; raises a KubeError rather than returning a part of them."""
-        uids: set[str] = set()
+    async def _present(self) -> dict[str, _Listed]:
+        """By UID: all TelegramBots in scope; raises a KubeError rather than returning a part of them."""
+        found: dict[str, _Listed] = {}
         for namespace in self._namespaces or (None,):
             async for page in self._api.list_pages(self._bots, namespace, metadata_only=True):
-                uids.update(item["metadata"]["uid"] for item in page.items)
-        return uids
+                for metadata in (item["metadata"] for item in page.items):
+                    key = BotKey(metadata["namespace"], metadata["name"])
+                    found[metadata["uid"]] = _Listed(key, int(metadata["resourceVersion"]))
+        return found
+
+    async def _make_known(self, shown: dict[BotKey, BotRecord], present: dict[str, _Listed]) -> None:
+        """What is there at two looks although no watch has shown it: its event was lost, or came with a lower version than what
+        is known of the name. Where etcd was restored all do: its versions count on from an earlier one."""
+        now = self._clock()
+        unseen = {uid: key for uid, (key, version) in present.items() if _is_unseen(uid, version, shown.get(key))}
+        self._unseen = {uid: self._unseen.get(uid, now) for uid in unseen}
+        if not unseen or not await self._is_still_there():
+            return  # another cluster's bots are not ours to serve
+        for uid, key in unseen.items():
+            if now - self._unseen[uid] < self._seconds * 0.8:
+                continue
+            body = await self._api.get(self._bots, key.namespace, key.name)
+            if body is not None and self._world.bots.get(key) is shown.get(key):  # else the watch tells, after all
+                log.warning("bot_found_unseen", namespace=key.namespace, bot=key.name)
+                self._world.bot_found(bot_record(body))
 
     async def _confirm(self, missing: dict[str, BotKey]) -> None:
         now = self._clock()

@@ -131,15 +131,17 @@ class World:
     # Bots
 
     def bot_seen(self, bot: BotRecord) -> None:
-        """The watch shows this bot as it is now."""
+        """The watch shows this bot as it is now, or as it was: kopf keeps the order of events within one object, not within one
+        name. What is older than what is known of the name, or of an object that is no more, is no news."""
         old = self.bots.get(bot.key)
-        if old is not None and old.uid == bot.uid and old.version >= bot.version:
+        if bot.uid in self.gone or (old is not None and old.version >= bot.version):
             return
-        if old is not None and old.uid != bot.uid:
-            self.gone[old.uid] = old.key
-        self.bots[bot.key] = bot
-        self._uses.put(bot.key, self._named_by(bot))
-        self._enqueue(bot.key)
+        self._take(bot)
+
+    def bot_found(self, bot: BotRecord) -> None:
+        """The comparison has found what no watch has shown; what is known of its name counts no longer, newer or not."""
+        self.gone.pop(bot.uid, None)
+        self._take(bot)
 
     def bot_deleted(self, key: BotKey, uid: str) -> None:
         """The watch, or two looks a while apart, say that this object is no more."""
@@ -149,6 +151,14 @@ class World:
             self._uses.drop(key)
             del self.bots[key]
         self._enqueue(key)
+
+    def _take(self, bot: BotRecord) -> None:
+        old = self.bots.get(bot.key)
+        if old is not None and old.uid != bot.uid:
+            self.gone[old.uid] = old.key
+        self.bots[bot.key] = bot
+        self._uses.put(bot.key, self._named_by(bot))
+        self._enqueue(bot.key)
 
     def defaults_of(self, namespace: str) -> DefaultsRecord | None:
         """The object whose defaults take part in this namespace."""
