@@ -10,14 +10,16 @@ from dataclasses import replace
 from botfleet.conditions import ConditionType, Reason
 from botfleet.spec import DeletionPolicy
 from botfleet_operator import judgement
-from botfleet_operator.model import ours
+from botfleet_operator.model import ours, unowned
 from botfleet_operator.names import FINALIZER_ERASE
-from botfleet_operator.plan import Delete, EraseData, Observed, Plan, SetFinalizer, Step, Verdict
+from botfleet_operator.plan import Delete, EraseData, LookUpChildren, Observed, Plan, SetFinalizer, Step, Verdict
 
 _WAITS = {
     Reason.DATABASE_UNAVAILABLE: Reason.ERASING_NEEDS_DATABASE,
     Reason.REDIS_UNAVAILABLE: Reason.ERASING_NEEDS_REDIS,
 }
+
+_LOOK_AGAIN_SECONDS = 5.0
 
 
 def erases(observed: Observed) -> bool:
@@ -41,14 +43,17 @@ def decide_deleted(observed: Observed) -> Plan:
         # Its owner has changed their mind, and says so: defaults that are gone, with their namespace perhaps, say nothing.
         return _plan(observed, SetFinalizer(False))
     child = observed.children.get("Deployment")
-    if child is not None and ours(observed.bot, child) and not child.deleting:
+    if child is None and not observed.looked_up and (observed.pods or observed.identity is not None):
+        # The watch shows what has our labels; somebody may have taken them away.
+        return _plan(observed, LookUpChildren(("Deployment",)), Reason.ERASING_WAITS_FOR_RUNNER)
+    if child is not None and not child.deleting and (ours(observed.bot, child) or unowned(child)):
         return _plan(observed, Delete(child), Reason.ERASING_WAITS_FOR_RUNNER)
     beat = observed.heartbeat
     if observed.identity is None:
         return _plan(observed, SetFinalizer(False), Reason.ERASING)
     if observed.pods and beat is not None and beat.alive:
         # It stops as it would at any other time: what it has begun to say is said, and its lease released.
-        return _plan(observed, None, Reason.ERASING_WAITS_FOR_RUNNER)
+        return replace(_plan(observed, None, Reason.ERASING_WAITS_FOR_RUNNER), retry_seconds=_LOOK_AGAIN_SECONDS)
     return _plan(observed, EraseData(), Reason.ERASING)
 
 

@@ -156,6 +156,11 @@ def ours(bot: BotRecord, child: ChildRecord) -> bool:
     return child.controller_uid == bot.uid and (child.fields is not None or child.applied_hash is not None)
 
 
+def unowned(child: ChildRecord) -> bool:
+    """Made by us, and somebody took the reference to its owner away: nobody collects it."""
+    return child.fields is not None and not child.owned
+
+
 def _deployment_state(body: Mapping[str, Any]) -> DeploymentState:
     status, template = body.get("status") or {}, body["spec"]["template"]
     restarted = ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED)

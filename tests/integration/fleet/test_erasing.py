@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from botfleet.conditions import Reason
 from botfleet.store import erasure
 from botfleet.store.bots import BotRepository
 from botfleet.store.erasure import ERASED_FIRST, ErasureRepository
@@ -20,7 +21,7 @@ from botfleet_operator.decide import decide
 from botfleet_operator.kubeapi import ServerSideError
 from botfleet_operator.model import BotKey, PodRecord
 from botfleet_operator.names import FINALIZER_ERASE
-from botfleet_operator.plan import EraseData, SetFinalizer
+from botfleet_operator.plan import Delete, EraseData, LookUpChildren, Observed, SetFinalizer
 from botfleet_operator.settings import LONGEST_LEASE_SECONDS
 from tests.contracts.store.erasure_contract import counts, fill
 from tests.contracts.store.samples import ACCOUNT, OTHER, PERSON
@@ -253,6 +254,78 @@ async def test_a_runner_that_stops_is_waited_for_and_one_without_the_lease_is_no
     await leases.release(lease)
     rig.ledger.heard(await rig.ledger.all_health())  # the pod itself may hang for ever: its node is lost
     await settle(rig)
+    await nothing_is_left(rig, bot_id)
+
+
+def deleted(**changes: Any) -> Observed:
+    """A bot with Erase that runs, and whose deletion the watch shows."""
+    bot = replace(samples.bot(deletionPolicy="Erase"), deleting=True, finalizers=(FINALIZER_ERASE,))
+    running = {"pods": (samples.fresh_pod(bot),), "heartbeat": samples.heartbeat(bot)}
+    return samples.settled(bot, **{**running, **changes})
+
+
+def test_of_a_bot_that_is_erased_the_deployment_is_deleted_though_it_has_lost_its_owner_or_its_labels() -> None:
+    whole = deleted()
+    child = whole.children["Deployment"]
+    others = {kind: one for kind, one in whole.children.items() if kind != "Deployment"}
+    alone = replace(child, owned=False, controller_uid=None)
+    for found in (child, alone, replace(alone, bot=None)):
+        assert decide(replace(whole, children={**others, "Deployment": found})).steps == (Delete(found),)
+    unseen = replace(whole, children=others)
+    assert decide(replace(unseen, looked_up=False)).steps == (LookUpChildren(("Deployment",)),)
+    for left in (replace(alone, fields=None), replace(alone, deleting=True), replace(child, controller_uid="another")):
+        assert decide(replace(whole, children={**others, "Deployment": left})).steps == ()
+
+
+def test_a_runner_that_stops_is_looked_at_again_although_nobody_tells_that_it_has() -> None:
+    whole = deleted()
+    others = {kind: one for kind, one in whole.children.items() if kind != "Deployment"}
+    plan = decide(replace(whole, children=others))
+    assert (plan.steps, [verdict.reason for verdict in plan.verdicts]) == ((), [Reason.ERASING_WAITS_FOR_RUNNER])
+    assert plan.retry_seconds is not None
+
+
+@pytest.mark.parametrize("lost", ["owner", "labels", "owner and labels"])
+async def test_a_bot_whose_deployment_lost_its_owner_or_its_labels_is_erased_with_it(rig: Rig, lost: str) -> None:
+    bot_id = await made(rig)
+    leases = LeaseRepository(rig.store, bot_id)
+    lease = await leases.acquire("pod-1", 60)
+    assert lease is not None
+    rig.ledger.heard(await rig.ledger.all_health())
+    rig.world._pod_changed(None, pod())
+    key = ("Deployment", "hotel", "concierge")
+    metadata = {**rig.api.objects[key]["metadata"], "managedFields": rig.api.managed[key]}
+    if "owner" in lost:
+        del metadata["ownerReferences"]
+        rig.amend("Deployment", owned=False, controller_uid=None)
+    if "labels" in lost:
+        metadata["labels"] = {}
+        rig.world.children["Deployment"]._drop(key[1:], rig.api.version)
+    rig.api.store("Deployment", {**rig.api.objects[key], "metadata": metadata})
+    rig.change(deletionTimestamp=DELETED)
+    await settle(rig, turns=3)
+    status = await rig.reconcile()
+    assert key not in rig.api.objects
+    assert erased(status)["reason"] == "WaitingForRunner"
+    assert KEY_OF in rig.queue._due, "it comes back by itself"
+    await leases.release(lease)
+    rig.world._pod_changed(pod(), None)
+    await settle(rig)
+    await nothing_is_left(rig, bot_id)
+
+
+async def test_without_an_answer_where_the_deployment_is_nothing_is_erased(rig: Rig) -> None:
+    bot_id = await made(rig)
+    rig.world._pod_changed(None, pod())
+    rig.world.children["Deployment"]._drop(("hotel", "concierge"), rig.api.version)
+    rig.change(deletionTimestamp=DELETED)
+    rig.api.errors["get"] = ServerSideError("boom", status=500)
+    await settle(rig, turns=3)
+    assert (await counts(rig.store, bot_id))["messages"] == 3
+    assert rig.roles.roles
+    del rig.api.errors["get"]
+    await settle(rig)
+    assert ("Deployment", "hotel", "concierge") not in rig.api.objects
     await nothing_is_left(rig, bot_id)
 
 

@@ -81,6 +81,26 @@ async def test_a_bot_with_erase_leaves_nothing_in_the_database_or_redis_but_tomb
         await played.close()
 
 
+@pytest.mark.parametrize("lost", ["ownerReferences", "labels"])
+async def test_the_deployment_of_a_bot_that_is_erased_goes_though_it_has_lost_its_owner_or_its_labels(
+    place: Place, everything: Store, lost: str
+) -> None:
+    place.make(deletionPolicy="Erase")
+    runner = place.runner()
+    await fill(everything, runner.bot_id, 1)
+    lease = await runner.acquire(term=60)
+    place.kubectl("annotate", "telegrambot", "concierge", "botfleet.dev/paused=true")  # else it is repaired at once
+    place.wait("Provisioned", "Unknown", "Paused")
+    place.kubectl("patch", "deployment", "concierge", "--type=merge", f'-p={{"metadata":{{"{lost}":null}}}}')
+    place.kubectl("delete", "telegrambot", "concierge", "--wait=false")
+    eventually(lambda: not place.exists("deployment", "concierge"), what="its pods are to end")
+    eventually(lambda: place.condition("Erased")["reason"] == "WaitingForRunner")
+    await runner.leases.release(lease)
+    eventually(lambda: not place.exists("telegrambot", "concierge"))
+    assert set((await counts(everything, runner.bot_id)).values()) == {0}
+    await runner.close()
+
+
 async def test_new_credentials_are_given_to_a_running_bot_and_the_old_ones_work_until_its_runner_has_ended(
     place: Place,
 ) -> None:

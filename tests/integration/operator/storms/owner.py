@@ -21,25 +21,33 @@ _DELETED_SECONDS = 120.0  # the most that a deletion may take while everything i
 _MERGE, _STRATEGIC = MERGE_PATCH, "application/strategic-merge-patch+json"
 
 # What somebody does to a child: (content type, patch). None of it may stay, but for the last of a Deployment.
+# To any: nothing collects it any more when its bot goes, and no watch shows it any more.
+_ANY: list[tuple[str, dict[str, Any]]] = [
+    (_MERGE, {"metadata": {"ownerReferences": None}}),
+    (_MERGE, {"metadata": {"labels": {"botfleet.dev/bot": None}}}),
+]
 EDITS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "ServiceAccount": [
+        *_ANY,
         (_MERGE, {"automountServiceAccountToken": True}),
-        (_MERGE, {"metadata": {"ownerReferences": None}}),
     ],
     "NetworkPolicy": [
+        *_ANY,
         (_MERGE, {"spec": {"egress": [{}]}}),
         (_MERGE, {"spec": {"policyTypes": ["Ingress"]}}),
     ],
     "ConfigMap": [
+        *_ANY,
         (_MERGE, {"data": {"bot.yaml": "edited: true"}}),
         (_MERGE, {"data": None}),
-        (_MERGE, {"metadata": {"labels": {"botfleet.dev/bot": None}}}),
     ],
     "Secret": [
+        *_ANY,
         (_MERGE, {"data": {"database-password": "ZWRpdGVk"}}),
         (_MERGE, {"metadata": {"annotations": None}}),
     ],
     "Deployment": [
+        *_ANY,
         (_MERGE, {"spec": {"replicas": 3}}),
         (_STRATEGIC, {"spec": {"template": {"spec": {"containers": [{"name": "runner", "image": "evil.example/x"}]}}}}),
         (_STRATEGIC, {"spec": {"template": {"spec": {"containers": [{"name": "evil", "image": "evil.example/x"}]}}}}),
