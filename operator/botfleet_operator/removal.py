@@ -145,8 +145,8 @@ class Sweeper:
             )
             return
         await self._confirm(missing)
+        await self._strays.once()  # before what needs the database and Redis
         await self._leftovers()
-        await self._strays.once()
 
     def _known(self) -> dict[str, BotKey]:
         """By UID: what has a row, and what a watch has shown, whose DELETED event may be lost in a reconnect."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from botfleet_operator.kubeapi import KubeApi, Resource
-from botfleet_operator.model import BotKey, ChildRecord
+from botfleet_operator.kubeapi import DEPLOYMENTS, KubeApi, KubeError, NotFoundError, NotLeadingError, Resource
+from botfleet_operator.model import BotKey, ChildRecord, unowned
 from botfleet_operator.world import CHILD_RESOURCES, World
 
 log = structlog.get_logger("botfleet.operator.strays")
@@ -36,21 +36,46 @@ class Strays:
     def __init__(self, api: KubeApi, bots: Resource, world: World, guard: Callable[[], None]) -> None:
         self._api, self._bots, self._world, self._guard = api, bots, world, guard
         self._seen: set[str] = set()  # UIDs, at the last look
+        self._refused: set[str] = set()  # UIDs of what could not be deleted, told once
 
     async def once(self) -> None:
-        """One look. Raises KubeError; what was not reached is found by the next one."""
+        """One look. What cannot be deleted keeps no other; only where a Deployment stays, what its pods need stays as well.
+
+        Raises:
+            NotLeadingError: nothing more may be done by this replica.
+            NotFoundError: the kind of the bots is not served.
+        """
         strays = list(self._strays())
         before, self._seen = self._seen, {child.uid for _, child in strays}
+        running: set[BotKey] = set()  # with a Deployment that stays
+        refused: set[str] = set()
         for key, child in strays:
-            if child.uid in before and await uid_of(self._api, self._bots, key) is None:
-                self._guard()
-                await self._api.delete(CHILD_RESOURCES[child.kind], child.namespace, child.name, uid=child.uid)
-                log.info("stray_deleted", namespace=key.namespace, bot=key.name, kind=child.kind, name=child.name)
+            if child.uid not in before or key in running:
+                continue
+            try:
+                if await uid_of(self._api, self._bots, key) is None:
+                    await self._delete(key, child)
+            except (NotLeadingError, NotFoundError):
+                raise
+            except KubeError as error:
+                refused.add(child.uid)
+                if child.kind == DEPLOYMENTS.kind:
+                    running.add(key)
+                if child.uid not in self._refused:
+                    log.warning("stray_stays", namespace=key.namespace, bot=key.name, kind=child.kind, name=child.name,
+                                error=str(error))  # fmt: skip
+        self._refused = refused
+
+    async def _delete(self, key: BotKey, child: ChildRecord) -> None:
+        self._guard()
+        await self._api.delete(CHILD_RESOURCES[child.kind], child.namespace, child.name, uid=child.uid)
+        log.info("stray_deleted", namespace=key.namespace, bot=key.name, kind=child.kind, name=child.name)
 
     def _strays(self) -> Iterator[tuple[BotKey, ChildRecord]]:
-        for children in self._world.children.values():
+        """Deployments first: the rest is what their pods need."""
+        for children in reversed(self._world.children.values()):
             for child in children:
-                if child.bot is None or child.owned or child.deleting or child.fields is None:
+                if child.bot is None or not unowned(child) or child.deleting:
                     continue
                 key = BotKey(child.namespace, child.bot)
                 if key not in self._world.bots:

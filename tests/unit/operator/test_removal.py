@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,9 +15,10 @@ from botfleet.store.binding import BindingRepository, Bound
 from botfleet.store.bots import Bot, BotRepository
 from botfleet.store.errors import StoreError
 from botfleet_operator.decide import KINDS
-from botfleet_operator.kubeapi import NotFoundError, ServerSideError
+from botfleet_operator.kubeapi import ForbiddenError, NotFoundError, NotLeadingError, ServerSideError
 from botfleet_operator.ledger import StillHeldError
 from botfleet_operator.model import BotKey
+from botfleet_operator.provision.bus import BusUnavailableError
 from botfleet_operator.provision.database import RoleStaysError
 from botfleet_operator.removal import too_many
 from botfleet_operator.settings import LONGEST_LEASE_SECONDS
@@ -428,12 +430,70 @@ async def test_nothing_else_without_a_bot_is_a_stray(rig: Rig, changed: dict[str
     assert await strays(rig) == []
 
 
+async def lost_owners(rig: Rig, *kinds: str, name: str = "concierge", uid: str = "uid-1", **spec: Any) -> None:
+    """A bot is made, somebody takes the owner from these of its children, and it is deleted."""
+    rig.show(name, uid, **spec)
+    await rig.reconcile(name)
+    for kind in kinds:
+        rig.amend(kind, name, owned=False, controller_uid=None)
+    rig.hide(name, uid)
+    await rig.reconcile(name)
+
+
+def protect(rig: Rig, monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
+    """An admission policy lets nobody delete this object."""
+    delete = rig.api.delete
+
+    async def refused(resource: Any, namespace: str, object_name: str, *, uid: str) -> None:
+        if (resource.kind, object_name) == (kind, name):
+            raise ForbiddenError("admission webhook denied the request", status=403)
+        await delete(resource, namespace, object_name, uid=uid)
+
+    monkeypatch.setattr(rig.api, "delete", refused)
+
+
+async def test_a_stray_that_cannot_be_deleted_keeps_no_other_and_is_told_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lost_owners(rig, "NetworkPolicy", "Deployment", name="first", uid="uid-8")
+    await lost_owners(rig, "ServiceAccount", name="second", uid="uid-9")
+    protect(rig, monkeypatch, "NetworkPolicy", "first")
+    with structlog.testing.capture_logs() as told:
+        assert await strays(rig) == [("Deployment", "first"), ("ServiceAccount", "second")]
+        await rig.look()
+    told_of = [(line["kind"], line["name"]) for line in told if line["event"] == "stray_stays"]
+    assert told_of == [("NetworkPolicy", "first")]
+
+
+async def test_where_a_stray_deployment_cannot_be_deleted_its_pods_keep_their_policy(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lost_owners(rig, *KINDS, name="first", uid="uid-8")
+    await lost_owners(rig, *KINDS, name="second", uid="uid-9")
+    protect(rig, monkeypatch, "Deployment", "first")
+    assert {name.removesuffix("-botfleet") for _, name in await strays(rig)} == {"second"}
+
+
+async def test_a_look_for_strays_ends_where_this_replica_leads_no_longer(rig: Rig) -> None:
+    await lost_owners(rig, "ConfigMap")
+    await rig.look()
+    rig.leading = False
+    with pytest.raises(NotLeadingError):
+        await rig.look()
+    assert ("ConfigMap", "hotel", "concierge") in rig.api.objects
+
+
+async def test_strays_go_while_redis_is_away(rig: Rig) -> None:
+    await lost_owners(rig, "Deployment")
+    rig.users.away = True
+    for _ in range(2):
+        with suppress(BusUnavailableError):
+            await rig.look()
+    assert ("Deployment", "hotel", "concierge") not in rig.api.objects
+
+
 async def test_no_stray_goes_while_a_bot_has_its_name_or_the_kind_is_not_served(rig: Rig) -> None:
-    rig.show()
-    await rig.reconcile()
-    rig.amend("ConfigMap", owned=False, controller_uid=None)
-    rig.hide()
-    await rig.reconcile()
+    await lost_owners(rig, "ConfigMap")
     await rig.look()
     rig.api.store("TelegramBot", {"metadata": {"namespace": "hotel", "name": "concierge", "uid": "uid-2"}})
     await rig.look()  # no watch shows it yet
