@@ -15,7 +15,7 @@ from botfleet_operator.builders import Blueprint, configmap, deployment, network
 from botfleet_operator.egress import beyond
 from botfleet_operator.fields import covers
 from botfleet_operator.hold import Manifests, settle
-from botfleet_operator.model import BotRecord, ChildRecord, ours
+from botfleet_operator.model import BotRecord, ChildRecord, ours, unowned
 from botfleet_operator.names import ANNOTATION_APPLIED
 from botfleet_operator.owner import owner_mark
 from botfleet_operator.plan import (
@@ -71,23 +71,25 @@ def _decide_living(observed: Observed) -> Plan:
         return judgement.undecided(observed, steps, None if steps else _SOON_SECONDS)
     if isinstance(acceptance, Refused):
         refusal = Verdict(ConditionType.ACCEPTED, "False", acceptance.reason, acceptance.values)
-        return judgement.plan(observed, None, _stop(observed) if acceptance.suspend else (), (refusal,))
+        refused = _predecessors(observed) or (_stop(observed) if acceptance.suspend else ())
+        return judgement.plan(observed, None, refused, (refusal,))
     return _decide_accepted(observed, acceptance)
 
 
 def _decide_accepted(observed: Observed, accepted: Accepted) -> Plan:
     stop = _stop(observed) if accepted.spec.suspend else ()
+    refused = _predecessors(observed) or stop
     network = observed.platform.network
     too_far = beyond(accepted.spec.egress, network, observed.bot.namespace) if network else []
     if too_far:
         refusal = Verdict(ConditionType.ACCEPTED, "False", too_far[0].reason, too_far[0].values)
         left_out = {one.rule for one in too_far}
-        return judgement.plan(observed, accepted, (*stop, *_narrowed(observed, accepted, left_out)), (refusal,))
+        return judgement.plan(observed, accepted, (*refused, *_narrowed(observed, accepted, left_out)), (refusal,))
     if observed.in_use_by is not None:
         other = observed.in_use_by
         here = f" (TelegramBot {other.name})" if other.namespace == observed.bot.namespace else ""
         refusal = Verdict(ConditionType.ACCEPTED, "False", Reason.ACCOUNT_IN_USE, {"other": here})
-        return judgement.plan(observed, accepted, stop, (refusal,))
+        return judgement.plan(observed, accepted, refused, (refusal,))
     unseen = tuple(kind for kind in _kinds(observed) if kind not in observed.children)
     if unseen and not observed.looked_up and _had_conflict(observed.bot):
         return judgement.undecided(observed, (LookUpChildren(unseen),), None)
@@ -96,7 +98,7 @@ def _decide_accepted(observed: Observed, accepted: Accepted) -> Plan:
         refusal = Verdict(
             ConditionType.ACCEPTED, "False", Reason.NAME_CONFLICT, {"kind": conflict.kind, "name": conflict.name}
         )
-        return judgement.plan(observed, accepted, stop, (refusal,))
+        return judgement.plan(observed, accepted, refused, (refusal,))
     fine = Verdict(ConditionType.ACCEPTED, "True", Reason.ACCEPTED)
     manifests: Manifests = []
     # What the database has to have before there is a Deployment depends on no manifest; building them costs most of a round.
@@ -113,11 +115,20 @@ def _decide_accepted(observed: Observed, accepted: Accepted) -> Plan:
 def _stop(observed: Observed) -> tuple[Step, ...]:
     """Suspending works from any state: what runs is stopped although nothing else may be changed."""
     child = observed.children.get("Deployment")
-    if child is None or not ours(observed.bot, child) or not _wants_pods(child):
+    if child is None or not (ours(observed.bot, child) or unowned(child)) or not _wants_pods(child):
         return ()
     if Patch in observed.failures:
         return ()
     return (Patch(child, ({"op": "replace", "path": REPLICAS, "value": 0},)),)
+
+
+def _predecessors(observed: Observed) -> tuple[Step, ...]:
+    """Of a bot that is not accepted: what has its name, was made by us and has no owner, although the bot has never had an account
+    and so no child, was left by an object of before. Nobody collects it. The Deployment first: its pods keep their policy."""
+    if observed.bound or Delete in observed.failures:
+        return ()
+    found = (observed.children.get(kind) for kind in reversed(KINDS))
+    return tuple(Delete(child) for child in found if child is not None and unowned(child) and not child.deleting)
 
 
 def _wants_pods(child: ChildRecord) -> bool:

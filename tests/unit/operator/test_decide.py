@@ -275,6 +275,16 @@ def test_a_running_bot_that_is_no_longer_accepted_goes_on_but_can_be_suspended()
     assert step.operations == ({"op": "replace", "path": "/spec/replicas", "value": 0},)
 
 
+def test_a_bot_can_be_suspended_although_its_deployment_has_lost_its_owner() -> None:
+    whole = settled(bot(suspend=True), secrets={**secrets(), "openai": Absence.MISSING})
+    child = whole.children["Deployment"]
+    assert child.deployment is not None
+    runs = replace(child, owned=False, controller_uid=None, deployment=replace(child.deployment, wanted=1))
+    for found, wanted in ((runs, [Patch]), (replace(runs, fields=None), []), (replace(runs, owned=True), [])):
+        plan = decide(replace(whole, children={**whole.children, "Deployment": found}))
+        assert [type(step) for step in plan.steps] == wanted
+
+
 def test_a_bot_can_be_suspended_while_a_foreign_object_has_a_name_that_it_needs() -> None:
     whole = settled()
     foreign = replace(whole.children["ServiceAccount"], fields=None, applied_hash=None, controller_uid=None, bot=None)

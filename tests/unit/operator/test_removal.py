@@ -492,6 +492,40 @@ async def test_strays_go_while_redis_is_away(rig: Rig) -> None:
     assert ("Deployment", "hotel", "concierge") not in rig.api.objects
 
 
+REFUSED: dict[str, dict[str, Any]] = {
+    "a spec without sense": {"persona": {"prompt": " "}},
+    "a rule that is not allowed": {"network": {"egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]}},
+    "an account that another has": {"account": samples.account("taken")},
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+async def test_a_bot_that_is_not_accepted_keeps_nothing_alive_that_its_predecessor_left_without_an_owner(
+    rig: Rig, why: str
+) -> None:
+    rig.world.secrets._store(samples.secret("taken", token="7:AAplanted-token"))
+    rig.show("holder", "uid-7", account=samples.account("taken"))
+    await rig.reconcile("holder")
+    await lost_owners(rig, *KINDS)
+    before = len(rig.api.calls)
+    rig.show(uid="uid-2", **REFUSED[why])
+    for _ in range(2):
+        status = await rig.reconcile()
+    assert rig.reason(status, "Provisioned") == "NotAccepted"
+    deleted = [(kind, name) for verb, kind, name in rig.api.calls[before:] if verb == "delete"]
+    assert deleted == [(kind, child_name(kind, "concierge")) for kind in reversed(KINDS)]
+
+
+async def test_a_bot_that_is_accepted_no_longer_keeps_its_own_children_though_they_lost_their_owner(rig: Rig) -> None:
+    rig.show()
+    await rig.reconcile()
+    rig.amend("Deployment", owned=False, controller_uid=None)
+    rig.change(spec={"persona": {"prompt": " "}})
+    status = await rig.reconcile()
+    assert rig.reason(status, "Provisioned") == "NotAccepted"
+    assert "delete" not in [verb for verb, _, _ in rig.api.calls]
+
+
 async def test_no_stray_goes_while_a_bot_has_its_name_or_the_kind_is_not_served(rig: Rig) -> None:
     await lost_owners(rig, "ConfigMap")
     await rig.look()
