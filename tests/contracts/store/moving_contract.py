@@ -231,7 +231,7 @@ async def test_what_was_said_last_comes_along_from_bot_to_bot_and_once(
     await moved(bots, bindings, second, three, "digest")
     third = await serving(writer, three)
     assert await third.ours(PERSON, [2, 4]) == {2, 4}
-    await bots.adopt(one.id, "uid-9")
+    assert await bots.adopt(one.id, "uid-9", was=one.uid)
     await moved(bots, bindings, third, one, "digest")
     assert await (await serving(writer, one)).ours(PERSON, [2, 4]) == {2, 4}
     assert await closed(writer, one) == [("inbox", "answered", None), *[("outbox", "sent", None)] * 2]
