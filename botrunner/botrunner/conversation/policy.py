@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from botfleet.effective import EffectiveSpec, Persona, Schedule
 from botfleet.spec.behaviour import Disclosure
 from botfleet.spec.schedule import OutsideHours
+from botfleet.store.tables import Sender
 from botrunner.conversation.access import Letter, refusal
 from botrunner.conversation.commands import ADMINS, ENDING, Command, Told, command_of
 from botrunner.conversation.skips import Skip
@@ -136,11 +137,20 @@ def next_step(
 def _refused(
     pending: Sequence[Pending], chat: ChatFacts, spec: EffectiveSpec, username: str | None
 ) -> SkipMessages | None:
-    """An admin's commands are refused to nobody who may say them, whomever the bot answers."""
-    asked = [m for m in pending if not (chat.admin and _told(m, chat, username) is not None)]
+    """What is obeyed whomever the bot answers is refused to nobody."""
+    asked = [m for m in pending if not _is_for_all(m, chat, username)]
     reasons = {m.message_id: refusal(_letter(m, chat), spec.access) for m in asked}
     first = next((reason for reason in reasons.values() if reason is not None), None)
     return None if first is None else _skip([m for m in asked if reasons[m.message_id] is first], first)
+
+
+def _is_for_all(message: Pending, chat: ChatFacts, username: str | None) -> bool:
+    """An admin's commands; and a person's word, to the bot alone, that it shall be silent or forget: what it has of them may be
+    of a time, or of a group, in which they were answered."""
+    told = _told(message, chat, username)
+    if told is None or message.sender_kind in (Sender.BOT, Sender.CHANNEL):
+        return False
+    return chat.admin or (chat.private and told.command in ENDING)
 
 
 def _by_person(pending: Sequence[Pending], chat: ChatFacts) -> list[list[Pending]]:

@@ -8,6 +8,7 @@ import pytest
 
 from botfleet.effective import EffectiveSpec, effective
 from botfleet.spec import Disclosure, TelegramBotSpec
+from botfleet.store.tables import Sender
 from botrunner.conversation.commands import ADMINS, EVERYBODYS, Command, Told, command_of
 from botrunner.conversation.policy import (
     MAXIMUM_AGE,
@@ -161,9 +162,26 @@ def test_in_a_group_a_stop_silences_its_sender_alone() -> None:
     assert next_step(messages[:2], whole, FIRST, "bot", NOW) == SkipMessages((1,), Skip.OPTED_OUT)
 
 
-def test_who_may_not_be_answered_has_no_commands_either() -> None:
-    denying = spec(access={"users": {"deny": [5]}})
-    assert next_step([said(1, "/stop")], chat(5), denying, "bot", NOW) == SkipMessages((1,), Skip.DENIED)
+NOT_ANSWERED: list[tuple[dict[str, Any], Skip]] = [
+    ({"users": {"deny": [5]}}, Skip.DENIED),
+    ({"users": {"allow": [9]}}, Skip.NOT_ALLOWED),
+    ({"privateChats": False}, Skip.PRIVATE_CHATS_OFF),
+]
+
+
+@pytest.mark.parametrize(("access", "reason"), NOT_ANSWERED)
+def test_who_may_not_be_answered_can_say_stop_and_forget_and_nothing_else(access: dict[str, Any], reason: Skip) -> None:
+    closed = spec(access=access)
+    for text, command in (("/stop", Command.STOP), ("/forget", Command.FORGET)):
+        assert next_step([said(1, text)], chat(5), closed, "bot", NOW) == RunCommand(1, Told(command))
+        assert next_step([said(1, "a"), said(2, text)], chat(5), closed, "bot", NOW) == SkipMessages((1,), reason)
+    for text in ("a", "/start", "/help"):
+        assert next_step([said(1, text)], chat(5), closed, "bot", NOW) == SkipMessages((1,), reason)
+
+
+def test_a_bots_stop_is_heard_no_more_than_what_it_says() -> None:
+    said_by_a_bot = replace(said(1, "/stop"), sender_kind=Sender.BOT)
+    assert next_step([said_by_a_bot], chat(5), FIRST, "bot", NOW) == SkipMessages((1,), Skip.FROM_BOT)
 
 
 def test_what_comes_without_words_is_asked_for_in_words_unless_there_are_some_or_the_owner_wants_nothing() -> None:
