@@ -73,15 +73,12 @@ class Reading:
     @contextlib.asynccontextmanager
     async def of(self, turn: Sequence[InboxRow]) -> AsyncIterator[Pictures | NoAnswer | None]:
         """The pictures of a turn, until the block ends. NoAnswer: not now. None: something was noted, decide anew."""
-        voices = [row for row in turn if self.use(row) is Use.HEAR]
-        for row in voices:
+        voice = next((row for row in turn if self.use(row) is Use.HEAR), None)
+        if voice is not None:
+            # One at a time: each is paid for, and before the next one the budget is asked again.
             async with self._hearing:
-                missing = await self._hear(row)
-            if missing is not None:
-                yield missing
-                return
-        if voices:
-            yield None
+                missing = await self._hear(voice)
+            yield missing
         elif any(self.use(row) is Use.SEE for row in turn):
             async with self._seeing:
                 yield await self._look(turn)

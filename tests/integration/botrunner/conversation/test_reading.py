@@ -204,6 +204,18 @@ async def test_a_spent_budget_hears_nothing(world: World) -> None:
     assert bot.hears.asked == 0
 
 
+async def test_a_budget_that_a_voice_message_spends_hears_no_other_of_the_same_turn(world: World) -> None:
+    bot = reader(world)
+    budget = replace(bot.spec.limits.budget, tokens=1)
+    bot = Reader(bot.path, bot.model, bot.telegram, replace(bot.spec, limits=replace(bot.spec.limits, budget=budget)))
+    today = Spending(datetime.now(UTC).date(), "whisper-1", 1, 0, 600)
+    bot.hears.says = [Heard("one", today), Heard("two", today), Heard("three", today)]
+    async with bot.live():
+        await sends(world, bot, ("", VOICE), ("", VOICE), ("", VOICE))
+        assert await world.wait_delivered(5, 1) == [bot.spec.limits.budget.exhausted_text]
+    assert bot.hears.asked == 1
+
+
 async def test_killed_after_a_voice_message_was_heard_it_is_not_paid_for_again(world: World) -> None:
     first = reader(world)
     steps = Steps()
