@@ -129,8 +129,8 @@ class Summaries:
             log.warning("summary_failed", reason=answer.failure.value)
             return False
         changes = await self._learned(peer_id, rows) if self._conversation.learn_facts and peer_id > 0 else {}
-        text, read = answer.text[:LONGEST_SUMMARY], [row.position for row in rows]
-        return await self._path.save_summary(peer_id, text, read[-1], changes, after=now.summarized_to, read=read)
+        text, up_to = answer.text[:LONGEST_SUMMARY], rows[-1].position
+        return await self._path.save_summary(peer_id, text, up_to, changes, after=now.summarized_to, read=rows)
 
     async def _learned(self, peer_id: int, rows: Sequence[HistoryRow]) -> dict[str, str | None]:
         """What the same messages tell of the person; nothing when the model gave no answer or one of another form."""

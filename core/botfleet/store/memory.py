@@ -1,15 +1,17 @@
 """Why: what a conversation remembers: its last messages, and what came before them summed up. It never decides what is worth it."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from types import MappingProxyType
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from botfleet.store.facts import change_facts
 from botfleet.store.fence import Fenced, now, of_account
 from botfleet.store.folding import clean
 from botfleet.store.rows import HistoryRow, Remembered
-from botfleet.store.tables import messages, summaries
+from botfleet.store.tables import Role, messages, summaries
 
 _LIMIT = sa.bindparam("limit", type_=sa.Integer)
 _ROW = (
@@ -19,6 +21,7 @@ _ROW = (
     messages.c.position,
     messages.c.sender_id,
     messages.c.sender_name,
+    messages.c.message_id,
 )
 _SUMMARY = sa.select(summaries.c.text).where(of_account(summaries, "peer_id")).scalar_subquery()
 _SUMMARIZED_TO = sa.select(summaries.c.up_to_position).where(of_account(summaries, "peer_id")).scalar_subquery()
@@ -83,42 +86,22 @@ class MemoryRepository(Fenced):
         changes: Mapping[str, str | None] = MappingProxyType({}),
         *,
         after: int | None = None,
-        read: Collection[int] = (),
+        read: Collection[HistoryRow] = (),
     ) -> bool:
         """The summary of all up to a position takes the place of the one before. It never goes back.
 
         Args:
             changes: what else was learned from the same messages, by name; None: it is to be forgotten.
             after: the position up to which the summary went that this one goes on from; 0: there was none.
-            read: the positions of the messages that it was written from.
+            read: the messages that it was written from, as they were read.
 
         Returns:
             False: nothing was written, since the message at that position, or what it was written from, is gone: who erases
-            must not find it here.
+            must not find it here. What has come to the same places since is not what was read.
         """
-        chat = self.mine(messages, peer_id=peer_id)
-        own = sa.and_(chat, messages.c.position == up_to)
-        if read:
-            there = sa.select(sa.func.count()).select_from(others := messages.alias())
-            there = there.where(
-                others.c.bot_id == self.lease.bot_id,
-                others.c.account_id == self.account_id,
-                others.c.peer_id == peer_id,
-                others.c.position.in_(read),
-            )
-            own = sa.and_(own, there.scalar_subquery() == len(read))
-        if after is not None:
-            before = sa.select(summaries.c.up_to_position).where(self.mine(summaries, peer_id=peer_id))
-            own = sa.and_(own, sa.func.coalesce(before.scalar_subquery(), 0) == after)
-        source = sa.select(
-            messages.c.bot_id,
-            messages.c.account_id,
-            messages.c.peer_id,
-            sa.literal(clean(text)),
-            messages.c.position,
-            sa.literal(now(), summaries.c.updated_at.type),
-        ).where(own)
-        fresh = self.insert(summaries).from_select([column.name for column in summaries.columns], source)
+        fresh = self.insert(summaries).values(
+            **self.keys, peer_id=peer_id, text=clean(text), up_to_position=up_to, updated_at=now()
+        )
         statement = fresh.on_conflict_do_update(
             index_elements=[summaries.c.bot_id, summaries.c.account_id, summaries.c.peer_id],
             set_={name: fresh.excluded[name] for name in ("text", "up_to_position", "updated_at")},
@@ -126,7 +109,36 @@ class MemoryRepository(Fenced):
         ).returning(summaries.c.peer_id)
         async with self.store.begin() as connection:
             await self.fence(connection)
+            if not await self._stands(connection, peer_id, up_to, after, read):
+                return False
             if (await connection.execute(statement)).first() is None:
                 return False
             await change_facts(self, connection, peer_id, changes)
         return True
+
+    async def _stands(
+        self, connection: AsyncConnection, peer_id: int, up_to: int, after: int | None, read: Collection[HistoryRow]
+    ) -> bool:
+        """Whether all that a summary was written from is there as it was read."""
+        places = {up_to, *(row.position for row in read)}
+        said = (
+            sa.select(messages.c.position, messages.c.role, messages.c.date, messages.c.message_id)
+            .where(self.mine(messages, peer_id=peer_id), messages.c.position.in_(places))
+            .order_by(messages.c.position)
+        )
+        there = {_known_by(*row) for row in (await connection.execute(said)).all()}
+        wanted = {_known_by(row.position, row.role, row.date, row.message_id) for row in read}
+        if len(there) < len(places) or not wanted <= there:
+            return False
+        if after is None:
+            return True
+        before = sa.select(summaries.c.up_to_position).where(self.mine(summaries, peer_id=peer_id))
+        return ((await connection.execute(before)).scalar_one_or_none() or 0) == after
+
+
+def _known_by(position: int, role: str, date: datetime, message_id: int | None) -> tuple[object, ...]:
+    """What tells a message from another one that stands at its place later: positions begin at 1 again after a /forget.
+
+    What the bot says has an id only once it is sent, and a date of our own, in microseconds.
+    """
+    return position, role, date, message_id if role == Role.USER.value else None

@@ -202,7 +202,10 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """A message of the conversation, for the prompt. `role`: a `tables.Role`; `position`: its place, from 1."""
+    """A message of the conversation, for the prompt. `role`: a `tables.Role`; `position`: its place, from 1.
+
+    `message_id`: Telegram's, where it was asked for and is known.
+    """
 
     role: str
     text: str
@@ -210,6 +213,7 @@ class HistoryRow:
     position: int = 0
     sender_id: int | None = None
     sender_name: str | None = None
+    message_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

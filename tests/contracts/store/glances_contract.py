@@ -42,7 +42,7 @@ async def test_the_history_of_a_group_says_who_said_what(path: MessagePath) -> N
     rows = await path.pending(CHANNEL)
     await path.store_answer(CHANNEL, rows, [draft(10, "hello", topic_id=3)], replies_are_final=True)
     heard, said = (await path.remembered(CHANNEL, 10, 3)).messages
-    assert heard == HistoryRow(Role.USER, "hi", SENT_AT, 1, 8, "Alice")
+    assert heard == HistoryRow(Role.USER, "hi", SENT_AT, 1, 8, "Alice", message_id=1)
     assert (said.role, said.sender_id, said.sender_name) == (Role.ASSISTANT, None, None)
     row = await path.next_outgoing(CHANNEL)
     assert row is not None

@@ -18,6 +18,7 @@ from tests.contracts.store.samples import (
     PERSON,
     answered,
     draft,
+    edit,
     event_types,
     incoming,
     snapshot,
@@ -301,6 +302,35 @@ async def test_a_summary_of_what_was_forgotten_meanwhile_is_not_saved(store: Sto
     assert "planted" not in repr(await snapshot(store))
 
 
+@pytest.mark.parametrize("up_to", [1, 2])
+async def test_a_summary_of_what_was_forgotten_is_not_saved_though_as_much_was_said_since(
+    store: Store, path: MessagePath, up_to: int
+) -> None:
+    await taken_in(path, 1)
+    await answered(path, 10)
+    read = await path.history_between(PERSON, 0, up_to + 1, 10)
+    await path.forget(PERSON, 0)
+    await taken_in(path, 2)  # of the same second
+    await answered(path, 11)
+    learned = {"likes": "planted tea"}
+    assert not await path.save_summary(PERSON, "a planted summary", up_to, learned, after=0, read=read)
+    assert "planted" not in repr(await snapshot(store))
+    again = await path.history_between(PERSON, 0, up_to + 1, 10)
+    assert await path.save_summary(PERSON, "notes", up_to, {"likes": "water"}, after=0, read=again)
+
+
+async def test_a_summary_is_saved_though_what_it_was_written_from_is_sent_or_edited_meanwhile(
+    path: MessagePath,
+) -> None:
+    await taken_in(path, 1)
+    (row,) = await answered(path, 10)
+    read = await path.history_between(PERSON, 0, 3, 10)
+    await path.mark_attempted(row)
+    await path.mark_sent(row, 900)
+    await path.take_in(Intake(edits=(edit(1, "edited"),)))
+    assert await path.save_summary(PERSON, "notes", 2, after=0, read=read)
+
+
 async def group_says(path: MessagePath, message_id: int, text: str, sender_id: int, name: str) -> None:
     said = incoming(message_id, text, CHANNEL, sender_id=sender_id, sender_name=name)
     await path.take_in(Intake(messages=(said,)))
@@ -336,11 +366,12 @@ async def test_a_summary_of_what_was_forgotten_in_a_group_meanwhile_is_not_saved
     await group_says(path, 1, "planted", PERSON, "Alice")
     await group_says(path, 2, "from another", OTHER, "Bob")
     await answered(path, 10, peer_id=CHANNEL)
-    assert await path.save_summary(CHANNEL, "notes", 2, after=0, read=[1, 2])
+    asked, other, reply = await path.history_between(CHANNEL, 0, 4, 10)
+    assert await path.save_summary(CHANNEL, "notes", 2, after=0, read=[asked, other])
     await path.forget(PERSON, 0)
-    assert not await path.save_summary(CHANNEL, "planted", 3, after=0, read=[1, 2, 3])
-    assert not await path.save_summary(CHANNEL, "planted", 3, after=2, read=[3])
-    assert await path.save_summary(CHANNEL, "notes", 3, after=0, read=[2, 3])
+    assert not await path.save_summary(CHANNEL, "planted", 3, after=0, read=[asked, other, reply])
+    assert not await path.save_summary(CHANNEL, "planted", 3, after=2, read=[reply])
+    assert await path.save_summary(CHANNEL, "notes", 3, after=0, read=[other, reply])
     assert (await path.remembered(CHANNEL, 1)).summary == "notes"
 
 
