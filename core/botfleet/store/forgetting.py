@@ -1,11 +1,16 @@
 """Why: a person says /forget, and what they said and were told is gone from the store, in one transaction.
 
 Ids and states stay, so that nothing is taken in, answered or sent twice; so do an opt-out, a block and a takeover.
+
+Others write meanwhile, and a statement sees what was committed before it began. So what is written from is erased before what is
+written from it: the inbox, then the conversation, then its summary and facts. Whoever was first is waited for and erased after;
+whoever comes later finds nothing to write from.
 """
 
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from botfleet.store.fence import Fenced, now
 from botfleet.store.proof import FORGOTTEN, OPEN
@@ -29,11 +34,15 @@ class ForgettingRepository(Fenced):
         Args:
             message_id: of the command, which is still pending; nothing but its word stays.
         """
+        async with self.store.begin() as connection:
+            await self.fence(connection)
+            for statement in self._in_private(peer_id, message_id):
+                await connection.execute(statement)
+            await self._in_groups(connection, peer_id)
+
+    def _in_private(self, peer_id: int, message_id: int) -> list[sa.Executable]:
         inboxes, outboxes = self.mine(inbox, peer_id=peer_id), self.mine(outbox, peer_id=peer_id)
-        statements: list[sa.Executable] = [
-            sa.delete(messages).where(self.mine(messages, peer_id=peer_id)),
-            sa.delete(summaries).where(self.mine(summaries, peer_id=peer_id)),
-            sa.delete(facts).where(self.mine(facts, peer_id=peer_id)),
+        return [
             sa.update(inbox)
             .where(inboxes, inbox.c.state != InboxState.PENDING.value)
             .values(text="", sender_name=None, **_NO_MEDIA),
@@ -46,24 +55,20 @@ class ForgettingRepository(Fenced):
             sa.update(outbox).where(outboxes, outbox.c.state == OutboxState.ATTEMPTED.value).values(reason=FORGOTTEN),
             sa.update(outbox).where(outboxes).values(history_position=None),
             sa.update(outbox).where(outboxes, outbox.c.state.not_in(OPEN)).values(text="", entities=sa.null()),
+            sa.delete(messages).where(self.mine(messages, peer_id=peer_id)),
+            sa.delete(summaries).where(self.mine(summaries, peer_id=peer_id)),
+            sa.delete(facts).where(self.mine(facts, peer_id=peer_id)),
             sa.update(chats).where(self.mine(chats, peer_id=peer_id)).values(disclosed_at=None),
         ]
-        async with self.store.begin() as connection:
-            await self.fence(connection)
-            for statement in [*statements, *self._in_groups(peer_id)]:
-                await connection.execute(statement)
 
-    def _in_groups(self, person_id: int) -> list[sa.Executable]:
+    async def _in_groups(self, connection: AsyncConnection, person_id: int) -> None:
         def theirs(table: sa.Table) -> sa.ColumnElement[bool]:
             return sa.and_(self.mine(table, sender_id=person_id), table.c.peer_id < 0)
 
-        spoke = sa.select(messages.c.peer_id).where(theirs(messages))
         pending = inbox.c.state == InboxState.PENDING.value
-        return [
-            sa.delete(summaries).where(self.mine(summaries), summaries.c.peer_id.in_(spoke)),
-            sa.delete(messages).where(theirs(messages)),
-            sa.update(inbox)
-            .where(theirs(inbox), pending)
-            .values(state=InboxState.SKIPPED.value, reason=FORGOTTEN, closed_at=now()),
-            sa.update(inbox).where(theirs(inbox)).values(text="", sender_name=None, **_NO_MEDIA),
-        ]
+        skipped = {"state": InboxState.SKIPPED.value, "reason": FORGOTTEN, "closed_at": now()}
+        await connection.execute(sa.update(inbox).where(theirs(inbox), pending).values(**skipped))
+        await connection.execute(sa.update(inbox).where(theirs(inbox)).values(text="", sender_name=None, **_NO_MEDIA))
+        gone = sa.delete(messages).where(theirs(messages)).returning(messages.c.peer_id)
+        spoke = set((await connection.execute(gone)).scalars())
+        await connection.execute(sa.delete(summaries).where(self.mine(summaries), summaries.c.peer_id.in_(spoke)))

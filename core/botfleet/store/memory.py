@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -119,21 +120,28 @@ class MemoryRepository(Fenced):
     async def _stands(
         self, connection: AsyncConnection, peer_id: int, up_to: int, after: int | None, read: Collection[HistoryRow]
     ) -> bool:
-        """Whether all that a summary was written from is there as it was read."""
+        """Whether all that a summary was written from is there as it was read, and stays until the transaction has ended.
+
+        Who erases it just now is waited for; who would erase it later waits, and erases the summary too.
+        """
         places = {up_to, *(row.position for row in read)}
         said = (
             sa.select(messages.c.position, messages.c.role, messages.c.date, messages.c.message_id)
             .where(self.mine(messages, peer_id=peer_id), messages.c.position.in_(places))
             .order_by(messages.c.position)
         )
-        there = {_known_by(*row) for row in (await connection.execute(said)).all()}
+        there = {_known_by(*row) for row in (await connection.execute(self._held(said))).all()}
         wanted = {_known_by(row.position, row.role, row.date, row.message_id) for row in read}
         if len(there) < len(places) or not wanted <= there:
             return False
         if after is None:
             return True
         before = sa.select(summaries.c.up_to_position).where(self.mine(summaries, peer_id=peer_id))
-        return ((await connection.execute(before)).scalar_one_or_none() or 0) == after
+        return ((await connection.execute(self._held(before))).scalar_one_or_none() or 0) == after
+
+    def _held(self, rows: sa.Select[Any]) -> sa.Select[Any]:
+        """On SQLite there is one writer at a time."""
+        return rows.with_for_update(read=True, key_share=True) if self.store.is_postgresql else rows
 
 
 def _known_by(position: int, role: str, date: datetime, message_id: int | None) -> tuple[object, ...]:

@@ -20,10 +20,11 @@ from botfleet.store.fence import Fenced
 from botfleet.store.health_feed import HealthFeed
 from botfleet.store.lease import Lease, LeaseRepository
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import Intake, NewerPending, Stored, UpdateState
+from botfleet.store.rows import Incoming, Intake, NewerPending, Stored, UpdateState
 from botfleet.store.schema import REVISION, wait_for_schema
 from tests.contracts.store.samples import (
     ACCOUNT,
+    CHANNEL,
     PERSON,
     draft,
     incoming,
@@ -47,6 +48,14 @@ async def _waiting(installation: Installation, count: int = 1) -> None:
             if len(rows) >= count:
                 return
             await asyncio.sleep(0.02)
+
+
+async def _waiting_or_done(installation: Installation, task: asyncio.Task[bool], count: int) -> None:
+    """Return once that many sessions wait for a lock, or this one has waited for none."""
+    waiting = asyncio.create_task(_waiting(installation, count))
+    await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
 
 
 @pytest.fixture
@@ -189,6 +198,80 @@ async def test_one_answer_stored_twice_at_once_is_there_once(path: MessagePath) 
     )
     assert sorted(results, key=repr) == [Stored(0, 0), Stored(0, 0), Stored(1, 1)]
     assert await texts(path) == [("user", "message 1"), ("assistant", "answer 10")]
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_summary_that_is_saved_while_its_chat_is_forgotten_is_not_there_afterwards(
+    installation: Installation, store: Store, path: MessagePath, known: bool
+) -> None:
+    rows = await taken_in(path, 1)
+    await path.store_answer(PERSON, rows, [draft(10, discloses=True)], replies_are_final=False)
+    read = await path.history_between(PERSON, 0, 3, 10)
+    if known:
+        assert await path.save_summary(PERSON, "planted before", 1, {"likes": "planted water"}, after=0, read=read[:1])
+    with installation.superuser() as connection, connection.transaction():
+        # The last that it writes of a private chat.
+        connection.execute("select from botfleet.chats where peer_id = %s for update", (PERSON,))
+        forget = asyncio.create_task(path.forget(PERSON, 0))
+        await _waiting(installation)
+        learned = {"likes": "planted tea"}
+        save = asyncio.create_task(path.save_summary(PERSON, "planted", 2, learned, after=int(known), read=read))
+        await _waiting_or_done(installation, save, 2)
+    await forget
+    assert not await save
+    assert "planted" not in repr(await snapshot(store))
+
+
+async def test_a_summary_is_erased_by_a_forget_that_waits_for_it(
+    installation: Installation, store: Store, path: MessagePath
+) -> None:
+    await taken_in(path, 1)
+    await path.store_answer(PERSON, await path.pending(PERSON), [draft(10)], replies_are_final=False)
+    read = await path.history_between(PERSON, 0, 3, 10)
+    with installation.superuser() as connection, connection.transaction():
+        connection.execute("lock table botfleet.facts in share row exclusive mode")  # the last that it writes
+        save = asyncio.create_task(path.save_summary(PERSON, "planted", 2, {"likes": "planted"}, after=0, read=read))
+        await _waiting(installation)
+        forget = asyncio.create_task(path.forget(PERSON, 0))
+        await _waiting(installation, 2)
+    assert await save
+    await forget
+    assert "planted" not in repr(await snapshot(store))
+
+
+async def test_no_summary_goes_on_from_one_that_is_erased_meanwhile(
+    installation: Installation, bot: Bot, path: MessagePath
+) -> None:
+    """In a group what it tells of a person may stand in the summary alone: all that was read since is another's."""
+    await taken_in(path, 1)
+    await path.store_answer(PERSON, await path.pending(PERSON), [draft(10)], replies_are_final=False)
+    asked, reply = await path.history_between(PERSON, 0, 3, 10)
+    assert await path.save_summary(PERSON, "notes", 1, after=0, read=[asked])
+    with installation.superuser() as connection, connection.transaction():
+        connection.execute("delete from botfleet.summaries where bot_id = %s", (bot.id,))
+        save = asyncio.create_task(path.save_summary(PERSON, "notes, and more", 2, after=1, read=[reply]))
+        await _waiting(installation)
+    assert not await save
+    assert (await path.remembered(PERSON, 1)).summary is None
+
+
+async def test_an_answer_in_a_group_that_is_stored_while_its_asker_is_forgotten_leaves_no_word_of_theirs(
+    installation: Installation, store: Store, path: MessagePath
+) -> None:
+    await path.take_in(Intake(messages=(_in_group(1, "planted one"), _in_group(2, "planted two"))))
+    (_, higher) = await path.pending(CHANNEL)
+    with installation.superuser() as connection, connection.transaction():
+        connection.execute("select from botfleet.inbox where peer_id = %s and message_id = 1 for update", (CHANNEL,))
+        forget = asyncio.create_task(path.forget(PERSON, 0))
+        await _waiting(installation)
+        assert await path.store_answer(CHANNEL, [higher], [draft(10)], replies_are_final=True) == Stored(1, 1)
+    await forget
+    assert await texts(path, CHANNEL) == [("assistant", "answer 10")]
+    assert "planted" not in repr(await snapshot(store))
+
+
+def _in_group(message_id: int, text: str) -> Incoming:
+    return incoming(message_id, text, CHANNEL, sender_id=PERSON, sender_name="planted name")
 
 
 async def test_a_renewal_does_not_wait_behind_a_rush_of_messages(installation: Installation, bot: Bot) -> None:
