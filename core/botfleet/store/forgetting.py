@@ -25,7 +25,8 @@ class ForgettingRepository(Fenced):
     async def forget(self, peer_id: int, message_id: int) -> None:
         """Erase the conversation, its summary, the facts and every text of a person's chat; in groups what the person wrote.
 
-        Done again, it changes nothing. A group's summary may tell of the person, so it goes, and is written anew from what is left.
+        Done again, it changes nothing more. A group's summary may tell of the person, so it goes, and is written anew from what
+        is left: of each group whose conversation, or inbox, has a message of theirs.
 
         What was stored to be said and never attempted is not said, but answers to commands: they hold nothing of theirs.
         What was attempted may have to be sent again as it was: its text goes when it is closed, for which its reason
@@ -68,7 +69,11 @@ class ForgettingRepository(Fenced):
         pending = inbox.c.state == InboxState.PENDING.value
         skipped = {"state": InboxState.SKIPPED.value, "reason": FORGOTTEN, "closed_at": now()}
         await connection.execute(sa.update(inbox).where(theirs(inbox), pending).values(**skipped))
-        await connection.execute(sa.update(inbox).where(theirs(inbox)).values(text="", sender_name=None, **_NO_MEDIA))
-        gone = sa.delete(messages).where(theirs(messages)).returning(messages.c.peer_id)
-        spoke = set((await connection.execute(gone)).scalars())
+        emptied = sa.update(inbox).where(theirs(inbox)).values(text="", sender_name=None, **_NO_MEDIA)
+        gone = sa.delete(messages).where(theirs(messages))
+        # What they deleted themselves is not in the conversation any more, and may be in its summary.
+        spoke = {
+            *(await connection.execute(emptied.returning(inbox.c.peer_id))).scalars(),
+            *(await connection.execute(gone.returning(messages.c.peer_id))).scalars(),
+        }
         await connection.execute(sa.delete(summaries).where(self.mine(summaries), summaries.c.peer_id.in_(spoke)))

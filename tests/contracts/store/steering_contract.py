@@ -9,11 +9,12 @@ import sqlalchemy as sa
 
 from botfleet.store.engine import Store
 from botfleet.store.messages import MessagePath
-from botfleet.store.rows import InboxRow, Intake, OwnMessage, Silence, Stored
+from botfleet.store.rows import Deletion, InboxRow, Intake, OwnMessage, Silence, Stored
 from botfleet.store.tables import inbox, outbox, takeovers
 from tests.contracts.store.samples import (
     ACCOUNT,
     CHANNEL,
+    GROUP,
     OTHER,
     PERSON,
     answered,
@@ -373,6 +374,29 @@ async def test_a_summary_of_what_was_forgotten_in_a_group_meanwhile_is_not_saved
     assert not await path.save_summary(CHANNEL, "planted", 3, after=2, read=[reply])
     assert await path.save_summary(CHANNEL, "notes", 3, after=0, read=[other, reply])
     assert (await path.remembered(CHANNEL, 1)).summary == "notes"
+
+
+async def test_a_groups_summary_goes_though_the_person_has_deleted_there_what_they_wrote(
+    store: Store, path: MessagePath
+) -> None:
+    await group_says(path, 1, "planted", PERSON, "planted name")
+    await answered(path, 10, peer_id=CHANNEL)
+    (asked,) = await path.history_between(CHANNEL, 0, 2, 10)
+    assert await path.save_summary(CHANNEL, "planted notes", 1, after=0, read=[asked])
+    await path.take_in(Intake(deletions=(Deletion(1, CHANNEL),)))
+    assert await path.save_summary(CHANNEL, "planted notes, gone on with", 2)
+    await path.forget(PERSON, 0)
+    assert (await path.remembered(CHANNEL, 5)).summary is None
+    assert "planted" not in repr(await snapshot(store))
+
+
+async def test_the_summary_of_a_group_where_the_person_said_nothing_stays(path: MessagePath) -> None:
+    await group_says(path, 1, "from another", OTHER, "Bob")
+    await answered(path, 10, peer_id=CHANNEL)
+    assert await path.save_summary(CHANNEL, "notes", 1)
+    await path.take_in(Intake(messages=(incoming(1, "elsewhere", GROUP, sender_id=PERSON),)))
+    await path.forget(PERSON, 0)
+    assert (await path.remembered(CHANNEL, 5)).summary == "notes"
 
 
 async def test_forgetting_touches_one_chat_only(store: Store, path: MessagePath) -> None:
