@@ -12,15 +12,21 @@ from botrunner.conversation import texts
 from botrunner.conversation.commands import Command, Reply, peer_of
 from botrunner.conversation.facts import LONGEST_VALUE, MOST, NAME
 
+_NO_NAME = "-"
+"""Stands where a word stood that is not kept; no fact is called so, and it changes none."""
+
 
 async def obey_facts(path: MessagePath, row: InboxRow, words: tuple[str, ...]) -> Reply:
     """`/facts ID`, `/facts ID forget NAME`, `/facts ID set NAME VALUE`. Each answer to a change is what is known then.
 
-    Killed between the change and its answer, the command is a mere `/facts ID` after the restart: the answer is the same.
+    Killed between the change and its answer, the command is a mere `/facts ID` after the restart: the answer is the same. One
+    that is refused keeps nothing of what it says either, but why it is.
     """
+    mere = f"/{Command.FACTS}"
     person_id = peer_of(words)
     if person_id is None:
-        return Reply(texts.NOBODY)
+        return await _refused(path, row, texts.NOBODY, left=mere)
+    mere = f"{mere} {person_id}"
     known = await path.facts(person_id)
     changes: dict[str, str | None] = {}
     match words[1:]:
@@ -29,15 +35,18 @@ async def obey_facts(path: MessagePath, row: InboxRow, words: tuple[str, ...]) -
         case ("forget", name) if name in known:
             changes = {name: None}
         case ("forget", _):
-            return Reply(texts.no_such_fact(person_id))
-        case ("set", name, *value) if value:
-            text = " ".join(value)
-            if not re.fullmatch(NAME, name) or len(text) > LONGEST_VALUE:
-                return Reply(texts.NO_FACT)
+            return await _refused(path, row, texts.no_such_fact(person_id), left=f"{mere} forget {_NO_NAME}")
+        case ("set", name, *value) if value and re.fullmatch(NAME, name) and len(" ".join(value)) <= LONGEST_VALUE:
             if name not in known and len(known) >= MOST:
-                return Reply(texts.TOO_MANY_FACTS)
-            changes = {name: text}
+                return await _refused(path, row, texts.TOO_MANY_FACTS, left=mere)
+            changes = {name: " ".join(value)}
         case _:
-            return Reply(texts.NO_FACT)
-    await path.correct_facts(person_id, changes, row, left=f"/{Command.FACTS} {person_id}")
+            return await _refused(path, row, texts.NO_FACT, left=f"{mere} {_NO_NAME}")
+    await path.correct_facts(person_id, changes, row, left=mere)
     return Reply(texts.known(person_id, await path.facts(person_id)), kept=False)
+
+
+async def _refused(path: MessagePath, row: InboxRow, why: str, left: str) -> Reply:
+    """What could not be obeyed may hold a value all the same, and the admin's chat is not the person's, who may erase it there."""
+    await path.correct_facts(row.peer_id, {}, row, left=left)
+    return Reply(why)

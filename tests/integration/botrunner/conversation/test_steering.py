@@ -1,6 +1,7 @@
 """Promises of steering a bot from within a chat: people's commands, admins' commands, a pause, a takeover."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from botfleet.store.rows import Intake, OwnMessage
 from botfleet.store.tables import inbox, messages, outbox
 from botrunner.conversation import texts
 from botrunner.conversation.commands import ADMINS, EVERYBODYS
+from botrunner.conversation.facts import MOST
 from botrunner.telegram.sender import Wait
 from tests.contracts.store.samples import snapshot
 from tests.integration.botrunner.conversation.conftest import Bot, World, spec_of
@@ -123,15 +125,16 @@ async def test_a_forget_that_is_killed_at_any_step_ends_in_the_same_state(world:
 
 
 KNOWN = "What I have learned of 5:\nlikes: planted tea\nplace: Osh"
+LEARNED = {"likes": "planted tea", "place": "Osh"}
 
 
-async def learn(world: World) -> None:
-    """The bot knows of the person what `KNOWN` says."""
+async def learn(world: World, facts: Mapping[str, str | None] = LEARNED) -> None:
+    """The bot knows this of the person; else what `KNOWN` says."""
     await world.says(None, "hello", first=1000)
     rows = await world.path.pending(PERSON)
     await world.path.hand_over(PERSON, [row.message_id for row in rows])
     (said,) = await world.path.history(PERSON, 10)
-    assert await world.path.save_summary(PERSON, "notes", said.position, {"likes": "planted tea", "place": "Osh"})
+    assert await world.path.save_summary(PERSON, "notes", said.position, facts)
 
 
 async def test_an_admin_is_told_what_is_known_of_a_person_and_nobody_else_is(world: World) -> None:
@@ -329,6 +332,12 @@ async def test_a_blocked_person_is_not_answered_until_unblocked(world: World) ->
         ("/facts 5 set likes", texts.NO_FACT),
         ("/facts 5 set likes " + "x" * 201, texts.NO_FACT),
         ("/facts 5 erase", texts.NO_FACT),
+        ("/facts @somebody set likes planted tea", texts.NOBODY),
+        ("/facts 5 forget planted", texts.no_such_fact(5)),
+        ("/facts 5 forget likes planted", texts.NO_FACT),
+        ("/facts 5 set Likes planted tea", texts.NO_FACT),
+        ("/facts 5 set likes planted " + "x" * 200, texts.NO_FACT),
+        ("/facts 5 add likes planted tea", texts.NO_FACT),
     ],
 )
 async def test_a_command_that_cannot_be_obeyed_says_what_to_write(world: World, said: str, answer: str) -> None:
@@ -336,6 +345,44 @@ async def test_a_command_that_cannot_be_obeyed_says_what_to_write(world: World, 
     async with bot.live():
         await world.says(bot, said, peer_id=ADMIN)
         assert await world.wait_delivered(ADMIN, 1) == [answer]
+        await all_sent(world)
+    assert "planted" not in repr(await snapshot(world.store)), "the person may erase it in their own chat alone"
+
+
+async def test_a_fact_beyond_the_most_is_refused_and_its_value_not_kept(world: World) -> None:
+    await learn(world, {f"fact_{number}": "tea" for number in range(MOST)})
+    bot = world.bot(admins=(ADMIN,))
+    async with bot.live():
+        await world.says(bot, "/facts 5 set likes planted tea", peer_id=ADMIN)
+        assert await world.wait_delivered(ADMIN, 1) == [texts.TOO_MANY_FACTS]
+        await all_sent(world)
+    assert "planted" not in repr(await snapshot(world.store))
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_correction_that_is_refused_keeps_no_value_and_is_answered_alike_when_killed_at_any_step(
+    world: World, after: bool
+) -> None:
+    number, killed = 0, True
+    while killed:
+        admin = 100 + number
+        await world.says(None, "/facts 5 forget planted", "/facts 5 set Likes planted tea", peer_id=admin)
+        steps = Steps(number, after=after)
+        bot = Bot(Stumbling(world.path, steps), world.model, world.telegram, spec_of(admins=(admin,)))
+        async with asyncio.timeout(DEADLINE), bot.live():
+            stopped = asyncio.create_task(steps.stopped.wait())
+            said = asyncio.create_task(world.wait_delivered(admin, 2))
+            await asyncio.wait((stopped, said), return_when=asyncio.FIRST_COMPLETED)
+            killed = not said.done()
+            for task in (stopped, said):
+                task.cancel()
+            await asyncio.gather(stopped, said, return_exceptions=True)
+        async with world.bot(admins=(admin,)).live():
+            assert await world.wait_delivered(admin, 2) == [texts.no_such_fact(5), texts.NO_FACT]
+            await all_sent(world)
+        assert "planted" not in repr(await snapshot(world.store))
+        number += 1
+    assert number > 8
 
 
 async def test_an_admin_takes_a_chat_over_and_the_bot_is_silent_there_until_the_release(world: World) -> None:
