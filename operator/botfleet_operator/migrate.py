@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import sqlalchemy as sa
 import structlog
 from alembic import command
@@ -20,9 +21,10 @@ from alembic.config import Config
 from botfleet.store.bots import runner_group
 from botfleet.store.engine import SCHEMA, mapped_errors
 from botfleet.store.errors import SchemaIncompatible, StoreError, StoreUnavailable
-from botfleet.store.privileges import group_statement, other_administrators, statements
+from botfleet.store.privileges import OWNED, grants, group_statement, other_administrators, policed, policies
 from botfleet.store.schema import REVISION, usable
 from botfleet_operator import logs
+from botfleet_operator.queue import Backoff
 
 log = structlog.get_logger("botfleet.migrate")
 
@@ -30,6 +32,12 @@ DEFAULT_FOLDER = "/opt/botfleet/share/migrations"
 _PAUSE_SECONDS = 1.0
 _CONNECT_SECONDS = 5
 _STATEMENT_MS = 600_000  # a backfill of a large table takes its time
+# Whoever comes waits behind us while we wait for a table. Runners do so for 4/15 of their lease's term (engine.py,
+# opening.py), and the shortest term that an operator may be given is 1 s.
+_LOCK_MS = 200
+_HELD_UP = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+_AGAIN = Backoff(first=1.0, most=10.0)
+_SHOWN = 3
 
 
 class MigrateError(Exception):
@@ -77,19 +85,67 @@ def migrate(setup: Setup) -> str:
 
     Raises:
         SchemaIncompatible: the database is later, and not compatible with this version.
-        StoreUnavailable: it did not answer until the deadline.
+        StoreUnavailable: until the deadline it did not answer, or others held tables that have to be changed.
     """
     if not (setup.folder / "env.py").is_file():
         raise MigrateError(f"There are no migrations in {setup.folder}. Set BOTFLEET_MIGRATIONS_DIR.")
     owner = _engine(setup.owner_url, setup.owner_password)
     operator = _engine(setup.operator_url, setup.operator_password)
+    deadline = time.monotonic() + setup.deadline_seconds
     try:
-        _wait(owner, setup.deadline_seconds)
+        _wait(owner, deadline)
         with mapped_errors():
-            return _migrate(owner, operator, setup.folder)
+            return _until_free(owner, operator, setup.folder, deadline)
     finally:
         owner.dispose()
         operator.dispose()
+
+
+def _until_free(owner: sa.Engine, operator: sa.Engine, folder: Path, deadline: float) -> str:
+    """Tries again and again while others use what has to be changed. A try keeps nobody waiting for long, and what it
+    committed stays done."""
+    failures = 0
+    while True:
+        before = _sessions(owner)
+        try:
+            return _migrate(owner, operator, folder)
+        except sa.exc.DBAPIError as error:
+            if not isinstance(error.orig, _HELD_UP):
+                raise
+        # Who was at it before the try and is still in the same transaction has held it up.
+        holders = _named(before & _sessions(owner))
+        failures += 1
+        pause = _AGAIN.delay(failures)
+        if time.monotonic() + pause > deadline:
+            raise StoreUnavailable(f"A table that has to be changed is in use by {holders}.")
+        log.info(
+            "waiting_for_tables",
+            reason=f"A table that has to be changed is in use by {holders}. The next try is in {pause:.1f} s; bots go on.",
+        )
+        time.sleep(pause)
+
+
+def _sessions(owner: sa.Engine) -> set[tuple[int, str, str, str]]:
+    """Whoever has a lock on one of the tables: process, transaction, role, program."""
+    query = (
+        "select held.pid, held.virtualtransaction, coalesce(usename, ''), coalesce(application_name, '') "
+        "from pg_catalog.pg_locks held join pg_catalog.pg_class locked on locked.oid = held.relation "
+        "join pg_catalog.pg_stat_activity activity on activity.pid = held.pid and activity.datid = held.database "
+        "where held.granted and held.pid <> pg_catalog.pg_backend_pid() "
+        "and locked.relnamespace = pg_catalog.to_regnamespace(:schema) and activity.datname = current_database()"
+    )
+    with owner.connect() as connection:
+        rows = connection.execute(sa.text(query), {"schema": SCHEMA}).all()
+    return {(pid, transaction, str(role), program) for pid, transaction, role, program in rows}
+
+
+def _named(sessions: set[tuple[int, str, str, str]]) -> str:
+    named = [
+        f"{program or 'a program'} (role {role}, process {pid})" if role else f"the server's own process {pid}"
+        for pid, _, role, program in sorted(sessions)
+    ]
+    more = [f"{len(named) - _SHOWN} more"] if len(named) > _SHOWN else []
+    return ", ".join(named[:_SHOWN] + more) or "others"
 
 
 def _migrate(owner: sa.Engine, operator: sa.Engine, folder: Path) -> str:
@@ -106,6 +162,7 @@ def _migrate(owner: sa.Engine, operator: sa.Engine, folder: Path) -> str:
             log.info("database_is_later_and_compatible", revision=found[0], ours=REVISION)
             return found[0]
     with owner.begin() as connection:
+        older = set(connection.execute(sa.text(policed())).scalars())
         config = Config()
         config.set_main_option("script_location", str(folder))
         config.attributes["connection"] = connection
@@ -115,9 +172,19 @@ def _migrate(owner: sa.Engine, operator: sa.Engine, folder: Path) -> str:
     if after is None:
         raise StoreError("the migrations left no revision")
     group = runner_group(installation)
-    _run(operator, [group_statement(group)])
+    with operator.begin() as connection:
+        _run(connection, [group_statement(group)])
     _refuse_a_group_of_others(operator, group)
-    _run(owner, statements(_user(owner), _user(operator), group))
+    roles = (_user(owner), _user(operator), group)
+    new = [text for name in OWNED if name not in older for text in policies(name, *roles)]
+    with owner.begin() as connection:
+        _run(connection, grants(_user(operator), group) + new)
+    # A table at a time: a bot's transaction that waits for one table may have another, for which we would wait then.
+    with owner.connect() as connection:
+        for name in OWNED:
+            if name in older:
+                with connection.begin():
+                    _run(connection, policies(name, *roles))
     log.info("migrated", revision=after[0], before=found[0] if found else None, installation=installation)
     return after[0]
 
@@ -135,11 +202,10 @@ def _refuse_a_group_of_others(operator: sa.Engine, group: str) -> None:
         )
 
 
-def _run(engine: sa.Engine, texts: list[str]) -> None:
-    """In one transaction. Without parameters: a per cent sign in them means itself."""
-    with engine.connect().execution_options(no_parameters=True) as connection, connection.begin():
-        for text in texts:
-            connection.exec_driver_sql(text)
+def _run(connection: sa.Connection, texts: list[str]) -> None:
+    """Without parameters: a per cent sign in them means itself."""
+    for text in texts:
+        connection.exec_driver_sql(text, execution_options={"no_parameters": True})
 
 
 def stored(connection: sa.Connection) -> tuple[str, str] | None:
@@ -164,7 +230,7 @@ def _engine(url: str, password: str) -> sa.Engine:
         hide_parameters=True,
         connect_args={
             "connect_timeout": _CONNECT_SECONDS,
-            "options": f"-c statement_timeout={_STATEMENT_MS} -c lock_timeout=30000",
+            "options": f"-c statement_timeout={_STATEMENT_MS} -c lock_timeout={_LOCK_MS}",
             "application_name": "botfleet-migrate",
         },
     )
@@ -174,8 +240,7 @@ def _user(engine: sa.Engine) -> str:
     return str(engine.url.username)
 
 
-def _wait(engine: sa.Engine, deadline_seconds: float) -> None:
-    deadline = time.monotonic() + deadline_seconds
+def _wait(engine: sa.Engine, deadline: float) -> None:
     said = False
     while True:
         try:

@@ -107,7 +107,7 @@ MIGRATE = {
     "BOTFLEET_DATABASE_URL": "The same of the operator's role, which makes the group of the bots' roles.",
     "BOTFLEET_DATABASE_PASSWORD_FILE": "File with that role's password.",
     "BOTFLEET_MIGRATIONS_DIR": f"Folder with the migrations. Default `{migrate.DEFAULT_FOLDER}`.",
-    "BOTFLEET_MIGRATE_DEADLINE_SECONDS": "How long a database that does not answer is waited for. Default 300.",
+    "BOTFLEET_MIGRATE_DEADLINE_SECONDS": "How long a database that does not answer, or a table in use, is waited for. Default 300.",
     "BOTFLEET_LOG_FORMAT": "json, or console for a terminal. Default `json`.",
     "BOTFLEET_LOG_LEVEL": "Least level logged. Default `info`.",
 }

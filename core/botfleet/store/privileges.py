@@ -19,6 +19,7 @@ ALL_POLICY = "owner_and_operator"
 
 # Tables without a bot's rows: what is granted is all the protection that they need.
 SHARED = frozenset({"installation", "tombstones", VERSIONS})
+OWNED = tuple(name for name in metadata.tables if name not in SHARED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +141,52 @@ def other_administrators(role: str) -> str:
 def statements(owner: str, operator: str, runner_group: str) -> list[str]:
     """The declared state as statements for one transaction of the owner. Running them again changes nothing.
 
+    On a database in use they go by parts (`grants`, then `policies` of a table at a time): several tables at once would be
+    waited for by bots that are waited for.
+
     Args:
         owner: the role that owns the tables, no superuser.
         operator: the operator's login role.
         runner_group: the group of all bots' roles; it exists (`group_statement`).
     """
+    result = grants(operator, runner_group)
+    for name in OWNED:
+        result += policies(name, owner, operator, runner_group)
+    return result
+
+
+def grants(operator: str, runner_group: str) -> list[str]:
+    """Who may do what with which table, for one transaction of the owner. They keep nobody from reading and writing."""
     result = [*_database(operator, runner_group), *_schema(operator, runner_group)]
     for name in (*metadata.tables, VERSIONS):
         result += _grants(name, operator, runner_group)
-        if name not in SHARED:
-            result += _policies(name, owner, operator, runner_group)
     return result
+
+
+def policies(name: str, owner: str, operator: str, runner_group: str) -> list[str]:
+    """Who sees which rows of a table of `OWNED`, for one transaction of the owner.
+
+    What stands already is not made again: for that the table is needed alone, after all who use it and before all who come.
+    """
+    table = f"{SCHEMA}.{quoted(name)}"
+    own = (
+        "role_name = current_user"
+        if name == "bots"
+        else f"bot_id = (select id from {SCHEMA}.bots where role_name = current_user)"  # noqa: S608 - a constant
+    )
+    return [
+        # How the server shows a policy depends on it.
+        "set local search_path to pg_catalog",
+        _row_security(table),
+        _policy(name, OWN_POLICY, f"to {quoted(runner_group)} using ({own}) with check ({own})"),
+        # Without it a backfill by the owner would change nothing, and say nothing.
+        _policy(name, ALL_POLICY, f"to {quoted(owner)}, {quoted(operator)} using (true) with check (true)"),
+    ]
+
+
+def policed() -> str:
+    """A query for the names of the tables that have a policy."""
+    return f"select distinct tablename from pg_catalog.pg_policies where schemaname = '{SCHEMA}'"  # noqa: S608 - a constant
 
 
 def _database(operator: str, runner_group: str) -> Iterable[str]:
@@ -204,19 +240,33 @@ def _non_key(name: str) -> tuple[str, ...]:
     return tuple(column.name for column in table.columns if not column.primary_key)
 
 
-def _policies(name: str, owner: str, operator: str, runner_group: str) -> Iterable[str]:
-    table = f"{SCHEMA}.{quoted(name)}"
-    own = (
-        "role_name = current_user"
-        if name == "bots"
-        else f"bot_id = (select id from {SCHEMA}.bots where role_name = current_user)"  # noqa: S608 - a constant
+def _row_security(table: str) -> str:
+    # Forced, also for the owner: without it a mistake of the owner's would go unseen by these rules.
+    return (
+        "do $security$ begin if not exists (select from pg_catalog.pg_class "
+        f"where oid = '{table}'::pg_catalog.regclass and relrowsecurity and relforcerowsecurity) "
+        f"then alter table {table} enable row level security, force row level security; end if; end $security$"
     )
-    everybody = f"{quoted(owner)}, {quoted(operator)}"
-    yield f"alter table {table} enable row level security"
-    # Also for the owner: without it a mistake of the owner's would go unseen by these rules.
-    yield f"alter table {table} force row level security"
-    yield f"drop policy if exists {OWN_POLICY} on {table}"
-    yield f"create policy {OWN_POLICY} on {table} to {quoted(runner_group)} using ({own}) with check ({own})"
-    # Without it a backfill by the owner would change nothing, and say nothing.
-    yield f"drop policy if exists {ALL_POLICY} on {table}"
-    yield f"create policy {ALL_POLICY} on {table} to {everybody} using (true) with check (true)"
+
+
+def _policy(name: str, policy: str, definition: str) -> str:
+    """Its comment is a digest of what was declared and of what the server shows of it, which it writes in a way of its own.
+
+    So it tells both: that this is what is declared now, and that nobody has changed it since.
+    """
+    table = f"{SCHEMA}.{quoted(name)}"
+    declared = definition.replace("'", "''")
+    digest = (
+        f"(select pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to('{declared} ' "  # noqa: S608 - names are quoted
+        "|| pg_catalog.to_jsonb(shown)::text, 'UTF8')), 'hex') from pg_catalog.pg_policies shown "
+        f"where schemaname = '{SCHEMA}' and tablename = '{name}' and policyname = '{policy}')"
+    )
+    comment = (
+        "(select pg_catalog.obj_description(oid, 'pg_policy') from pg_catalog.pg_policy "  # noqa: S608 - a constant
+        f"where polrelid = '{table}'::pg_catalog.regclass and polname = '{policy}')"
+    )
+    return (
+        f"do $policy$ begin if not coalesce({comment} = {digest}, false) then "
+        f"drop policy if exists {policy} on {table}; create policy {policy} on {table} {definition}; "
+        f"execute pg_catalog.format('comment on policy {policy} on {table} is %L', {digest}); end if; end $policy$"
+    )

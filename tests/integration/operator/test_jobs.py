@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -12,15 +13,19 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
+from botfleet.store.bots import BotRepository
 from botfleet.store.engine import create_store
 from botfleet.store.errors import SchemaIncompatible, StoreError, StoreUnavailable
+from botfleet.store.lease import LeaseRepository
 from botfleet.store.schema import REVISION
 from botfleet_operator.installation import decode_key
 from botfleet_operator.migrate import MigrateError, from_environment, migrate
 from botfleet_operator.provision.database import Roles
 from botfleet_tools.servers import ApiServer, Postgres
 from tests.integration.operator.harness import Database
+from tests.waiting import until_async
 
 
 @pytest.fixture(scope="module", params=["15", "18"])
@@ -33,6 +38,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[Postgres]:
 def fresh(server: Postgres, tmp_path: Path) -> Database:
     made = Database(server, tmp_path)
     made.prepare()
+    return made
+
+
+@pytest.fixture(scope="module")
+def migrated(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Database:
+    made = Database(server, tmp_path_factory.mktemp("migrated"))
+    made.prepare()
+    made.migrate()
     return made
 
 
@@ -98,6 +111,79 @@ def test_a_password_in_a_url_and_a_missing_variable_are_refused(fresh: Database)
     del incomplete["BOTFLEET_OWNER_DATABASE_URL"]
     with pytest.raises(MigrateError, match="BOTFLEET_OWNER_DATABASE_URL"):
         from_environment(incomplete)
+
+
+def test_a_second_run_needs_no_table_for_itself(fresh: Database) -> None:
+    fresh.migrate()
+    tables = [
+        f'botfleet."{name}"' for (name,) in fresh.query("select tablename from pg_tables where schemaname = 'botfleet'")
+    ]
+    with capture_logs() as said, psycopg.connect(fresh.superuser_dsn) as dump:
+        dump.execute(f"lock table {', '.join(tables)} in access share mode")
+        assert fresh.migrate() == REVISION
+    assert [entry["event"] for entry in said] == ["migrated"]
+
+
+async def test_migrations_that_wait_for_a_table_keep_no_bot_from_its_lease_and_name_whom_they_wait_for(
+    fresh: Database,
+) -> None:
+    fresh.migrate()
+    store = create_store(fresh.url(fresh.operator), fresh.passwords[fresh.operator])
+    bot = await BotRepository(store).create("hotel", "bot", "uid", fresh.installation_id)
+    assert bot.role_name is not None
+    await Roles(store, fresh.installation_id, lease_term_seconds=15).ensure(bot.role_name, "password", 1)
+    await store.close()
+    runners = create_store(fresh.url(bot.role_name), "password", statement_timeout=5)
+    leases = LeaseRepository(runners, bot.id)
+    lease = await leases.acquire("runner", 15)
+    assert lease is not None
+    with psycopg.connect(fresh.superuser_dsn) as earlier:
+        earlier.execute("comment on policy own_rows on botfleet.bots is null")  # as earlier versions left it
+    with capture_logs() as said, psycopg.connect(fresh.superuser_dsn, application_name="pg_dump") as dump:
+        dump.execute("select from botfleet.bots")
+        migrating = asyncio.create_task(asyncio.to_thread(fresh.migrate))
+
+        async def renewed_until_it_has_tried_twice() -> bool:
+            assert not migrating.done()
+            assert await leases.renew(lease)
+            return len(said) > 1
+
+        await until_async(renewed_until_it_has_tried_twice)
+        holder = f"pg_dump (role {fresh.postgres.user}, process {dump.info.backend_pid})"
+        for entry in said:
+            assert entry["event"] == "waiting_for_tables"
+            assert f"in use by {holder}. The next try is in " in entry["reason"]
+        dump.rollback()
+        assert await migrating == REVISION
+    await runners.close()
+    assert fresh.query("select from pg_policy where obj_description(oid, 'pg_policy') is null") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "alter policy own_rows on botfleet.inbox using (true)",
+        "alter policy own_rows on botfleet.inbox with check (true)",
+        "alter policy own_rows on botfleet.inbox to public",
+        "drop policy own_rows on botfleet.inbox",
+        "drop policy own_rows on botfleet.inbox; create policy own_rows on botfleet.inbox as restrictive using (true)",
+        "alter policy owner_and_operator on botfleet.bots using (false)",
+        "alter table botfleet.inbox disable row level security",
+        "alter table botfleet.inbox no force row level security",
+    ],
+)
+def test_what_somebody_changed_of_who_sees_which_rows_is_as_declared_again(migrated: Database, change: str) -> None:
+    def state() -> list[tuple[object, ...]]:
+        policies = migrated.query("select * from pg_policies order by tablename, policyname")
+        tables = "select relname, relrowsecurity, relforcerowsecurity from pg_class order by relname"
+        return [*policies, *migrated.query(tables)]
+
+    before = state()
+    with psycopg.connect(migrated.superuser_dsn, autocommit=True) as connection:
+        connection.execute(change)
+    assert state() != before
+    migrated.migrate()
+    assert state() == before
 
 
 async def test_a_role_is_made_repaired_and_removed_with_its_sessions(fresh: Database) -> None:
