@@ -161,23 +161,22 @@ def _migrate(owner: sa.Engine, operator: sa.Engine, folder: Path) -> str:
         if verdict and found[0] > REVISION:
             log.info("database_is_later_and_compatible", revision=found[0], ours=REVISION)
             return found[0]
+    else:
+        # It says what the group is called. Nobody else may read it yet.
+        with owner.begin() as connection:
+            _upgrade(connection, folder)
     with owner.begin() as connection:
-        older = set(connection.execute(sa.text(policed())).scalars())
-        config = Config()
-        config.set_main_option("script_location", str(folder))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        after = stored(connection)
         installation = connection.execute(sa.text(f"select id from {SCHEMA}.installation")).scalar_one()  # noqa: S608
-    if after is None:
-        raise StoreError("the migrations left no revision")
     group = runner_group(installation)
     with operator.begin() as connection:
         _run(connection, [group_statement(group)])
     _refuse_a_group_of_others(operator, group)
     roles = (_user(owner), _user(operator), group)
-    new = [text for name in OWNED if name not in older for text in policies(name, *roles)]
+    # At once: whoever waits for a revision may use its tables as soon as it is seen.
     with owner.begin() as connection:
+        older = set(connection.execute(sa.text(policed())).scalars())
+        after = _upgrade(connection, folder)
+        new = [text for name in OWNED if name not in older for text in policies(name, *roles)]
         _run(connection, grants(_user(operator), group) + new)
     # A table at a time: a bot's transaction that waits for one table may have another, for which we would wait then.
     with owner.connect() as connection:
@@ -185,7 +184,19 @@ def _migrate(owner: sa.Engine, operator: sa.Engine, folder: Path) -> str:
             if name in older:
                 with connection.begin():
                     _run(connection, policies(name, *roles))
-    log.info("migrated", revision=after[0], before=found[0] if found else None, installation=installation)
+    log.info("migrated", revision=after, before=found[0] if found else None, installation=installation)
+    return after
+
+
+def _upgrade(connection: sa.Connection, folder: Path) -> str:
+    """All revisions that are missing, in the caller's transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    after = stored(connection)
+    if after is None:
+        raise StoreError("the migrations left no revision")
     return after[0]
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from structlog.testing import capture_logs
 
 from botfleet.store.bots import BotRepository
@@ -111,6 +114,33 @@ def test_a_password_in_a_url_and_a_missing_variable_are_refused(fresh: Database)
     del incomplete["BOTFLEET_OWNER_DATABASE_URL"]
     with pytest.raises(MigrateError, match="BOTFLEET_OWNER_DATABASE_URL"):
         from_environment(incomplete)
+
+
+@pytest.mark.parametrize("earlier", ["0001", "0012"])
+def test_a_new_revision_is_seen_only_together_with_the_rights_on_it(
+    fresh: Database, monkeypatch: pytest.MonkeyPatch, earlier: str
+) -> None:
+    owner = sa.make_url(fresh.url(fresh.owner)).set(
+        drivername="postgresql+psycopg", password=fresh.passwords[fresh.owner]
+    )
+    engine = sa.create_engine(owner, poolclass=sa.pool.NullPool)
+    with engine.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(fresh.setup().folder))
+        command.upgrade(config, earlier)
+
+    def fail(*_: str) -> list[str]:
+        return ["select 1 / 0"]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("botfleet_operator.migrate.grants", fail)
+        with pytest.raises(StoreError, match="DivisionByZero"):
+            fresh.migrate()
+    assert fresh.query("select version_num from botfleet.alembic_version") == [(earlier,)]
+    assert fresh.migrate() == REVISION
+    for right in ("select", "insert"):
+        readable = "select has_table_privilege(%s, 'botfleet.tombstones', %s)"
+        assert fresh.query(readable, fresh.operator, right) == [(True,)]
 
 
 def test_a_second_run_needs_no_table_for_itself(fresh: Database) -> None:
