@@ -75,11 +75,12 @@ class Operator:
             terms=Terms(settings.leader_lease_seconds),
         )
         self.queue: KeyedQueue[BotKey] = KeyedQueue()
-        self.probes = ProbeServer(settings.http_address, self.metrics, live=self._wrong, ready=self._wrong)
+        self.probes = ProbeServer(settings.http_address, self.metrics, live=self._wrong, ready=self._unready)
         self._store: Store | None = None
         self._users: Users | None = None
         self._world: World | None = None
         self._reconciler: Reconciler | None = None
+        self._waits_for: str | None = "the installation key"
         self._stopping = False
 
     # What kopf calls
@@ -95,8 +96,11 @@ class Operator:
             pool=_POOL,
             statement_timeout=self.settings.store_timeout_seconds,
         )
+        self._waits_for = "the migrated database"
         await wait_for_schema(self._store, self.settings.start_deadline_seconds)
+        self._waits_for = "the CRDs"
         await self._wait_for_crds()
+        self._waits_for = None  # a follower is ready: it could lead
         log.info("waiting_for_leadership")
         await self.leader.acquire()
         # From here on leadership is handed over before anything else ends.
@@ -343,6 +347,10 @@ class Operator:
 
     def _wrong(self) -> str | None:
         return f"ended: {', '.join(self._background.dead)}" if self._background.dead else None
+
+    def _unready(self) -> str | None:
+        """Before it could lead it is not ready: a Deployment would end the working leader of the old version for it."""
+        return self._wrong() or (f"waits for {self._waits_for}" if self._waits_for else None)
 
 
 def without_user(url: str) -> str:

@@ -180,13 +180,17 @@ class OperatorProcess:
         }
 
     def get(self, path: str) -> int:
+        return self.answer(path)[0]
+
+    def answer(self, path: str) -> tuple[int, str]:
+        """Status and text; 0 while nothing answers."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=ANSWER_SECONDS) as response:
-                return int(response.status)
+                return int(response.status), response.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code
+            return error.code, error.read().decode()
         except (http.client.HTTPException, OSError):
-            return 0
+            return 0, ""
 
     def leads(self) -> bool:
         assert self.process.poll() is None, f"the operator has ended:\n{self.log.read_text()[-4000:]}"

@@ -40,6 +40,26 @@ def test_a_killed_leader_is_replaced_within_twenty_seconds_and_a_follower_only_w
     installation.place.make("after")
 
 
+def test_an_operator_is_not_ready_before_the_database_is_migrated_and_says_so(
+    api: ApiServer, postgres: Postgres, redis: Redis, tmp_path: Path
+) -> None:
+    # On an upgrade the pod of the version before, which leads, goes once this one is ready.
+    database = Database(postgres, tmp_path)
+    database.prepare()
+    made = Installation(api, database, redis, tmp_path)
+    made.prepare()
+    try:
+        operator = made.operator()
+        waits = (503, "waits for the migrated database")
+        eventually(lambda: operator.answer("/readyz") == waits, deadline=60, what="it says what it waits for")
+        assert operator.answer("/livez") == (200, "ok"), "to be started again would not help"
+        database.migrate()
+        eventually(lambda: operator.answer("/readyz") == (200, "ok"), deadline=60, what="it is ready")
+        operator.wait_leading()
+    finally:
+        made.close()
+
+
 def test_a_frozen_leader_is_replaced_and_changes_nothing_when_it_wakes(installation: Installation) -> None:
     place = installation.place
     first = installation.operator(BOTFLEET_LEADER_LEASE_SECONDS=FROZEN_LEASE_SECONDS).wait_leading()
