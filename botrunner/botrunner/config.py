@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from botfleet.bus.address import check_database
+
 
 class ConfigError(ValueError):
     """A setting cannot be used; the message says which, and what to give instead."""
@@ -91,7 +93,7 @@ def from_environment(
         secrets_dir=secrets_dir or path("SECRETS_DIR"),
         data_dir=data_dir or path("DATA_DIR"),
         database_url=_without_password("BOTFLEET_DATABASE_URL", text("DATABASE_URL")),
-        redis_url=_without_password("BOTFLEET_REDIS_URL", text("REDIS_URL")),
+        redis_url=_database_zero("BOTFLEET_REDIS_URL", _without_password("BOTFLEET_REDIS_URL", text("REDIS_URL"))),
         own_dir=path("OWN_DIR"),
         bus_prefix=text("BUS_PREFIX") or Settings.bus_prefix,
         holder=_holder(text("HOLDER"), shared=text("DATABASE_URL") is not None),
@@ -150,6 +152,14 @@ def _without_password(key: str, url: str | None) -> str | None:
         raise ConfigError(f"{key} is not a URL") from error
     if password is not None:
         raise ConfigError(f"{key} must not hold a password; put it into a file in BOTFLEET_OWN_DIR")
+    return url
+
+
+def _database_zero(key: str, url: str | None) -> str | None:
+    try:
+        check_database(url or "")
+    except ValueError as error:
+        raise ConfigError(f"{key} must end in /0: {error}") from error
     return url
 
 

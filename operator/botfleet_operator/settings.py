@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from botfleet.bus.address import check_database
 from botfleet.defaults import check_defaults
 from botfleet.spec.network import EgressRule, Peer
 from botfleet_operator.placement import Placement, placement
@@ -221,6 +222,12 @@ class Settings(BaseModel):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("redis_url", "runner_redis_url")
+    @classmethod
+    def _check_database(cls, value: str) -> str:
+        check_database(value)
         return value
 
     @field_validator("bot_defaults", mode="before")

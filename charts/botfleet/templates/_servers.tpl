@@ -96,7 +96,7 @@ postgresql://{{ include "botfleet.postgres.ownerRole" . }}@{{ include "botfleet.
 redis://{{ include "botfleet.redis.user" . }}@{{ include "botfleet.name" . }}-redis.{{ .Release.Namespace }}.svc:6379/0
 {{- else -}}
 {{- $external := .Values.redis.external -}}
-{{ ternary "rediss" "redis" $external.tls }}://{{ include "botfleet.redis.user" . }}@{{ required "redis.external.host: give the host of your Redis, or set redis.bundled.enabled" $external.host }}:{{ $external.port }}/{{ $external.database }}
+{{ ternary "rediss" "redis" $external.tls }}://{{ include "botfleet.redis.user" . }}@{{ required "redis.external.host: give the host of your Redis, or set redis.bundled.enabled" $external.host }}:{{ $external.port }}/0
 {{- end -}}
 {{- end -}}
 

@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from botfleet.bus.address import check_database
 from botfleet.bus.port import BusUnavailable
 from botfleet.store.events import Event
 
@@ -43,8 +44,7 @@ class StreamBus:
         parts = urlsplit(url)
         if parts.password is not None:
             raise ValueError("the Redis URL holds a password; put it into a file of its own")
-        if parts.path not in ("", "/", "/0"):
-            raise ValueError("bots use database 0: their users may not SELECT another")
+        check_database(url)
         self.stream = f"{prefix}events"
         self._length = length
         self._redis: Redis = Redis.from_url(

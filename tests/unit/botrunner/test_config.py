@@ -21,6 +21,7 @@ HERE = Path("bot.yaml")
     [
         ({"BOTFLEET_DATABASE_URL": "postgresql://a:planted@h/d", "BOTFLEET_OWN_DIR": "/o"}, "must not hold a password"),
         ({"BOTFLEET_REDIS_URL": "redis://a:planted@h/0", "BOTFLEET_OWN_DIR": "/o"}, "must not hold a password"),
+        ({"BOTFLEET_REDIS_URL": "redis://a@h/7", "BOTFLEET_OWN_DIR": "/o"}, "BOTFLEET_REDIS_URL must end in /0"),
         ({"BOTFLEET_DATABASE_URL": "postgresql://a@h/d"}, "needs BOTFLEET_OWN_DIR"),
         ({"BOTFLEET_REDIS_URL": "redis://a@h/0"}, "needs BOTFLEET_OWN_DIR"),
         ({"BOTFLEET_LEASE_TERM_SECONDS": "soon"}, "number of seconds"),

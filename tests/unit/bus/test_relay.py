@@ -187,7 +187,9 @@ async def test_a_subscriber_that_takes_nothing_holds_the_relay_back_within_a_bou
     await bus.publish([event(3)])
 
 
-@pytest.mark.parametrize("url", ["redis://user:secret@host:6379/0", "redis://user@host:6379/1"])
+@pytest.mark.parametrize(
+    "url", ["redis://user:secret@host:6379/0", "redis://user@host:6379/1", "redis://user@host:6379?db=1"]
+)
 def test_a_redis_url_with_a_password_or_a_database_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"password|database 0") as refused:
         StreamBus(url, None, "bf:x:y:")

@@ -71,6 +71,9 @@ def test_settings_come_from_the_environment_and_have_words_for_what_is_wrong() -
     missing = {k: v for k, v in ENVIRONMENT.items() if k != "BOTFLEET_RUNNER_IMAGE"}
     with pytest.raises(SettingsError, match="BOTFLEET_RUNNER_IMAGE"):
         from_environment(missing)
+    for variable in ("BOTFLEET_REDIS_URL", "BOTFLEET_RUNNER_REDIS_URL"):
+        with pytest.raises(SettingsError, match=f"{variable}: .*bots use database 0 of Redis"):
+            from_environment({**ENVIRONMENT, variable: "redis://redis/7"})
     with pytest.raises(SettingsError, match="BOTFLEET_WORKERS"):
         from_environment({**ENVIRONMENT, "BOTFLEET_WORKERS": "none"})
     for wrong in ("{model: x}", "{model: {nme: x}}", "{conversation: {debounceSeconds: soon}}", "[1]"):
