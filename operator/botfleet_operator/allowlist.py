@@ -17,6 +17,7 @@ from botfleet.effective import EffectiveSpec
 from botfleet_operator.placement import ANY, CHART_VALUES, Placement
 
 _TAG_AND_DIGEST = r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+_NAMED = re.compile(r"[:@][^/]*\Z")  # an entry that ends in a tag or a digest; before a slash there is a port
 _NAME = r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
 # No user, no query, no escapes: those are where two readers of one URL see two hosts.
 _URL = re.compile(r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?((?:/[A-Za-z0-9._~:-]*)*)")
@@ -36,8 +37,8 @@ class Excess:
 
 @dataclass(frozen=True, slots=True)
 class Allowlist:
-    """Images: repositories (with any tag and digest), whole references, or prefixes that end in "/". Endpoints: URLs, and
-    all that is below them. "*" is anything."""
+    """Images: repositories (with any tag and digest), one image by its tag or digest, or prefixes that end in "/".
+    Endpoints: URLs, and all that is below them. "*" is anything."""
 
     images: tuple[str, ...] = (ANY,)
     endpoints: tuple[str, ...] = (ANY,)
@@ -100,14 +101,15 @@ def _endpoints(spec: EffectiveSpec) -> Iterator[tuple[str, str]]:
 
 
 def _image_allowed(image: str, allowed: tuple[str, ...]) -> bool:
-    return any(
-        entry == ANY or (image.startswith(entry) and bool(re.fullmatch(_after(entry), image.removeprefix(entry))))
-        for entry in allowed
-    )
+    return any(entry == ANY or _is_of(image, entry) for entry in allowed)
 
 
-def _after(entry: str) -> str:
-    return (_NAME if entry.endswith("/") else "") + _TAG_AND_DIGEST
+def _is_of(image: str, entry: str) -> bool:
+    if _NAMED.search(entry):
+        # Not with a digest either: that alone would say which image it is, whatever the tag.
+        return image == entry
+    after = (_NAME if entry.endswith("/") else "") + _TAG_AND_DIGEST
+    return image.startswith(entry) and bool(re.fullmatch(after, image.removeprefix(entry)))
 
 
 def _endpoint_allowed(url: str, allowed: tuple[str, ...]) -> bool:

@@ -89,8 +89,8 @@ class Settings(BaseModel):
     allowed_images: Annotated[
         tuple[str, ...],
         Field(
-            description="Images that bots may name beside the installation's own, separated by commas: a repository, a"
-            " whole reference, or a prefix that ends in `/`; `*`: any."
+            description="Images that bots may name beside the installation's own, separated by commas: a repository (with"
+            " any tag and digest), one image by its tag or digest, or a prefix that ends in `/`; `*`: any."
         ),
     ] = ()
     allowed_model_endpoints: Annotated[

@@ -33,8 +33,19 @@ IMAGES: list[tuple[str, str, bool]] = [
     ("registry.example/fork", "registry.example/forked:2", False),
     ("registry.example/fork:2", "registry.example/fork:2", True),
     ("registry.example/fork:2", "registry.example/fork:20", False),
-    ("registry.example/fork:2", "registry.example/fork:2@" + DIGEST, True),
+    # A digest alone says what runs, so it would be any image of the repository.
+    ("registry.example/fork:2", "registry.example/fork:2@" + DIGEST, False),
+    ("registry.example/fork:2", "registry.example/fork@" + DIGEST, False),
     ("registry.example/fork:2", "registry.example/fork", False),
+    ("registry.example:5000/fork:2", "registry.example:5000/fork:2", True),
+    ("registry.example:5000/fork:2", "registry.example:5000/fork:2@" + DIGEST, False),
+    ("registry.example:5000/fork", "registry.example:5000/fork:2@" + DIGEST, True),
+    ("registry.example/fork@" + DIGEST, "registry.example/fork@" + DIGEST, True),
+    ("registry.example/fork@" + DIGEST, "registry.example/fork@sha256:" + "b" * 64, False),
+    ("registry.example/fork@" + DIGEST, "registry.example/fork:2@" + DIGEST, False),
+    ("registry.example/fork@" + DIGEST, f"registry.example/fork@{DIGEST}@{DIGEST}", False),
+    ("registry.example/fork:2@" + DIGEST, "registry.example/fork:2@" + DIGEST, True),
+    ("registry.example/fork:2@" + DIGEST, "registry.example/fork:2", False),
     ("*", "anything.example/at/all:1", True),
 ]
 

@@ -14,18 +14,24 @@ from botfleet_operator.allowlist import ANYTHING, Allowlist, allowlist
 from botfleet_operator.decide import decide
 from botfleet_operator.placement import Placement
 from botfleet_operator.plan import Observed, Patch
-from tests.support.allowlist_cases import ENDPOINTS, IMAGES, RUNNER
+from tests.support.allowlist_cases import DIGEST, ENDPOINTS, IMAGES, RUNNER
 from tests.unit.operator.samples import bot, observed, settled
 
 KEY = {"name": "openai", "key": "api-key"}
 
 
-def listed(*, images: str = "", endpoints: str = "", defaults: dict[str, Any] | None = None) -> Allowlist:
+def listed(
+    *,
+    images: str = "",
+    endpoints: str = "",
+    defaults: dict[str, Any] | None = None,
+    runner_image: str = f"{RUNNER}:0.1.0",
+) -> Allowlist:
     return allowlist(
         tuple(filter(None, [images])),
         tuple(filter(None, [endpoints])),
         Placement(),
-        runner_image=f"{RUNNER}:0.1.0",
+        runner_image=runner_image,
         defaults=defaults or {},
     )
 
@@ -41,6 +47,15 @@ def test_an_image_is_allowed_as_listed_and_by_no_trick(entry: str, image: str, a
     whole = effective(TelegramBotSpec.model_validate(bot().spec))
     asked = replace(whole, workload=whole.workload.model_copy(update={"image": image}))
     assert bool(list(listed(images=entry).excesses(asked))) is not allowed
+
+
+@pytest.mark.parametrize("named", ["", ":0.1.0", f"@{DIGEST}", f":0.1.0@{DIGEST}"])
+def test_the_installations_own_repository_is_allowed_however_its_image_is_named(named: str) -> None:
+    own = listed(runner_image=f"registry.example:5000/runner{named}")
+    for image in (f"registry.example:5000/runner{named}", f"registry.example:5000/runner:2@{DIGEST}"):
+        assert excesses(own, workload={"image": image}) == []
+    as_default = {"workload": {"image": f"registry.example:5000/fork{named}"}}
+    assert excesses(listed(defaults=as_default), as_default) == []
 
 
 @pytest.mark.parametrize(("entry", "url", "allowed"), ENDPOINTS)
