@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from botfleet_tools.servers import ApiServer
 from tests.integration.operator.cluster import BOTS, CHILDREN, Cluster, path
@@ -11,6 +13,20 @@ from tests.integration.operator.harness import Installation, bot_of, credentials
 from tests.integration.operator.storms.faults import FaultProxy
 
 IDLE_SECONDS = 3.0  # 75 in production, where the API server says something once a minute
+
+
+@asynccontextmanager
+async def through_a_proxy(installation: Installation, **changes: str) -> AsyncIterator[FaultProxy]:
+    """An operator that leads, and whose watches can be muted; it has stopped after the block."""
+    proxy = FaultProxy(installation.api, random.Random(0), share=0)  # noqa: S311 -- chooses nothing
+    proxy.storming = False
+    async with proxy.serving():
+        operator = installation.operator(KUBECONFIG=str(proxy.kubeconfig(installation.folder)), **changes)
+        try:
+            await asyncio.to_thread(operator.wait_leading)
+            yield proxy
+        finally:
+            await asyncio.to_thread(operator.stop)
 
 
 async def missed_by_now(api: ApiServer, namespace: str) -> None:
@@ -27,21 +43,12 @@ async def test_watches_that_fall_silent_are_opened_anew_and_what_they_missed_is_
     installation: Installation,
 ) -> None:
     place = installation.place
-    proxy = FaultProxy(installation.api, random.Random(0), share=0)  # noqa: S311 -- chooses nothing
-    proxy.storming = False
-    async with proxy.serving():
-        operator = installation.operator(
-            KUBECONFIG=str(proxy.kubeconfig(installation.folder)), BOTFLEET_WATCH_IDLE_SECONDS=str(IDLE_SECONDS)
-        )
-        try:
-            await asyncio.to_thread(operator.wait_leading)
-            await asyncio.to_thread(place.make, "before")
-            proxy.mute()
-            await missed_by_now(installation.api, place.namespace)
-            await asyncio.to_thread(place.wait, "Provisioned", "True", name="after")
-            await asyncio.to_thread(eventually, lambda: place.exists("configmap", "before"))
-        finally:
-            await asyncio.to_thread(operator.stop)
+    async with through_a_proxy(installation, BOTFLEET_WATCH_IDLE_SECONDS=str(IDLE_SECONDS)) as proxy:
+        await asyncio.to_thread(place.make, "before")
+        proxy.mute()
+        await missed_by_now(installation.api, place.namespace)
+        await asyncio.to_thread(place.wait, "Provisioned", "True", name="after")
+        await asyncio.to_thread(eventually, lambda: place.exists("configmap", "before"))
     missed = {"telegrambots", "configmaps", "secrets"}
     assert missed <= set(proxy.muted), "the dead watches would have told"
 
@@ -49,34 +56,24 @@ async def test_watches_that_fall_silent_are_opened_anew_and_what_they_missed_is_
 async def test_what_is_said_of_a_bot_is_not_written_to_its_successor_that_no_watch_has_shown(
     installation: Installation,
 ) -> None:
-    place = installation.place
-    proxy = FaultProxy(installation.api, random.Random(0), share=0)  # noqa: S311 -- chooses nothing
-    proxy.storming = False
-    async with proxy.serving():
-        operator = installation.operator(
-            KUBECONFIG=str(proxy.kubeconfig(installation.folder)),
-            # Neither a comparison nor a watch that is opened anew shall find out by itself.
-            BOTFLEET_SWEEP_SECONDS="600",
-            BOTFLEET_WATCH_IDLE_SECONDS="600",
-        )
-        cluster, where = Cluster.of(installation.api), path(BOTS, place.namespace, "anew")
-        try:
-            await asyncio.to_thread(operator.wait_leading)
-            await asyncio.to_thread(place.make, "anew")
-            runner = place.runner("anew")
-            await runner.acquire(term=60)
-            await runner.report()
-            await asyncio.to_thread(place.wait, "Ready", "True", name="anew")
-            proxy.mute()
-            await cluster.send("DELETE", where)
-            made = await cluster.send("POST", path(BOTS, place.namespace), bot_of("anew"))
-            proxy.written.clear()
-            await runner.report(receiving=True)
-            wrote = f"PATCH /{where}/status"
-            await asyncio.to_thread(eventually, lambda: wrote in proxy.written, what=wrote)
-        finally:
-            await asyncio.to_thread(operator.stop)
-        found = await cluster.send("GET", where)
-        assert (found["metadata"]["uid"], found.get("status")) == (made["metadata"]["uid"], None)
-        await runner.close()
-        await cluster.close()
+    place, cluster = installation.place, Cluster.of(installation.api)
+    where = path(BOTS, place.namespace, "anew")
+    # Neither a comparison nor a watch that is opened anew shall find out by itself.
+    unaware = {"BOTFLEET_SWEEP_SECONDS": "600", "BOTFLEET_WATCH_IDLE_SECONDS": "600"}
+    async with through_a_proxy(installation, **unaware) as proxy:
+        await asyncio.to_thread(place.make, "anew")
+        runner = place.runner("anew")
+        await runner.acquire(term=60)
+        await runner.report()
+        await asyncio.to_thread(place.wait, "Ready", "True", name="anew")
+        proxy.mute()
+        await cluster.send("DELETE", where)
+        made = await cluster.send("POST", path(BOTS, place.namespace), bot_of("anew"))
+        proxy.written.clear()
+        await runner.report(receiving=True)
+        wrote = f"PATCH /{where}/status"
+        await asyncio.to_thread(eventually, lambda: wrote in proxy.written, what=wrote)
+    found = await cluster.send("GET", where)
+    assert (found["metadata"]["uid"], found.get("status")) == (made["metadata"]["uid"], None)
+    await runner.close()
+    await cluster.close()
