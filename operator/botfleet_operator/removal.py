@@ -176,8 +176,10 @@ class Sweeper:
         for uid, key in unseen.items():
             if now - self._unseen[uid] < self._seconds * 0.8:
                 continue
+            gone = uid in self._world.gone
             body = await self._api.get(self._bots, key.namespace, key.name)
-            if body is not None and self._world.bots.get(key) is shown.get(key):  # else the watch tells, after all
+            told = self._world.bots.get(key) is not shown.get(key) or (uid in self._world.gone) != gone
+            if body is not None and not told:  # by the watch, after all
                 log.warning("bot_found_unseen", namespace=key.namespace, bot=key.name)
                 self._world.bot_found(bot_record(body))
 

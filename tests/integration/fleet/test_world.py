@@ -162,6 +162,23 @@ async def test_what_a_watch_shows_after_all_is_not_overtaken_by_what_was_found(r
     assert rig.world.bots[KEY_OF].spec["suspend"] is True
 
 
+async def test_what_is_deleted_while_it_is_found_is_not_made_known(rig: Rig) -> None:
+    rig.show()
+    rig.world.bots.clear()
+    await rig.look()
+    honest = rig.api.get
+
+    async def slowly(*words: Any, **named: Any) -> Any:
+        body = await honest(*words, **named)
+        rig.hide()
+        return body
+
+    rig.api.get = slowly
+    await rig.look()
+    assert not rig.world.bots
+    assert rig.world.gone == {"uid-1": KEY_OF}
+
+
 async def test_bots_of_another_cluster_are_not_made_known(rig: Rig) -> None:
     rig.show()
     rig.world.bots.clear()
