@@ -5,28 +5,42 @@ import itertools
 import random
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from bench.talker import Talker
 
 _numbers: Iterator[int] = itertools.count(100_000)  # no number is said twice in a run
 
 
-async def one_after_the_other(talker: Talker, username: str, count: int) -> list[float]:
-    """Each once the one before it was answered; the seconds of each."""
-    return [await talker.exchange(username, next(_numbers)) for _ in range(count)]
+@dataclass(frozen=True)
+class Exchange:
+    """A message by its number, and the seconds until a reply named it."""
+
+    number: int
+    seconds: float
+
+
+async def _exchange(talker: Talker, username: str) -> Exchange:
+    number = next(_numbers)
+    return Exchange(number, await talker.exchange(username, number))
+
+
+async def one_after_the_other(talker: Talker, username: str, count: int) -> list[Exchange]:
+    """Each once the one before it was answered."""
+    return [await _exchange(talker, username) for _ in range(count)]
 
 
 async def at_rate(
     talkers: Sequence[Talker], username: str, rate: float, count: int, chance: random.Random
-) -> list[float]:
-    """At a steady rate whatever comes back, each from somebody else; the seconds of each."""
+) -> list[Exchange]:
+    """At a steady rate whatever comes back, each from somebody else."""
     began = time.perf_counter()
     order = [talker for _ in range(count // len(talkers) + 1) for talker in chance.sample(talkers, len(talkers))]
     async with asyncio.TaskGroup() as tasks:
         under_way = []
         for index, talker in enumerate(order[:count]):
             await asyncio.sleep(max(0.0, began + index / rate - time.perf_counter()))
-            under_way.append(tasks.create_task(talker.exchange(username, next(_numbers))))
+            under_way.append(tasks.create_task(_exchange(talker, username)))
     return [task.result() for task in under_way]
 
 
@@ -35,7 +49,7 @@ async def flat_out(talkers: Sequence[Talker], username: str, count: int) -> floa
 
     async def talk(talker: Talker, number: int) -> None:
         for _ in range(number):
-            await talker.exchange(username, next(_numbers))
+            await _exchange(talker, username)
 
     each = max(1, count // len(talkers))
     began = time.perf_counter()

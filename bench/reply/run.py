@@ -4,17 +4,14 @@ import asyncio
 import contextlib
 import random
 import sys
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import aiohttp
 
 from bench.figures import Rounds, percentile, ratio, table
 from bench.image import as_in_image
-from bench.load import at_rate, flat_out, one_after_the_other
+from bench.load import Exchange, at_rate, flat_out, one_after_the_other
 from bench.process import cpu_seconds
+from bench.reply.model_time import model_seconds, overheads
 from bench.rig import BenchBot, Rig, rig, settings_line
 from bench.running import tell
 from bench.talker import Talker, talkers
@@ -22,7 +19,7 @@ from bench.talker import Talker, talkers
 ECHO = "echo_bot"
 CHATS = 50
 RATE = 84.0
-PROBES_A_SECOND = 4.0
+SHOWN = {"1 chat": "one_chat", f"{RATE:g}/s, {CHATS} chats": "many_chats"}
 
 
 @dataclass
@@ -43,16 +40,31 @@ class Latency:
     p99: float
     cpu: float
 
+    @classmethod
+    def of(cls, seconds: Sequence[float], cpu: float) -> "Latency":
+        """Of at least two messages; `cpu`: seconds in all."""
+        milliseconds = [one * 1000 for one in seconds]
+        return cls(percentile(milliseconds, 50), percentile(milliseconds, 99), cpu * 1000 / len(seconds))
+
+
+@dataclass
+class Load:
+    """What was measured of one bot under one load, a value a round. `overhead`, `model`: of a bot that asks a model."""
+
+    whole: list[Latency] = field(default_factory=list)
+    overhead: list[Latency] = field(default_factory=list)
+    model: list[Latency] = field(default_factory=list)
+
 
 @dataclass
 class Side:
-    """What was measured of one bot, a value a round."""
+    """One bot, and what was measured of it. `model_key`: what it asks its model with; None of a bot that has no model."""
 
-    name: str
     username: str
     pid: int
-    one_chat: list[Latency] = field(default_factory=list)
-    many_chats: list[Latency] = field(default_factory=list)
+    model_key: str | None
+    one_chat: Load = field(default_factory=Load)
+    many_chats: Load = field(default_factory=Load)
     answers: list[float] = field(default_factory=list)
 
 
@@ -84,46 +96,12 @@ async def _echo(made: Rig) -> AsyncIterator[int]:
         await process.wait()
 
 
-class _Model:
-    """Asks the simulated model as the runner does, over a bare HTTP client: the time that no runner could save."""
-
-    def __init__(self, made: Rig, session: aiohttp.ClientSession) -> None:
-        self._url = f"{made.model.base_url}/chat/completions"
-        self._session = session
-
-    async def ask(self) -> float:
-        """Milliseconds of one call."""
-        said = [{"role": role, "content": "message 1"} for role in ("system", *("user", "assistant") * 10, "user")]
-        body: dict[str, Any] = {"model": "gpt-5-mini", "messages": said, "max_completion_tokens": 500}
-        began = time.perf_counter()
-        async with self._session.post(self._url, json=body, headers={"Authorization": "Bearer probe"}) as answer:
-            await answer.read()
-        return (time.perf_counter() - began) * 1000
-
-    @contextlib.asynccontextmanager
-    async def meanwhile(self) -> AsyncIterator[list[float]]:
-        """Asked now and then during the block; milliseconds."""
-        found: list[float] = []
-
-        async def ask_on() -> None:
-            while True:
-                found.append(await self.ask())
-                await asyncio.sleep(1 / PROBES_A_SECOND)
-
-        asking = asyncio.create_task(ask_on())
-        try:
-            yield found
-        finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
-
-
 async def run(options: Options) -> int:
     """Prints the figures."""
-    async with rig() as made, _echo(made) as echo, aiohttp.ClientSession() as session:
+    async with rig() as made, _echo(made) as echo:
         bot = await made.bot_account()
         await bot.start()
-        sides = [Side("bare echo", ECHO, echo), Side("botrunner", bot.username, bot.runner.pid)]
+        sides = [Side(ECHO, echo, None), Side(bot.username, bot.runner.pid, bot.model_key)]
         print("answer overhead and sustained answers")
         print(
             settings_line(
@@ -140,13 +118,12 @@ async def run(options: Options) -> int:
         )
         print(f"load: 1 chat x {options.single}; {RATE:g}/s over {CHATS} chats x {options.loaded};", end=" ")
         print(f"{CHATS} chats flat out x {options.saturated}; each round, floor and runner in turn")
-        asks: dict[str, list[float]] = {"one": [], "many": []}
         async with talkers(made, CHATS, [side.username for side in sides]) as people:
             await _warm(people, sides)
             for number in range(options.rounds):
                 tell(f"round {number + 1} of {options.rounds}")
-                await _round(people, sides, options, _Model(made, session), asks, random.Random(number))  # noqa: S311
-        _print(sides, asks)
+                await _round(made, people, sides, options, random.Random(number))  # noqa: S311
+        _print(sides)
         await _print_own(bot)
     return 0
 
@@ -158,55 +135,43 @@ async def _warm(people: list[Talker], sides: list[Side]) -> None:
             await one_after_the_other(person, side.username, 2)
 
 
-async def _round(
-    people: list[Talker],
-    sides: list[Side],
-    options: Options,
-    model: _Model,
-    asks: dict[str, list[float]],
-    chance: random.Random,
-) -> None:
+async def _round(made: Rig, people: list[Talker], sides: list[Side], options: Options, chance: random.Random) -> None:
     for side in sides:
-        async with model.meanwhile() as asked:
-            cpu = cpu_seconds(side.pid)
-            taken = await one_after_the_other(people[0], side.username, options.single)
-            side.one_chat.append(_latency(taken, cpu_seconds(side.pid) - cpu))
-        if side is sides[-1]:
-            asks["one"].append(percentile([*asked, asked[-1]], 50))
+        await _measure(made, side, side.one_chat, one_after_the_other(people[0], side.username, options.single))
     for side in sides:
-        async with model.meanwhile() as asked:
-            cpu = cpu_seconds(side.pid)
-            taken = await at_rate(people, side.username, RATE, options.loaded, chance)
-            side.many_chats.append(_latency(taken, cpu_seconds(side.pid) - cpu))
-        if side is sides[-1]:
-            asks["many"].append(percentile([*asked, asked[-1]], 50))
+        await _measure(made, side, side.many_chats, at_rate(people, side.username, RATE, options.loaded, chance))
     for side in sides:
         side.answers.append(await flat_out(people, side.username, options.saturated))
 
 
-def _latency(seconds: list[float], cpu: float) -> Latency:
-    milliseconds = [one * 1000 for one in seconds]
-    return Latency(percentile(milliseconds, 50), percentile(milliseconds, 99), cpu * 1000 / len(seconds))
+async def _measure(made: Rig, side: Side, load: Load, talking: Awaitable[list[Exchange]]) -> None:
+    """What the model had of each message is read afterwards: nothing is asked meanwhile."""
+    before, cpu = await made.model.admin.last_request(), cpu_seconds(side.pid)
+    exchanges = await talking
+    cpu = cpu_seconds(side.pid) - cpu
+    load.whole.append(Latency.of([one.seconds for one in exchanges], cpu))
+    if side.model_key is not None:
+        model = model_seconds(await made.model.admin.requests(after=before, key=side.model_key))
+        load.overhead.append(Latency.of(overheads(exchanges, model), cpu))
+        load.model.append(Latency.of([model[one.number] for one in exchanges], cpu))
 
 
-def _print(sides: list[Side], asks: dict[str, list[float]]) -> None:
-    print("\nmin / median / max of the rounds, ms; overhead is the runner's time less the model's median")
+def _print(sides: list[Side]) -> None:
+    print("\nmin / median / max of the rounds, ms; overhead is a message's time less the model's time for that message")
+    loads = [(f"{shown}, {{}}", *(getattr(side, name) for side in sides)) for shown, name in SHOWN.items()]
     rows = []
-    for load, attribute, key in (
-        ("1 chat", "one_chat", "one"),
-        (f"{RATE:g}/s, {CHATS} chats", "many_chats", "many"),
-    ):
-        floor, product = (getattr(side, attribute) for side in sides)
+    for shown, floor, product in loads:
         for quantile in ("p50", "p99"):
-            bare = Rounds(tuple(getattr(one, quantile) for one in floor))
-            whole = Rounds(tuple(getattr(one, quantile) for one in product))
-            less = Rounds(tuple(value - asked for value, asked in zip(whole.values, asks[key], strict=True)))
-            rows.append([f"{load}, {quantile}", bare, whole, Rounds(tuple(asks[key])), less, ratio(less, bare)])
+            bare, whole, model, less = (
+                Rounds(tuple(getattr(one, quantile) for one in measured))
+                for measured in (floor.whole, product.whole, product.model, product.overhead)
+            )
+            rows.append([shown.format(quantile), bare, whole, model, less, ratio(less, bare)])
     print(table(["", "bare echo", "botrunner", "model", "overhead", "overhead : echo"], rows))
     rows = [_beside("answers a second", *(Rounds(tuple(side.answers)) for side in sides))]
-    for load, attribute in (("1 chat", "one_chat"), (f"{RATE:g}/s", "many_chats")):
-        costs = [Rounds(tuple(one.cpu for one in getattr(side, attribute))) for side in sides]
-        rows.append(_beside(f"CPU a message, ms, {load}", *costs))
+    for shown, floor, product in loads:
+        costs = (Rounds(tuple(one.cpu for one in load.whole)) for load in (floor, product))
+        rows.append(_beside(f"CPU a message, ms, {shown.split(',')[0]}", *costs))
     print()
     print(table(["", "bare echo", "botrunner", "botrunner : echo"], rows))
 

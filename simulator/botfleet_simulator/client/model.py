@@ -13,7 +13,10 @@ from botfleet_simulator.client.views import Fault, View
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest(View):
-    """A request that came. `outcome`: running, ok, or what went wrong on purpose."""
+    """A request that came. `outcome`: running, ok, or what went wrong on purpose.
+
+    `seconds`: from its arrival until its answer was ready to be written; None as long as it is not.
+    """
 
     seq: int
     time: float
@@ -27,6 +30,7 @@ class ModelRequest(View):
     audio: dict[str, Any] | None = None
     outcome: str = "running"
     answer: str | None = None
+    seconds: float | None = None
 
 
 class ModelAdmin(AdminClient):

@@ -46,7 +46,7 @@ _log = log.get("model")
 
 @dataclass(slots=True)
 class Seen:
-    """A request that came, and what became of it."""
+    """A request that came, and what became of it. `seconds`: from its arrival until its answer was ready, null before that."""
 
     seq: int
     time: float
@@ -60,6 +60,7 @@ class Seen:
     audio: dict[str, Any] | None = None
     outcome: str = "running"
     answer: str | None = None
+    seconds: float | None = None
 
 
 class ModelServer:
@@ -108,7 +109,7 @@ class ModelServer:
         return await self._serve(request, "responses")
 
     async def _serve(self, request: web.Request, api: wire.Api) -> web.StreamResponse:
-        key = _key_of(request)
+        key, began = _key_of(request), time.perf_counter()
         try:
             asked = (wire.read_chat if api == "chat" else wire.read_responses)(await request.json())
         except json.JSONDecodeError:
@@ -116,10 +117,10 @@ class ModelServer:
         except wire.BadRequestError as error:
             return _error(400, str(error), "invalid_request_error", param=error.param)
         seen = self._record(key, asked)
-        return await self._watched(seen, self._respond(request, key, asked, seen))
+        return await self._watched(seen, began, self._respond(request, key, asked, seen))
 
     async def _transcriptions(self, request: web.Request) -> web.StreamResponse:
-        key = _key_of(request)
+        key, began = _key_of(request), time.perf_counter()
         try:
             asked = await audio.read(request)
         except wire.BadRequestError as error:
@@ -127,7 +128,7 @@ class ModelServer:
         seen = Seen(self.seen.next_seq(), time.time(), "transcriptions", key, asked.model, False, [], asked.params)
         seen.audio = {"name": asked.name, "type": asked.kind, "size": len(asked.data)}
         self.seen.add(seen)
-        return await self._watched(seen, self._transcribe(request, key, asked, seen))
+        return await self._watched(seen, began, self._transcribe(request, key, asked, seen))
 
     async def _transcribe(self, request: web.Request, key: str, asked: audio.Asked, seen: Seen) -> web.StreamResponse:
         rule, early = await self._early(request, key, asked.model, seen)
@@ -144,8 +145,10 @@ class ModelServer:
         self._outcome(seen, "ok" if rule is None or rule.effect in {"latency", "hold"} else rule.effect)
         return response
 
-    async def _watched(self, seen: Seen, answering_it: Awaitable[web.StreamResponse]) -> web.StreamResponse:
-        """Its answer; a client that goes away meanwhile is written down."""
+    async def _watched(
+        self, seen: Seen, began: float, answering_it: Awaitable[web.StreamResponse]
+    ) -> web.StreamResponse:
+        """Its answer; how long it took is written down, and a client that goes away meanwhile."""
         try:
             response = await answering_it
         except asyncio.CancelledError:
@@ -154,6 +157,8 @@ class ModelServer:
         except ConnectionError:
             self._outcome(seen, "client gone")
             raise
+        finally:
+            seen.seconds = time.perf_counter() - began
         _log.debug("request", seq=seen.seq, api=seen.api, model=seen.model, outcome=seen.outcome)
         return response
 

@@ -87,6 +87,8 @@ async def test_what_was_asked_can_be_read_with_key_model_and_parameters(model: M
     (seen,) = await model.admin.requests()
     assert (seen.key, seen.model, seen.api, seen.outcome) == ("sk-test-0001", "gpt-5-mini", "chat", "ok")
     assert seen.messages == MESSAGES
+    assert seen.seconds is not None
+    assert seen.seconds > 0
     assert seen.params["temperature"] == 0.7
     assert "17, 18" in (seen.answer or "")
     assert await model.admin.requests(key="sk-other") == []
@@ -97,7 +99,7 @@ async def test_a_request_is_seen_before_it_is_answered_and_can_be_held(model: Mo
     fault = await model.admin.add_fault("hold")
     asking = asyncio.create_task(ask(ai))
     (seen,) = await model.admin.wait_requests(outcome="held")
-    assert seen.answer is None
+    assert (seen.answer, seen.seconds) == (None, None)
     assert not asking.done()
     await model.admin.release(fault.id)
     assert "17, 18" in (await asking).choices[0].message.content
