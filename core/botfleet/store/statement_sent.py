@@ -41,13 +41,18 @@ _ATTEMPTED = statement(
 )
 
 
-def closing(which: str, source: str, message_id: str, event_id: str, at: str) -> list[str]:
+_ITS_PLACE = "m.peer_id = (select peer_id from sent) and m.position = (select history_position from sent)"
+"""Of the one row that was sent, before `messages` is read: it costs the same however much was said, and whatever a planner knows."""
+
+
+def closing(which: str, source: str, message_id: str, event_id: str, at: str, *, place: str = "true") -> list[str]:
     """Parts that close open rows as sent, note their ids in the history and write their events; for intakes too.
 
     Args:
         which: condition on the outbox row `o`.
         source: what else is needed in `from`, with a comma before it.
         message_id, event_id, at: expressions.
+        place: what else is known of the message `m` in the history.
     """
     return [
         f"""sent as (
@@ -65,11 +70,11 @@ def closing(which: str, source: str, message_id: str, event_id: str, at: str) ->
     where sent.sent_message_id is not null
   ) s
   where m.bot_id = s.bot_id and m.account_id = %(account_id)s and m.peer_id = s.peer_id
-    and m.position = s.history_position and not exists (
-      select from {SCHEMA}.messages other
+    and m.position = s.history_position and {place} and (
+      select other.position from {SCHEMA}.messages other
       where other.bot_id = s.bot_id and other.account_id = %(account_id)s and other.peer_id = s.peer_id
         and other.role = '{Role.ASSISTANT}' and other.message_id = s.sent_message_id
-    )
+    ) is null
 )""",
         f"""told as (
   insert into {SCHEMA}.events (bot_id, id, type, time, data)
@@ -82,7 +87,7 @@ def closing(which: str, source: str, message_id: str, event_id: str, at: str) ->
 
 
 _SENT = statement(
-    closing(_THIS, "", _SENT_ID, "%(event_id)s::text", "%(at)s::timestamptz"),
+    closing(_THIS, "", _SENT_ID, "%(event_id)s::text", "%(at)s::timestamptz", place=_ITS_PLACE),
     "(select count(*) from sent)",
 )
 
