@@ -4,7 +4,7 @@ A takeover stays stored when it is over: a message that was written before its e
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +17,7 @@ from botfleet.store.rows import OwnMessage
 from botfleet.store.tables import InboxState, OutboxState, Role, chats, events, inbox, messages, outbox, takeovers
 
 TAKEN_OVER = "TakenOver"
+_TELEGRAMS_SECOND = timedelta(seconds=1)
 _COMMANDS = "command:%"  # what people told the bot itself is obeyed and confirmed in a chat that is taken over, too
 
 
@@ -73,7 +74,8 @@ async def take_in_own(repository: Fenced, connection: AsyncConnection, own: OwnM
         return 0
     if own.until is None:
         here = takeovers.c.peer_id == own.peer_id
-        under_way = sa.and_(takeovers.c.since <= own.date, takeovers.c.until > own.date)
+        # Telegram's dates are whole seconds: what begins within one is over with a message of the same second.
+        under_way = sa.and_(takeovers.c.since < own.date + _TELEGRAMS_SECOND, takeovers.c.until > own.date)
         await _end(repository, connection, own.date, here, under_way)
         return 0
     # Whoever types has seen what came before; with what came later it is as with any takeover.

@@ -210,6 +210,15 @@ async def test_a_repeated_release_does_not_end_a_later_takeover(path: MessagePat
     assert await in_hands(path) == 1
 
 
+async def test_a_takeover_is_ended_by_a_release_in_the_second_in_which_it_began(
+    store: Store, path: MessagePath
+) -> None:
+    await path.begin_takeover(PERSON, soon(), ADMIN)
+    ((since,),) = await rows(store, takeovers.c.since)
+    await types_own(path, own(4, "/release", date=since.replace(microsecond=0)))
+    assert await in_hands(path) == 0
+
+
 async def test_a_message_that_the_runner_sent_is_known_by_its_id(store: Store, path: MessagePath) -> None:
     await taken_in(path, 1)
     (row,) = await answered(path, 10)
