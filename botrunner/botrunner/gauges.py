@@ -20,9 +20,9 @@ QUEUES_EVERY_SECONDS = 15.0  # a query of the store each time
 async def beat(vitals: Vitals, metrics: Metrics) -> None:
     """Tells the probes that the event loop runs, from the process's start on; runs until cancelled."""
     while True:
+        metrics.tasks.set(len(asyncio.all_tasks()))
         before = time.monotonic()
         await asyncio.sleep(EVERY_SECONDS)
-        metrics.tasks.set(len(asyncio.all_tasks()))
         metrics.loop_lag.set(max(0.0, time.monotonic() - before - EVERY_SECONDS))
         vitals.beat()
 
