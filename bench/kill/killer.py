@@ -88,8 +88,11 @@ class Killer:
             await holder.execute("set lock_timeout = '5s'")
             # What is only read is held by the strongest lock; elsewhere reads go on, and it is the writes that are held.
             mode = "access exclusive" if table == HELD_TABLES[Point.OPT_OUTS] else "exclusive"
-            await holder.execute(f"lock table botfleet.{table} in {mode} mode")
-            found = await self._held(watcher)
+            try:
+                await holder.execute(f"lock table botfleet.{table} in {mode} mode")
+                found = await self._held(watcher)
+            except psycopg.errors.LockNotAvailable:  # it stands within a transaction, nobody knows where
+                found = None
             await self.bot.runner.kill()
             if found and not unheard:
                 await watcher.execute("select pg_terminate_backend(%s)", (found[0],))

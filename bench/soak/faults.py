@@ -33,7 +33,7 @@ async def _kill(_: Rig, bot: BenchBot) -> None:
 
 async def _start(_: Rig, bot: BenchBot) -> None:
     """As a container is that ended for the first time in a while."""
-    await bot.runner.start()
+    await bot.start()
 
 
 async def _cut(rig: Rig, bot: BenchBot) -> None:

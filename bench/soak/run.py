@@ -49,17 +49,20 @@ class _Watched:
     """Seconds, of each fault that hit it."""
 
     async def look(self, at: float) -> None:
-        """One sample. The probes answer whatever is away, unless their process is."""
+        """One sample. The probes answer whatever is away, unless their process is: then there is none.
+
+        Killed at any moment: before it answers, within its answer, or after it, when nothing but its pid is left.
+        """
         if self.pid != self.bot.runner.pid:
             self.pid = self.bot.runner.pid
             self.samples.clear()
         try:
             _, text = await self.bot.runner.get("/metrics")
+            values = dict(re.findall(r"^botfleet_runner_(tasks|receiving) (\S+)$", text, re.MULTILINE))
+            tasks, receiving = int(float(values["tasks"])), float(values["receiving"]) == 1
+            self.samples.append(Sample(at, memory(self.pid).rss, open_files(self.pid), tasks, receiving))
         except OSError:
             return
-        values = dict(re.findall(r"^botfleet_runner_(tasks|receiving) (\S+)$", text, re.MULTILINE))
-        tasks, receiving = int(float(values["tasks"])), float(values["receiving"]) == 1
-        self.samples.append(Sample(at, memory(self.pid).rss, open_files(self.pid), tasks, receiving))
 
 
 async def run(options: Options) -> int:

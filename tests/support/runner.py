@@ -89,13 +89,16 @@ class Runner:
         return await asyncio.wait_for(self.process.wait(), DEADLINE)
 
     async def get(self, path: str) -> tuple[int, str]:
-        """One request to the probes."""
+        """One request to the probes. Raises ConnectionError: the process ended before it had answered in whole."""
         host, port = self.address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-        answer = (await reader.read()).decode()
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
-        return int(answer.split(" ", 2)[1]), answer.partition("\r\n\r\n")[2]
+        length = re.search(rb"^content-length: *(\d+)\r?$", head, re.IGNORECASE | re.MULTILINE)
+        if length is None or len(body) != int(length[1]):
+            raise ConnectionError(f"{path} was not answered in whole")
+        return int(head.split(b" ", 2)[1]), body.decode()
 
     async def wait_probe(self, path: str, status: int, text: str = "", seconds: float = DEADLINE) -> None:
         """Until a probe answers so. Raises TimeoutError."""
