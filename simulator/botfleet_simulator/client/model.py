@@ -15,7 +15,7 @@ from botfleet_simulator.client.views import Fault, View
 class ModelRequest(View):
     """A request that came. `outcome`: running, ok, or what went wrong on purpose.
 
-    `seconds`: from its arrival until its answer was ready to be written; None as long as it is not.
+    `seconds`: from its arrival until its answer was ready, of a stream until it was written; None before that.
     """
 
     seq: int

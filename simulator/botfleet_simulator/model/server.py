@@ -46,7 +46,10 @@ _log = log.get("model")
 
 @dataclass(slots=True)
 class Seen:
-    """A request that came, and what became of it. `seconds`: from its arrival until its answer was ready, null before that."""
+    """A request that came, and what became of it.
+
+    `seconds`: from its arrival until its answer was ready, of a stream until it was written; null before that.
+    """
 
     seq: int
     time: float

@@ -52,7 +52,9 @@ async def make_user(client: Any) -> None:
 
 
 def bus_at(server: Redis, **settings: Any) -> StreamBus:
-    return StreamBus(f"redis://{USER}@{server.host}:{server.port}/0", PASSWORD, PREFIX, **settings)
+    return StreamBus(
+        f"redis://{USER}@{server.host}:{server.port}/0", PASSWORD, PREFIX, **{"timeout": DEADLINE} | settings
+    )
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from botfleet.store.bots import Bot
 from botfleet.store.engine import Store
 from tests.contracts.store.fixtures import *  # noqa: F403
 from tests.support.installation import OPERATOR, Installation, installed
+from tests.waiting import DEADLINE
 
 
 @pytest.fixture(scope="session", params=["15", "18"])
@@ -18,7 +19,7 @@ def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 async def operator(installation: Installation) -> AsyncIterator[Store]:
-    store = installation.store(OPERATOR)
+    store = installation.store(OPERATOR, statement_timeout=DEADLINE)
     yield store
     await store.close()
 
@@ -35,8 +36,8 @@ def bot_id(bot: Bot) -> str:
 
 @pytest.fixture
 async def store(installation: Installation, bot: Bot) -> AsyncIterator[Store]:
-    """The bot's own, with the bot's own role."""
+    """The bot's own, with the bot's own role. What it waits for is ended by the test; time-outs have tests of their own."""
     assert bot.role_name is not None
-    store = installation.store(bot.role_name)
+    store = installation.store(bot.role_name, statement_timeout=DEADLINE)
     yield store
     await store.close()

@@ -62,7 +62,7 @@ async def _waiting_or_done(installation: Installation, task: asyncio.Task[bool],
 async def other(installation: Installation, bot: Bot) -> AsyncIterator[Store]:
     """The store of the same bot's next runner."""
     assert bot.role_name is not None
-    store = installation.store(bot.role_name)
+    store = installation.store(bot.role_name, statement_timeout=DEADLINE)
     yield store
     await store.close()
 
@@ -101,28 +101,32 @@ async def test_whatever_takes_the_lease_away_waits_for_a_write_that_has_passed_t
 async def test_a_renewal_waits_for_no_write_that_has_passed_the_check(
     installation: Installation, store: Store, other: Store, bot: Bot, lease: Lease
 ) -> None:
-    """On a slow database one write passes the check before the one ahead has ended, for as long as there are messages."""
+    """On a slow database one write passes the check before the one ahead has ended, for as long as there are messages.
+
+    One has it from before the renewal until after it: whatever waits for writes waits for ever.
+    """
     assert bot.role_name is not None
-    quick = installation.store(bot.role_name, statement_timeout=1.0)
-    leases = LeaseRepository(quick, bot.id)
+    another = installation.store(bot.role_name, statement_timeout=DEADLINE)
+    leases = LeaseRepository(another, bot.id)
 
     async def renewed_and_told() -> bool:
         await leases.report(lease, Health(spec_digest="a"))
         return await leases.renew(lease)
 
-    ahead = await _passed(store, lease)
+    whole, ahead = await _passed(another, lease), await _passed(store, lease)
     renewal = asyncio.create_task(renewed_and_told())
     stores = itertools.cycle((other, store))
     while not renewal.done():
         behind = await _passed(next(stores), lease)
         await ahead.aclose()  # one of them has the lock at every moment
         ahead = behind
-    await ahead.aclose()
     assert await renewal
+    await ahead.aclose()
+    await whole.aclose()
     stored = await leases.current()
     assert stored is not None
     assert stored.health == Health(spec_digest="a")
-    await quick.close()
+    await another.close()
 
 
 async def _passed(store: Store, lease: Lease) -> contextlib.AsyncExitStack:
