@@ -66,6 +66,7 @@ class LeaderElection:
         self._seen: _Seen | None = None
         self._lease: dict[str, Any] = {}
         self._released = False
+        self._asked = False  # to take the Lease as it was seen last, and no answer has come
 
     @property
     def leading(self) -> bool:
@@ -85,7 +86,7 @@ class LeaderElection:
                     log.info("leader_elected", identity=self._identity)
                     return
             except ConflictError:
-                pass  # somebody was faster; look again
+                self._asked = False  # somebody was faster; look again
             except KubeError as error:
                 log.warning("leader_election_failed", error=str(error))
             await asyncio.sleep(self._terms.retry * (0.8 + 0.4 * random.random()))  # noqa: S311 -- jitter
@@ -110,28 +111,48 @@ class LeaderElection:
             self._valid_until = float("-inf")
 
     async def release(self) -> None:
-        """Gives the Lease up, so that a successor need not wait. The caller has stopped acting before."""
-        if not self.leading:
+        """Gives the Lease up, so that a successor need not wait. The caller has stopped acting before.
+
+        A renewal, or a taking, that was under way when this replica was told to stop may come through nevertheless: its
+        answer is unknown, so a conflict here is followed by a second look.
+        """
+        if not (self.leading or self._asked):
             return
         self._released = True
+        try:
+            async with asyncio.timeout(self._terms.retry * 2):
+                given = bool(self._lease) and await self._give_up()
+                given = given or (await self._names_me() and await self._give_up())
+        except (KubeError, TimeoutError) as error:
+            log.warning("leadership_release_failed", error=str(error) or "no answer in time")
+            return
+        if given:
+            log.info("leadership_released", identity=self._identity)
+        else:
+            log.warning("leadership_release_failed", error="somebody else wrote the Lease")
+
+    async def _give_up(self) -> bool:
+        """False: the Lease was written since it was seen last."""
         body = self._body(holder="")
         body["spec"]["leaseDurationSeconds"] = 1
         try:
             await self._api.replace(LEASES, self._namespace, self._name, body, timeout_seconds=self._terms.retry)
-            log.info("leadership_released", identity=self._identity)
-        except KubeError as error:
-            log.warning("leadership_release_failed", error=str(error))
+        except ConflictError:
+            return False
+        return True
 
     async def _try_acquire(self) -> bool:
         lease = await self._api.get(LEASES, self._namespace, self._name)
         if lease is None:
             if self._is_held_by_another():
+                self._asked = False
                 return False  # somebody deleted it; who had it leads by its own clock until its next renewal
-            self._lease = {}
+            self._lease, self._asked = {}, True
             await self._create()
             return True
         self._remember(lease)
-        if self._is_held_by_another():
+        self._asked = not self._is_held_by_another()
+        if not self._asked:
             return False
         await self._write(taking=self._seen is None or self._seen.holder != self._identity)
         return True
@@ -146,10 +167,13 @@ class LeaderElection:
     async def _still_mine(self) -> bool:
         """After a conflict: somebody wrote the Lease. Mine still, if it names me (an edit of its labels, say)."""
         try:
-            lease = await self._api.get(LEASES, self._namespace, self._name)
+            return await self._names_me()
         except KubeError as error:
             log.warning("leader_renewal_failed", error=str(error))
             return self.leading
+
+    async def _names_me(self) -> bool:
+        lease = await self._api.get(LEASES, self._namespace, self._name)
         if lease is None:
             return False
         self._remember(lease)
@@ -202,4 +226,5 @@ class LeaderElection:
 
     def _won(self, lease: dict[str, Any], sent: float) -> None:
         self._remember(lease)
+        self._asked = False
         self._valid_until = sent + self._terms.deadline

@@ -197,3 +197,72 @@ async def test_a_first_lease_whose_answer_never_comes_is_asked_for_again(monkeyp
     monkeypatch.setattr(first._api, "create", done_and_never_answered)
     await asyncio.wait_for(first.acquire(), 60)
     assert first.leading
+
+
+def stored_and_never_answered(who: LeaderElection, verb: str, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Its next write of this kind comes through, and it never hears of it; set when it came through."""
+    honest, stored = getattr(who._api, verb), asyncio.Event()
+
+    async def once(*words: Any, **named: Any) -> Any:
+        monkeypatch.setattr(who._api, verb, honest)
+        await honest(*words, **named)
+        stored.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(who._api, verb, once)
+    return stored
+
+
+async def stopped(work: asyncio.Task[None], who: LeaderElection) -> None:
+    """As the operator stops: first its tasks, then its leadership."""
+    work.cancel()
+    await asyncio.wait([work])
+    await who.release()
+    assert not who.leading
+
+
+async def test_a_leader_that_is_told_to_stop_amid_a_renewal_hands_its_lease_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leases = FakeLeases()
+    first = candidate(leases, "a")
+    await first.acquire()
+    stored = stored_and_never_answered(first, "replace", monkeypatch)
+    holding = asyncio.create_task(first.hold())
+    await stored.wait()
+    await stopped(holding, first)
+    assert leases.lease is not None
+    assert leases.lease["spec"]["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize("verb", ["create", "replace"])
+async def test_who_is_told_to_stop_while_it_takes_the_lease_leaves_it_to_the_next(
+    verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases = FakeLeases()
+    if verb == "replace":
+        before = candidate(leases, "a")
+        await before.acquire()
+        await before.release()
+    first = candidate(leases, "b")
+    stored = stored_and_never_answered(first, verb, monkeypatch)
+    electing = asyncio.create_task(first.acquire())
+    await stored.wait()
+    assert leases.lease is not None
+    assert leases.lease["spec"]["holderIdentity"] == "b"
+    await stopped(electing, first)
+    assert leases.lease["spec"]["holderIdentity"] == ""
+
+
+async def test_who_asked_for_the_lease_once_gives_up_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    leases = FakeLeases()
+    first, second = candidate(leases, "a"), candidate(leases, "b")
+    stored = stored_and_never_answered(first, "create", monkeypatch)
+    electing = asyncio.create_task(first.acquire())
+    await stored.wait()
+    monkeypatch.setattr(leases, "lease", None)  # somebody deleted it
+    await second.acquire()
+    await asyncio.sleep(14)  # no answer for ten; then it has looked, and seen that it came too late
+    await stopped(electing, first)
+    assert leases.lease is not None
+    assert leases.lease["spec"]["holderIdentity"] == "b"
