@@ -89,7 +89,16 @@ class LeaderElection:
                 self._asked = False  # somebody was faster; look again
             except KubeError as error:
                 log.warning("leader_election_failed", error=str(error))
-            await asyncio.sleep(self._terms.retry * (0.8 + 0.4 * random.random()))  # noqa: S311 -- jitter
+            await asyncio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        """Seconds before the next look; one comes when the term of the Lease that was seen last is over."""
+        jitter = random.random()  # noqa: S311
+        pause = self._terms.retry * (0.8 + 0.4 * jitter)
+        if self._seen is None or not self._is_held_by_another():
+            return pause
+        rest = self._seen.changed_at + self._seen.seconds - self._clock()
+        return min(pause, rest + self._terms.retry * (0.02 + 0.08 * jitter))
 
     async def hold(self) -> None:
         """Renews until that fails for longer than the deadline; returns when leadership is lost."""

@@ -93,6 +93,23 @@ async def test_a_leader_that_vanishes_is_replaced_within_twenty_seconds() -> Non
     assert not first.leading
 
 
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+async def test_a_successor_leads_as_soon_as_the_term_that_it_saw_is_over(
+    jitter: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botfleet_operator.leader.random.random", lambda: jitter)
+    leases = FakeLeases()
+    first, second = candidate(leases, "a"), candidate(leases, "b")
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    await asyncio.sleep(0.01)  # it has looked, and hears of the next renewal only when it looks again
+    await first.acquire()
+    began = asyncio.get_running_loop().time()
+    await waiting
+    assert asyncio.get_running_loop().time() - began < 15 + 2.4 + 0.25
+    assert not first.leading
+
+
 async def test_a_leader_that_is_cut_off_stops_before_another_begins() -> None:
     leases = FakeLeases()
     first, second = candidate(leases, "a"), candidate(leases, "b")
