@@ -81,7 +81,9 @@ class HealthPoll:
     async def once(self) -> None:
         """One look."""
         now = time.monotonic()
-        if self._newest is None or now - self._all_at >= _ALL_EVERY_SECONDS or now < self._unsettled_until:
+        all_of_them = now - self._all_at >= _ALL_EVERY_SECONDS or now < self._unsettled_until
+        # A lease that ran out and is held again leaves no stamp either, unless the health is another.
+        if self._newest is None or all_of_them or self._ledger.any_lapsed():
             rows = await self._ledger.all_health()
             self._all_at = now
         else:

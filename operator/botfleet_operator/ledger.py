@@ -195,6 +195,10 @@ class Ledger:
                 news.append(key)
         return news
 
+    def any_lapsed(self) -> bool:
+        """Whether the lease of some bot was held and run out when it was read last, and the bot is not called silent yet."""
+        return any(beat.holder is not None and not beat.alive and not beat.silent for beat in self._beats.values())
+
     def silence(self) -> list[BotKey]:
         """The database has not answered for so long that all its news is old; returns the bots whose state changes."""
         news = []

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from botfleet.store.errors import StoreUnavailable
 from botfleet.store.health_feed import HealthRow
-from botfleet.store.lease import LeaseRepository
+from botfleet.store.lease import Lease, LeaseRepository
+from botfleet.store.tables import leases as leases_table
 from botfleet_operator.feed import HealthPoll, Reassert
 from botfleet_operator.judgement import credentials_mark
 from botfleet_operator.model import BotKey
@@ -60,6 +62,37 @@ async def test_health_becomes_status_and_only_news_wakes_a_bot(rig: Rig) -> None
     await leases.report(lease, health(record, connected=False))
     await poll.once()
     assert len(told) == 2
+
+
+async def test_a_lease_that_ran_out_and_is_held_again_is_news_at_the_next_look(rig: Rig) -> None:
+    told: list[BotKey] = []
+    poll = HealthPoll(rig.ledger, rig.metrics, lambda k, s: told.append(k), seconds=1, heartbeat_seconds=60)
+    held: dict[str, tuple[LeaseRepository, Lease]] = {}
+    for name in ("older", "newer"):
+        record = rig.show(name, f"uid-{name}", account=account(name))
+        rig.world.secrets._store(samples.secret(name, token=f"{len(name)}{len(held)}:AAx"))
+        await rig.reconcile(name)
+        identity = rig.ledger.living()[record.key]
+        leases = LeaseRepository(rig.store, identity.bot_id)
+        lease = await leases.acquire("pod-1", 600)
+        assert lease is not None
+        await leases.report(lease, health(record))
+        held[name] = leases, lease
+    leases, lease = held["older"]
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    async with rig.store.begin() as connection:
+        stamped = sa.update(leases_table).where(leases_table.c.bot_id == lease.bot_id)
+        await connection.execute(stamped.values(health_changed_at=long_ago))
+    await poll.once()
+    assert sorted(told) == [BotKey("hotel", "newer"), BotKey("hotel", "older")]
+    for term in (0.0, 600.0):
+        told.clear()
+        assert await leases.renew(replace(lease, term=term))
+        await poll.once()
+        assert told == [BotKey("hotel", "older")]
+        beat = rig.ledger.heartbeat(lease.bot_id)
+        assert beat is not None
+        assert beat.alive is (term > 0)
 
 
 async def test_old_news_is_no_news(rig: Rig) -> None:
