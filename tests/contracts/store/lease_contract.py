@@ -1,6 +1,7 @@
 """The lease: one holder at a time, by the database's clock."""
 
 import asyncio
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -30,11 +31,20 @@ async def test_a_free_lease_is_taken_with_a_token_that_is_not_0(leases: LeaseRep
 
 
 async def test_another_holder_waits_until_the_term_has_passed(leases: LeaseRepository) -> None:
-    assert await leases.acquire("one", SHORT) is not None
+    lease = await leases.acquire("one", LONG)
+    assert lease is not None
     assert await leases.acquire("two", LONG) is None
+    assert await leases.renew(replace(lease, term=SHORT))
+    before = await leases.current()
     async with asyncio.timeout(DEADLINE):
         while await leases.acquire("two", LONG) is None:  # noqa: ASYNC110 - only the database knows
             await asyncio.sleep(0.02)
+    after = await leases.current()
+    assert before is not None
+    assert before.expires_at is not None
+    assert after is not None
+    assert after.renewed_at is not None
+    assert after.renewed_at >= before.expires_at
 
 
 async def test_a_restarted_holder_takes_over_at_once_with_another_token(leases: LeaseRepository) -> None:
