@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -26,15 +27,33 @@ IMAGE = "registry.example/botfleet/runner:test"
 
 async def differences(owner: Owner, installation: Installation, plan: Plan) -> list[str]:
     """Everything that is not as it should be, in words; empty: desired is observed."""
-    said: list[str] = []
+    holders = await asyncio.to_thread(Holders.of, installation.database)
+    seen = [
+        Seen(namespace, await owner.listed(BOTS, namespace), await owner.children(namespace))
+        for namespace in plan.namespaces
+    ]
+    # The loop is left free: what stands between the operator and its API server has it too.
+    return await asyncio.to_thread(lambda: list(_different(installation, plan, holders, seen)))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What there is in a namespace."""
+
+    namespace: str
+    bots: list[dict[str, Any]]
+    children: list[dict[str, Any]]
+
+
+def _different(installation: Installation, plan: Plan, holders: Holders, seen: list[Seen]) -> Iterator[str]:
     existing: dict[str, Wanted] = {}
     served: set[str] = set()
-    holders = await asyncio.to_thread(Holders.of, installation.database)
-    for namespace in plan.namespaces:
-        bots = {bot["metadata"]["name"]: bot for bot in await owner.listed(BOTS, namespace)}
-        children = {(c["kind"], c["metadata"]["name"]): c for c in await owner.children(namespace)}
-        wanted = {n: bot for n, bot in plan.wanted.items() if bot.exists and bot.namespace == namespace}
-        said += [f"{namespace}: {sorted(bots)} instead of {sorted(wanted)}"] if set(bots) != set(wanted) else []
+    for there in seen:
+        bots = {bot["metadata"]["name"]: bot for bot in there.bots}
+        children = {(c["kind"], c["metadata"]["name"]): c for c in there.children}
+        wanted = {n: bot for n, bot in plan.wanted.items() if bot.exists and bot.namespace == there.namespace}
+        if set(bots) != set(wanted):
+            yield f"{there.namespace}: {sorted(bots)} instead of {sorted(wanted)}"
         for name, bot in wanted.items():
             if name not in bots:
                 continue
@@ -42,17 +61,16 @@ async def differences(owner: Owner, installation: Installation, plan: Plan) -> l
             existing[uid] = bot
             standing = holders.standing(bot, uid)
             own = {kind: children.pop((kind, child_name(kind, name)), None) for kind in KINDS}
-            said += [f"{name}: {line}" for line in otherwise(bots[name], bot, standing)]
+            yield from (f"{name}: {line}" for line in otherwise(bots[name], bot, standing))
             if standing is Standing.SERVED:
                 served.add(name)
-                said += [f"{name}: {line}" for line in _children(bots[name], bot, own)]
+                yield from (f"{name}: {line}" for line in _children(bots[name], bot, own))
             elif standing is Standing.IN_USE:
-                said += [f"{name}: a {kind}, and another bot has its account" for kind in KINDS if own[kind]]
+                yield from (f"{name}: a {kind}, and another bot has its account" for kind in KINDS if own[kind])
             # Without its Secret: what was made before is left as it was.
-        said += [f"orphaned: {kind} {namespace}/{name}" for kind, name in children]
-    said += holders.wrong(existing)
-    uids = {uid: bot.name for uid, bot in existing.items()}
-    return said + await asyncio.to_thread(lambda: list(_outside(installation, uids, served)))
+        yield from (f"orphaned: {kind} {there.namespace}/{name}" for kind, name in children)
+    yield from holders.wrong(existing)
+    yield from _outside(installation, {uid: bot.name for uid, bot in existing.items()}, served)
 
 
 def _children(seen: dict[str, Any], wanted: Wanted, own: dict[str, dict[str, Any] | None]) -> Iterator[str]:
@@ -107,7 +125,8 @@ def _outside(installation: Installation, uids: dict[str, str], served: set[str])
 
 async def locked_out(owner: Owner, installation: Installation, plan: Plan) -> list[str]:
     """Bots whose own Secret does not open PostgreSQL and Redis."""
-    rows = installation.database.query("select name, role_name, redis_user from botfleet.bots where deleted_at is null")
+    known = "select name, role_name, redis_user from botfleet.bots where deleted_at is null"
+    rows = await asyncio.to_thread(installation.database.query, known)
     users = {name: (role, user) for name, role, user in rows}
     said: list[str] = []
     for namespace in plan.namespaces:
