@@ -123,6 +123,11 @@ class StandIn:
         if runner is not None and health is not None:
             await self._database.execute(_REPORT, (json.dumps(health), runner.uid))
 
+    async def hold(self, term_seconds: float) -> None:
+        """From now on leases last so long, from the next renewal, which is now."""
+        self._term_seconds = term_seconds
+        await self._renew_all()
+
     async def _tell(self, served: Callable[[int], None], deployments: int) -> None:
         await asyncio.gather(*self._following.values())
         served(deployments)
@@ -213,7 +218,10 @@ class StandIn:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._renew_seconds)
-            await self._database.execute(_RENEW, (self._term_seconds, [one.uid for one in self._runners.values()]))
+            await self._renew_all()
             for name, runner in list(self._runners.items()):
                 if runner.waits:
                     await self._take_lease(name, runner)
+
+    async def _renew_all(self) -> None:
+        await self._database.execute(_RENEW, (self._term_seconds, [one.uid for one in self._runners.values()]))

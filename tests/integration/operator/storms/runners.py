@@ -18,6 +18,7 @@ from tests.integration.operator.standin import StandIn, health_of
 from tests.integration.operator.storms.plan import Act, Event, Says, Wanted
 
 _TERM_SECONDS, _RENEW_SECONDS = 6.0, 0.7
+_CALM_TERM_SECONDS = 600.0  # longer than any test lasts
 _WORDS: dict[Says, dict[str, Any]] = {
     Says.WELL: {},
     Says.DISCONNECTED: {"connected": False, "receiving": None, "reason": "Disconnected"},
@@ -62,6 +63,11 @@ class Runners:
         """It has become so: a runner that is there says what is new."""
         if event.act is Act.HEALTH:
             await self._nodes[event.bot.namespace].report(event.bot.name)
+
+    async def hold(self) -> None:
+        """From now on no lease runs out by itself: of that the operator would rightly write."""
+        for node in self._nodes.values():
+            await node.hold(_CALM_TERM_SECONDS)
 
     async def _play(self) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -23,6 +23,7 @@ from tests.integration.operator.storms.plan import Event, Plan
 from tests.integration.operator.storms.runners import Runners
 
 _LOOK_SECONDS = 0.5
+_CLEAN_LOOKS = 3  # one after the other; from the first on no lease runs out, and what was on its way comes in between
 # How far the events may run ahead of the operator's writes, however slow the machine starts it: else all would be over
 # before it has made anything that could be edited. An operator that has nothing to write holds nothing up.
 _AHEAD, _EVENTS_A_WRITE = 15, 0.6
@@ -186,9 +187,9 @@ class Storm:
         return self._chance.expovariate(1 / 0.2)
 
     async def _settle(self, owner: Owner, helpers: tuple[asyncio.Task[None], ...]) -> None:
-        """No more faults; waits until everything is as wanted, or for its time."""
+        """No more faults; waits until everything is as wanted and stays so, or for its time."""
         self._proxy.storming = False
-        began, seen = time.monotonic(), 0
+        began, seen, clean = time.monotonic(), 0, 0
         while True:
             for helper in helpers:
                 if helper.done():
@@ -200,7 +201,10 @@ class Storm:
             seen = len(self._proxy.written)
             self._outcome.differences = found
             self._outcome.settled_seconds = time.monotonic() - began
-            if not found or self._outcome.settled_seconds > self._options.settle_seconds:
+            clean = 0 if found else clean + 1
+            if clean == 1:
+                await self._runners.hold()
+            if clean == _CLEAN_LOOKS or (found and self._outcome.settled_seconds > self._options.settle_seconds):
                 self._tell(f"settled after {self._outcome.settled_seconds:.1f} s, {len(found)} differences")
                 return
             await asyncio.sleep(_LOOK_SECONDS)
