@@ -154,10 +154,14 @@ class OperatorProcess:
         self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> OperatorProcess:
+    def start(self, **changes: str) -> OperatorProcess:
+        """`changes`: of its environment, this time."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "botfleet_operator.main"], env=self._environment, stderr=output, stdout=output
+                [sys.executable, "-m", "botfleet_operator.main"],
+                env={**self._environment, **changes},
+                stderr=output,
+                stdout=output,
             )
         return self
 

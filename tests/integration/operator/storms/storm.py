@@ -29,6 +29,7 @@ _CLEAN_LOOKS = 3  # one after the other; from the first on no lease runs out, an
 _AHEAD, _EVENTS_A_WRITE = 15, 0.6
 _IDLE_SECONDS = 0.7
 _START_SECONDS = 150.0
+_FRESH_LEASE_SECONDS = "60"  # nobody starts the last one again, should a slow machine cost it its leadership
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ class Storm:
         """Killed and started once more: it knows nothing but what is there, and must find nothing to do."""
         before, self._wanted = len(self._proxy.written), False
         await asyncio.to_thread(operator.kill)
-        operator.start()
+        operator.start(BOTFLEET_LEADER_LEASE_SECONDS=_FRESH_LEASE_SECONDS)
         await asyncio.to_thread(operator.wait_leading, _START_SECONDS)
         living = sum(bot.exists for bot in self._plan.wanted.values())
         async with asyncio.timeout(_START_SECONDS):
