@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.client
 import json
@@ -382,7 +383,7 @@ class Runner:
 
     async def acquire(self, term: float = 2.0) -> Lease:
         """As the runner of a pod that the Deployment has made as it is now."""
-        lease = await self.leases.acquire(self._pod(), term)
+        lease = await self.leases.acquire(await asyncio.to_thread(self._pod), term)
         assert lease is not None
         self.lease = lease
         return lease
