@@ -13,10 +13,10 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,12 +33,14 @@ from botfleet_operator.migrate import Setup, migrate
 from botfleet_tools.run import CommandFailedError
 from botfleet_tools.servers import ApiServer, Postgres, Redis
 from botfleet_tools.servers.base import free_port
+from tests.integration.operator.cluster import BOTS, context_of, path
 
 ROOT = Path(__file__).parents[3]
 BOOTSTRAP = ROOT / "core/botfleet/store/bootstrap.sql"
 T = TypeVar("T")
 DEADLINE = 30.0  # of what is told by nobody: a quiet machine needs a tenth of it
 ANSWER_SECONDS = 10.0
+WATCH_SECONDS = 20.0
 # What this installation lets a bot ask for in spec.network.egress.
 ALLOWED_EGRESS: dict[str, Any] = {
     "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "models"}}}],
@@ -344,14 +346,29 @@ class Place:
         return eventually(as_wanted, deadline=deadline, what=f"{name}: {kind}={status} {reason or ''}")
 
     def seconds_after(self, change: Callable[[], object], kind: str, *, name: str = "concierge") -> float:
-        """From the end of a change until the condition is True, as a watch tells that began with the change: who asks again and
-        again measures kubectl as well."""
-        with ThreadPoolExecutor(1) as pool:
-            told = pool.submit(self.kubectl, "wait", f"--for=condition={kind}", f"telegrambot/{name}", "--timeout=20s")
+        """From the end of a change until the condition is True, as a watch tells that was open before: who asks again and again,
+        or opens it meanwhile, measures kubectl as well. Raises TimeoutError after 20 s without news."""
+        with self._watch(name) as events:
             change()
             began = time.monotonic()
-            told.result()
-            return time.monotonic() - began
+            for bot in events:
+                conditions = bot.get("status", {}).get("conditions", [])
+                if any(c["type"] == kind and c["status"] == "True" for c in conditions):
+                    return time.monotonic() - began
+        raise AssertionError(f"the watch of {name} ended")
+
+    @contextmanager
+    def _watch(self, name: str) -> Iterator[Iterator[dict[str, Any]]]:
+        """A bot as it is from now on, again and again."""
+        api = self.installation.api
+        context = context_of(str(api.ca), str(api.client_cert), str(api.client_key))
+        since = self.bot(name)["metadata"]["resourceVersion"]
+        chosen = urllib.parse.urlencode(
+            {"watch": 1, "fieldSelector": f"metadata.name={name}", "resourceVersion": since}
+        )
+        where = f"{api.url}/{path(BOTS, self.namespace)}?{chosen}"
+        with urllib.request.urlopen(where, timeout=WATCH_SECONDS, context=context) as answer:  # noqa: S310 -- https
+            yield (json.loads(line)["object"] for line in answer)
 
     def make(self, name: str = "concierge", account: int = 0, **spec: Any) -> None:
         """A bot with its Secrets, provisioned."""
