@@ -20,7 +20,7 @@ from botfleet_tools.run import CommandFailedError
 from botfleet_tools.servers import ApiServer, Postgres, Redis
 from botfleet_tools.servers import postgres as postgres_server
 from botfleet_tools.servers.apiserver import ApiVersion
-from botfleet_tools.servers.base import free_port
+from botfleet_tools.servers.base import ServerError, free_port
 
 CONNECT_SECONDS = 5
 OWNER = """
@@ -195,3 +195,18 @@ def test_ports_are_free_and_not_the_ones_given_to_connections() -> None:
     ports = {free_port() for _ in range(20)}
     assert len(ports) > 15
     assert all(port < low for port in ports)
+
+
+def test_a_port_that_was_found_is_found_by_nobody_else_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    find_again = f"""
+from botfleet_tools.servers import base
+base.random.randint = lambda *_: {port}
+print(base.free_port())
+"""
+    other = subprocess.run([sys.executable, "-c", find_again], capture_output=True, text=True, timeout=60, check=False)
+    assert (other.stdout, other.returncode) == ("", 1)
+    assert "no free port" in other.stderr
+    monkeypatch.setattr("botfleet_tools.servers.base.random.randint", lambda *_: port)
+    with pytest.raises(ServerError, match="no free port"):
+        free_port()

@@ -4,6 +4,7 @@ A server whose owner died without stopping it is ended when the next one starts;
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import random
@@ -12,12 +13,13 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from botfleet_tools.cache import cache_dir
 from botfleet_tools.errors import ToolError
@@ -39,13 +41,44 @@ class ServerError(ToolError):
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on. Raises ServerError when none was found."""
+    """A loopback port that nothing listens on. It is this process's until its end: no other one's `free_port` returns it.
+
+    Raises ServerError when none was found.
+    """
     for _ in range(PORT_TRIES):
         port = random.randint(*PORTS)  # noqa: S311 - no secret
+        if not _claims.claim(port):
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((LOOPBACK, port))
             return port
     raise ServerError(f"no free port between {PORTS[0]} and {PORTS[1]}")
+
+
+class _Claims:
+    """A file with a byte for each port, locked by the process that has it: the kernel drops the lock with the process."""
+
+    def __init__(self) -> None:
+        self._file: TextIO | None = None  # one for good: closing it, or another one of this path, would drop all locks
+        self._mine: set[int] = set()
+        self._one_thread = threading.Lock()
+
+    def claim(self, port: int) -> bool:
+        """False: it is another process's, or this one's already."""
+        with self._one_thread:
+            if port in self._mine:
+                return False
+            if self._file is None:
+                self._file = (cache_dir() / "ports").open("a")
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            except OSError:
+                return False
+            self._mine.add(port)
+            return True
+
+
+_claims = _Claims()
 
 
 class Daemon:
