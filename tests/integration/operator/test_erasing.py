@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 
@@ -10,6 +11,7 @@ import pytest
 import redis
 
 from botfleet.store.engine import Store, create_store
+from botfleet.store.lease import Lease
 from tests.contracts.store.erasure_contract import counts, fill
 from tests.integration.operator.harness import Place, Runner, eventually
 
@@ -21,6 +23,14 @@ async def everything(place: Place) -> AsyncIterator[Store]:
     store = create_store(database.url(database.owner), database.passwords[database.owner])
     yield store
     await store.close()
+
+
+async def seen(place: Place, runner: Runner) -> Lease:
+    """A runner in a pod, as the operator knows by now: Ready is said of a pod that it has seen, which holds the lease."""
+    lease = await runner.acquire(term=60)
+    await runner.report()
+    await asyncio.to_thread(place.wait, "Ready", "True")
+    return lease
 
 
 def bus_of(runner: Runner) -> redis.Redis:
@@ -57,7 +67,7 @@ async def test_a_bot_with_erase_leaves_nothing_in_the_database_or_redis_but_tomb
     before = await counts(everything, neighbour.bot_id)
     assert min((await counts(everything, runner.bot_id)).values()) >= 1
     assert runner.lease is None
-    lease = await runner.acquire(term=60)
+    lease = await seen(place, runner)
     assert len(keys_of(place, runner.bot_id)) == 2
     place.kubectl("delete", "telegrambot", "concierge", "--wait=false")
     eventually(lambda: place.condition("Erased")["reason"] == "WaitingForRunner")
@@ -88,7 +98,7 @@ async def test_the_deployment_of_a_bot_that_is_erased_goes_though_it_has_lost_it
     place.make(deletionPolicy="Erase")
     runner = place.runner()
     await fill(everything, runner.bot_id, 1)
-    lease = await runner.acquire(term=60)
+    lease = await seen(place, runner)
     place.kubectl("annotate", "telegrambot", "concierge", "botfleet.dev/paused=true")  # else it is repaired at once
     place.wait("Provisioned", "Unknown", "Paused")
     place.kubectl("patch", "deployment", "concierge", "--type=merge", f'-p={{"metadata":{{"{lost}":null}}}}')
@@ -106,7 +116,7 @@ async def test_new_credentials_are_given_to_a_running_bot_and_the_old_ones_work_
 ) -> None:
     place.make()
     runner = place.runner()
-    lease = await runner.acquire(term=60)
+    lease = await seen(place, runner)
     user = runner.environment["BOTFLEET_DATABASE_URL"].split("//")[1].split("@")[0]
     server = place.installation.database
 
