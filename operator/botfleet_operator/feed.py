@@ -57,7 +57,10 @@ class HealthPoll:
 
     def unsettle(self) -> None:
         """Pods come or go: for a while look at all leases, since a new holder with the same health leaves no stamp."""
-        self._unsettled_until = time.monotonic() + _UNSETTLED_SECONDS
+        self._look_at_all_for(_UNSETTLED_SECONDS)
+
+    def _look_at_all_for(self, seconds: float) -> None:
+        self._unsettled_until = max(self._unsettled_until, time.monotonic() + seconds)
 
     async def run(self) -> None:
         """Until cancelled. An outage of the database is logged once when it begins and once when it ends."""
@@ -68,6 +71,8 @@ class HealthPoll:
                 await self.once()
                 if failing:
                     log.info("health_readable_again")
+                    # Nor does a runner that holds its lease again after the outage: each is back within that time, or silent.
+                    self._look_at_all_for(self._heartbeat_seconds)
                     self.recovered()
                 failing = False
             except StoreError as error:

@@ -179,6 +179,45 @@ async def test_an_outage_of_the_database_is_survived_and_in_the_end_said(rig: Ri
     assert told
 
 
+@pytest.mark.looptime
+async def test_who_holds_a_lease_again_after_an_outage_is_seen_at_the_next_look(rig: Rig, monkeypatch: Any) -> None:
+    looks: list[tuple[str, float]] = []
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    stamped = HealthRow("bot-1", "pod-1", None, None, 1.0, None, datetime.now(UTC))
+
+    class AwayForTwoMinutes:
+        async def all_health(self) -> list[HealthRow]:
+            return self._look("all")
+
+        async def changed_health(self, since: datetime) -> list[HealthRow]:
+            return self._look("changed")
+
+        def _look(self, which: str) -> list[HealthRow]:
+            if 10 < clock() - began <= 130:
+                raise StoreUnavailable("away")
+            looks.append((which, clock() - began))
+            return [stamped]
+
+        def any_lapsed(self) -> bool:
+            return False
+
+        def heard(self, rows: list[HealthRow]) -> list[BotKey]:
+            return []
+
+        def silence(self) -> list[BotKey]:
+            return []
+
+    ledger: Any = AwayForTwoMinutes()
+    monkeypatch.setattr("botfleet_operator.feed.time.monotonic", clock)
+    poll = HealthPoll(ledger, rig.metrics, lambda k, s: None, seconds=1, heartbeat_seconds=40)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(poll.run(), 185)
+    assert {which for which, at in looks if 1 < at <= 10} == {"changed"}
+    assert {which for which, at in looks if 130 < at < 170} == {"all"}
+    assert "changed" in {which for which, at in looks if at > 172}
+
+
 async def test_lost_users_and_roles_are_noticed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.show()
     await rig.reconcile()
