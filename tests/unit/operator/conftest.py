@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from botfleet.store.bots import BotRepository
-from botfleet.store.engine import create_store
-from botfleet.store.schema import create_all_sqlite
+from tests.support.prepared import PreparedStore
 from tests.unit.operator.rig import Rig
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedStore:
+    return PreparedStore(tmp_path_factory.mktemp("store"))
+
+
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    store = create_store(f"sqlite:///{tmp_path / 'store.db'}")
-    try:
-        await create_all_sqlite(store)
-        yield Rig(store, (await BotRepository(store).installation()).id)
-    finally:
-        await store.close()
+async def rig(prepared: PreparedStore) -> AsyncIterator[Rig]:
+    store = await prepared.fresh()
+    yield Rig(store, (await BotRepository(store).installation()).id)
+    await store.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -75,8 +77,14 @@ IDENTITY = Identity("b" * 32, "11111111-1111-1111-1111-111111111111", "bf_0a1b2c
 OWN = OwnSecrets("planted-database", "planted-redis", "planted-session")
 
 
-def document(name: str) -> dict[str, Any]:
+@cache
+def _parsed(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
+
+
+def document(name: str) -> dict[str, Any]:
+    """A copy of its own for each who asks: reading one takes longer than most tests."""
+    return deepcopy(_parsed(name))
 
 
 def bot(name: str = "minimal", *, status: Mapping[str, Any] | None = None, **spec: Any) -> BotRecord:
