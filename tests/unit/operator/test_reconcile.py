@@ -61,7 +61,10 @@ async def test_a_new_bot_says_that_the_database_is_away_and_is_made_when_it_is_b
     assert rig.reason(await rig.reconcile(), "Provisioned") == "Provisioned"
 
 
-async def test_what_was_refused_between_two_terms_as_leader_is_looked_at_again(rig: Rig) -> None:
+async def test_what_was_refused_between_two_terms_as_leader_is_looked_at_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botfleet_operator.reconcile._CONFLICT_SECONDS", 0.01)
     rig.show()
     await rig.woken()
     rig.leading = False
