@@ -125,7 +125,8 @@ if ! .venv/bin/python -c "import sys; sys.exit(sys.version != '''$("$PYTHON" -c 
 fi
 step "uv" .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 export VIRTUAL_ENV="$PWD/.venv"
-step "the pinned packages" .venv/bin/uv pip install --quiet --require-hashes -r requirements/dev.txt
+# Compiled once: where the environment forbids Python to write bytecode, each process would compile its libraries anew.
+step "the pinned packages" .venv/bin/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.txt
 for package in "${PACKAGES[@]}"; do
   step "the package $package" .venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e "./$package"
 done
