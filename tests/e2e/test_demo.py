@@ -7,12 +7,10 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -26,6 +24,7 @@ from botfleet_tools.platform.forward import forwarded
 from botfleet_tools.platform.simulated import NAMESPACE, stored
 from tests.e2e.searching import finds_all, search, secrets_of, words_of
 from tests.e2e.traces import Traces, same, traces
+from tests.support.stamped import StampedLines
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -73,10 +72,10 @@ spec:
 
 @dataclass
 class Run:
-    """What a run of make printed, and what it told of its progress: each line with the moment at which it came."""
+    """What a run of make printed, and what it told of its progress: each line with the moment at which it was written."""
 
-    printed: list[tuple[float, str]] = field(default_factory=list)
-    told: list[tuple[float, str]] = field(default_factory=list)
+    printed: list[tuple[float, str]]
+    told: list[tuple[float, str]]
 
     @property
     def text(self) -> str:
@@ -87,26 +86,18 @@ class Run:
         return "".join(line for _, line in self.told)
 
 
-def read_lines(source: IO[str], into: list[tuple[float, str]]) -> threading.Thread:
-    def read() -> None:
-        into.extend((time.monotonic(), line) for line in source)
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    return thread
-
-
 def run_make(*words: str, says: str = "", expect: int = 0) -> Run:
     """Runs make as the README says."""
-    run = Run()
+    printed, told = StampedLines(), StampedLines()
+    run = Run(printed.lines, told.lines)
     with subprocess.Popen(
         ["make", *words], cwd=ROOT, env=ENVIRONMENT, text=True, start_new_session=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE, stdout=printed.end, stderr=told.end,
     ) as process:  # fmt: skip
         assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        readers = [read_lines(process.stdout, run.printed), read_lines(process.stderr, run.told)]
+        for output in (printed, told):
+            os.close(output.end)
+        readers = [printed.start(), told.start()]
         try:
             process.stdin.write(says)
             process.stdin.close()
