@@ -178,8 +178,14 @@ def test_a_part_that_does_not_start_is_named_with_the_end_of_its_log(nothing_bef
     assert "kubelet ended" in starting.stderr
     assert "the planted reason" in starting.stderr
     assert "Traceback" not in starting.stderr
-    # It is kept for a look, `status` included.
-    status = subprocess.run(command("status", "--name", ONE), capture_output=True, text=True, timeout=120, check=True)
+    # It is kept for a look, `status` included: as `up` left it, where its first process would soon try a sixth time.
+    assert init_of(ONE).send(signal.SIGSTOP)
+    try:
+        status = subprocess.run(
+            command("status", "--name", ONE), capture_output=True, text=True, timeout=120, check=True
+        )
+    finally:
+        init_of(ONE).send(signal.SIGCONT)
     assert "  kubelet: ended with 9, started 5 times\n" in status.stdout
     subprocess.run(command("down", "--name", ONE), check=True, timeout=120)
     same(nothing_before, ONE, OTHER)
