@@ -244,7 +244,9 @@ def clean() -> tuple[Traces, list[str]]:
 
     def nothing_runs_but_what_stays() -> bool:
         looks.append(shown(ONE))
-        return len(looks[-1][1]) == len(process.service_facts(state)) + len(("launcher", "init"))
+        # One look alone may have met a short-lived program while it went from one place to the next.
+        steady = len(looks) > 1 and looks[-1] == looks[-2]
+        return steady and len(looks[-1][1]) == len(process.service_facts(state)) + len(("launcher", "init"))
 
     try:
         until(nothing_runs_but_what_stays)  # services run short-lived programs now and then
