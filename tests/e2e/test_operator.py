@@ -67,21 +67,24 @@ async def test_children_that_are_deleted_under_traffic_are_back_and_each_message
     children = [f"{kind}/{bot.name}" for kind in ("serviceaccount", "configmap", "networkpolicy")]
     who = await fleet.new_person(21)
     numbers = list(range(8301, 8313))
+
+    def back() -> bool:
+        try:
+            after = uids(fleet, bot.namespace, bot.name)
+        except ToolError:
+            return False
+        return not before & after
+
     async with fleet.person(who) as person:
         for number in numbers:
             await person.say(bot.username, f"message {number}")
             if number in (8303, 8306):
+                if number == 8306:  # what is not there cannot be deleted
+                    await wait(back, RESTORED_SECONDS, "a child is not back")
+                    before = uids(fleet, bot.namespace, bot.name)
                 fleet.kubectl("-n", bot.namespace, "delete", *children, f"secret/{bot.name}-botfleet")
             if number == 8309:
                 fleet.kubectl("-n", bot.namespace, "delete", "deployment", bot.name, "--wait=false")
-
-        def back() -> bool:
-            try:
-                after = uids(fleet, bot.namespace, bot.name)
-            except ToolError:
-                return False
-            return not before & after
-
         await wait(back, RESTORED_SECONDS, "a child is not back")
         await named_once(fleet, who.id, bot.username, numbers)
     await asyncio.to_thread(fleet.wait_condition, bot.namespace, bot.name, "Ready", "True")
