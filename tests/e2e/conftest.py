@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from botfleet_tools.platform.install import LoadedImages, Release, install, load
 from botfleet_tools.platform.simulated import MTPROTO_PORT, NAMESPACE, SimulatedPerson, Simulation
 from botfleet_tools.progress import Progress
 from tests.e2e.logs import LogKeeper
+from tests.support.watching import Watch, watching
 
 NAME = "botfleet-e2e"
 FIRST_SECONDS = 600.0
@@ -89,14 +91,13 @@ class Fleet:
         )
 
     async def seconds_after(self, change: Callable[[], object], namespace: str, bot: str, type_: str) -> float:
-        """From the end of a change until the condition is True, as a watch tells that began with the change: who asks again and
-        again measures kubectl as well."""
-        wait = ("wait", f"--for=condition={type_}", f"telegrambot/{bot}", f"--timeout={WATCHED_SECONDS}s")
-        told = asyncio.create_task(asyncio.to_thread(self.kubectl, "-n", namespace, *wait))
-        await asyncio.to_thread(change)
-        started = time.monotonic()
-        await told
-        return time.monotonic() - started
+        """From the end of a change until the condition is True, as a watch tells that was open before the change."""
+        with self.watching(namespace, "telegrambot", bot) as watch:
+            return await asyncio.to_thread(watch.seconds_after, change, type_, WATCHED_SECONDS)
+
+    def watching(self, namespace: str, kind: str, name: str) -> AbstractContextManager[Watch]:
+        """An open watch of an object that is there."""
+        return watching(self.cluster.kubeconfig, namespace, kind, name)
 
     @contextlib.asynccontextmanager
     async def person(self, who: SimulatedPerson) -> AsyncIterator[Person]:
