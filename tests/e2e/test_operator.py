@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from botfleet_tools.platform.pods import freeze_pod, kill9_pod, pod_of
 from botfleet_tools.run import CommandFailedError
 from tests.e2e.conftest import REPLY_SECONDS, Fleet, named_once, wait_for
 from tests.e2e.test_killed import lab, lab_bot
+from tests.support.watching import Event
 
 RESTORED_SECONDS = 5.0  # on a busy machine; bench/operator has the figures
 LEADER_SECONDS = 20.0
@@ -124,25 +126,33 @@ async def test_a_leader_that_is_killed_is_replaced_within_twenty_seconds_and_the
     try:
         killed = leader(fleet)
         assert killed is not None
-        # Frozen first: kubelet would start a killed one again before its pod is gone, and that one would lead on.
-        assert freeze_pod(killed)
-        system(fleet, "delete", "pod", killed["metadata"]["name"], "--force", "--grace-period=0")
-        kill9_pod(killed)
         old = fleet.get(bot.namespace, "configmap", bot.name)["metadata"]["uid"]
-        fleet.kubectl("-n", bot.namespace, "delete", "configmap", bot.name)
+        with (
+            fleet.watching(fleet.release.namespace, "lease", "botfleet-operator") as leases,
+            fleet.watching(bot.namespace, "configmap", bot.name) as configmaps,
+        ):
+            # Frozen first: kubelet would start a killed one again before its pod is gone, and that one would lead on.
+            assert freeze_pod(killed)
+            frozen = datetime.now(UTC)
+            system(fleet, "delete", "pod", killed["metadata"]["name"], "--force", "--grace-period=0")
+            kill9_pod(killed)
+            fleet.kubectl("-n", bot.namespace, "delete", "configmap", bot.name)
 
-        def led_by_another() -> bool:
-            now = leader(fleet)
-            return now is not None and bool(now["metadata"]["uid"] != killed["metadata"]["uid"])
+            def led_by_another(event: Event) -> bool:
+                holder = event.object["spec"].get("holderIdentity")
+                return event.moment > frozen.timestamp() and holder not in ("", None, killed["metadata"]["uid"])
 
-        def back() -> bool:
-            try:
-                return bool(fleet.get(bot.namespace, "configmap", bot.name)["metadata"]["uid"] != old)
-            except ToolError:
-                return False
+            def back(event: Event) -> bool:
+                return event.type == "ADDED" and bool(event.object["metadata"]["uid"] != old)
 
-        await wait(led_by_another, LEADER_SECONDS, "nobody leads")
-        await wait(back, RESTORED_SECONDS, "the new leader does not restore what was deleted")
+            led = await asyncio.to_thread(leases.first, led_by_another, SCALED_SECONDS, "nobody leads")
+            restored = await asyncio.to_thread(configmaps.first, back, SCALED_SECONDS, "what was deleted is not back")
+        acquired = datetime.fromisoformat(led.object["spec"]["acquireTime"])
+        assert (acquired - frozen).total_seconds() <= LEADER_SECONDS
+        assert restored.moment - led.moment <= RESTORED_SECONDS, "the new leader restores what was deleted"
+        now = leader(fleet)
+        assert now is not None
+        assert now["metadata"]["uid"] == led.object["spec"]["holderIdentity"]
         assert pod_of(fleet.cluster, bot.namespace, bot.name)["metadata"]["uid"] == pod
     finally:
         await scaled(fleet, 1)
