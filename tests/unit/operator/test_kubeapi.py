@@ -227,6 +227,7 @@ async def test_a_watch_reads_lines_however_they_are_cut_and_however_long(server:
     assert [e.type for e in events] == ["ADDED", "MODIFIED"]
 
 
+@pytest.mark.looptime  # how long the processor is away does not count
 async def test_a_watch_that_is_silent_is_noticed(server: Server) -> None:
     server.answer = stream(b'{"type":"ADDED","object":{}}\n', hang=True)
     impatient = KubeApi(Credentials(kopf.ConnectionInfo(server=server.url)), watch_idle_seconds=0.5)
