@@ -58,7 +58,7 @@ def usable(revision: str, compatible_from: str) -> bool | None:
 
 
 async def wait_for_schema(store: Store, deadline: float) -> None:
-    """Return once the database has at least this program's revision.
+    """Return once the database has at least this program's revision. It is asked once at least, within the store's own time.
 
     Args:
         deadline: seconds.
@@ -67,27 +67,33 @@ async def wait_for_schema(store: Store, deadline: float) -> None:
         SchemaIncompatible: the database is later than this program and not compatible with it: waiting cannot help.
         StoreUnavailable: the deadline passed.
     """
-    last = "has no schema yet"
+    end = asyncio.get_running_loop().time() + deadline
+    missing = await _missing(store)
     try:
-        async with asyncio.timeout(deadline):
-            while True:
-                try:
-                    found = await stored_revision(store)
-                    if found is not None and usable(*found):
-                        return
-                    if found is not None and usable(*found) is False:
-                        raise SchemaIncompatible(
-                            f"the database is at revision {found[0]}, for programs of {found[1]} and later; "
-                            f"this one knows {REVISION}. Use a newer image."
-                        )
-                    last = "has no schema yet" if found is None else f"is at revision {found[0]}"
-                except StoreUnavailable as error:
-                    last = f"does not answer ({error})"
+        async with asyncio.timeout_at(end):
+            while missing is not None:
                 await asyncio.sleep(_PAUSE_SECONDS)
+                missing = await _missing(store)
     except TimeoutError:
         raise StoreUnavailable(
-            f"after {deadline:.0f} s the database {last}; revision {REVISION} is needed. Have the migrations run?"
+            f"after {deadline:.0f} s the database {missing}; revision {REVISION} is needed. Have the migrations run?"
         ) from None
+
+
+async def _missing(store: Store) -> str | None:
+    """What of the database this program has to wait for; None: nothing."""
+    try:
+        found = await stored_revision(store)
+    except StoreUnavailable as error:
+        return f"does not answer ({error})"
+    if found is None:
+        return "has no schema yet"
+    if usable(*found) is False:
+        raise SchemaIncompatible(
+            f"the database is at revision {found[0]}, for programs of {found[1]} and later; "
+            f"this one knows {REVISION}. Use a newer image."
+        )
+    return None if usable(*found) else f"is at revision {found[0]}"
 
 
 async def create_all_sqlite(store: Store) -> None:

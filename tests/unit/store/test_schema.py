@@ -1,7 +1,9 @@
 """One schema, said three times: in the tables, in the migrations, in the docs."""
 
+import asyncio
 import re
 import sqlite3
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from botfleet.store import bootstrap_sql
-from botfleet.store.engine import SCHEMA, create_store
+from botfleet.store.engine import SCHEMA, Store, create_store
 from botfleet.store.errors import SchemaIncompatible, StoreUnavailable
 from botfleet.store.schema import COMPATIBLE_FROM, REVISION, create_all_sqlite, stored_revision, wait_for_schema
 from botfleet.store.tables import metadata
@@ -114,7 +116,22 @@ async def test_waiting_ends_with_what_is_missing(tmp_path: Path) -> None:
     await store.close()
     missing = create_store(f"sqlite:///{tmp_path / 'no' / 'bot.db'}")
     with pytest.raises(StoreUnavailable, match="does not answer"):
-        await wait_for_schema(missing, 0.5)  # once asked at least, also where that takes its time
+        await wait_for_schema(missing, 0.5)  # asked once at least, however long that takes
+
+
+@pytest.mark.parametrize("found", [(REVISION, COMPATIBLE_FROM), None])
+async def test_a_first_look_that_takes_longer_than_the_deadline_is_finished_and_its_answer_counts(
+    store: Store, monkeypatch: pytest.MonkeyPatch, found: tuple[str, str] | None
+) -> None:
+    async def slow(_: Store) -> tuple[str, str] | None:
+        await asyncio.sleep(0.05)
+        if found is None:
+            raise StoreUnavailable("away")
+        return found
+
+    monkeypatch.setattr("botfleet.store.schema.stored_revision", slow)
+    with nullcontext() if found else pytest.raises(StoreUnavailable, match=r"does not answer \(away\)"):
+        await wait_for_schema(store, 0.01)
 
 
 async def test_only_migrations_make_a_schema_on_postgresql() -> None:
