@@ -130,6 +130,7 @@ step "the pinned packages" .venv/bin/uv pip install --quiet --compile-bytecode -
 for package in "${PACKAGES[@]}"; do
   step "the package $package" .venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e "./$package"
 done
+step "the bytecode of the packages" .venv/bin/python -m compileall -q -j 2 "${PACKAGES[@]}"
 echo "$want" >.venv/.made-from
 quiet
 echo "Made .venv in $((SECONDS - started)) s." >&2
