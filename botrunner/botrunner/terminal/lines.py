@@ -23,13 +23,13 @@ class Lines:
         self._read = b""
 
     async def ask(self, question: str, *, hidden: bool = False) -> str:
-        """The line that is typed. `hidden`: the terminal does not show it.
+        """The line that is typed. `hidden`: the terminal does not show it, from before the question is seen.
 
         Raises:
             NoMoreLinesError: nobody answers any more.
         """
-        self._show(question)
         with _unseen(self._descriptor) if hidden else contextlib.nullcontext(False) as unseen:
+            self._show(question)
             line = await self._line()
         if unseen:
             self._show("\n")  # the one that was typed was not shown either
