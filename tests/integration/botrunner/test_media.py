@@ -61,6 +61,8 @@ async def test_pictures_are_shown_to_a_model_that_sees_over_expired_references_r
 ) -> None:
     runner = await started(world, debounce=0.3, **SEES)
     phone, photo, send = await world.person(), Media("photo", png()), world.telegram.admin.send_media
+    # Not pushed one by one, each in its own time: the third shows that two are missing, and one difference brings them all.
+    await world.telegram.admin.add_fault("silence", account=world.username, times=2)
     await send(phone, world.username, photo, photo, photo, text="which of 17 is best?")
     assert "17" in (await answers(world, phone, 1))[0]
     (request,) = await world.model.admin.wait_requests(contains="which of 17")
