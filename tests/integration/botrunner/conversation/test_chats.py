@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,13 +12,30 @@ from botfleet.spec.behaviour import Disclosure
 from botfleet.store.errors import LeaseLost
 from botfleet.store.rows import Deletion, Edit, Intake
 from botfleet.store.tables import leases
-from botrunner.conversation import texts
-from botrunner.conversation.chats import GENERATIONS
+from botrunner.conversation import chats, texts
+from botrunner.conversation.chats import GENERATIONS, LONGEST_DEBOUNCE
 from botrunner.conversation.policy import NEW_CONVERSATION_AFTER
 from botrunner.model.provider import Failure, NoAnswer
 from tests.integration.botrunner.conversation.conftest import World
 from tests.integration.botrunner.conversation.fakes import turn_of
 from tests.waiting import DEADLINE, until, until_async
+
+
+@dataclass
+class Clock:
+    """The monotonic clock of the conversations, which a test sets."""
+
+    now: float = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(chats, "time", clock)
+    return clock
 
 
 async def drained(world: World, peer_id: int = 5) -> None:
@@ -40,16 +58,29 @@ async def test_messages_that_come_quickly_get_one_answer(world: World, silence: 
     assert await world.inbox() == [("answered", None)] * 2
 
 
-async def test_somebody_who_never_pauses_is_answered_all_the_same(world: World) -> None:
-    bot = world.bot(debounce=0.05)
+async def test_somebody_who_never_pauses_is_answered_all_the_same(
+    world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = 3600.0  # seconds of the clock; the time that the test itself takes is nothing beside them
+    bot, began, number = world.bot(debounce=quiet), clock.now, 1
+
+    async def set_within(event: asyncio.Event, seconds: float) -> bool:
+        """The next message comes when nine tenths of the silence are over."""
+        nonlocal number
+        clock.now += min(seconds, 0.9 * quiet)
+        if seconds < 0.9 * quiet:
+            return False
+        number += 1
+        await world.says(bot, str(number), first=number)
+        return event.is_set()
+
+    monkeypatch.setattr(chats, "set_within", set_within)
     async with bot.live():
-        async with asyncio.timeout(DEADLINE):
-            number = 0
-            while not world.model.turns:
-                number += 1
-                await world.says(bot, str(number), first=number)
-                await asyncio.sleep(0.01)
+        await world.says(bot, "1")
+        await world.model.wait_asked(1)
         assert number > 1
+    assert world.model.turns == [[str(one) for one in range(1, number + 1)]]
+    assert clock.now - began == pytest.approx(LONGEST_DEBOUNCE * quiet)
 
 
 async def test_a_message_during_generation_joins_before_anything_is_sent(world: World) -> None:
@@ -282,17 +313,38 @@ async def test_a_model_without_an_answer_is_asked_again_and_the_message_stays_pe
     assert world.model.turns == [["one"]] * 3
 
 
-async def test_the_model_is_not_asked_before_the_time_that_it_named(world: World) -> None:
-    bot = world.bot()
-    loop = asyncio.get_running_loop()
+async def test_the_model_is_not_asked_before_the_time_that_it_named(
+    world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot, waits = world.bot(), list[float]()
+
+    async def set_within(event: asyncio.Event, seconds: float) -> bool:
+        """Nothing but a poke ends a wait."""
+        waits.append(seconds)
+        return await event.wait()
+
+    async def looked() -> None:
+        """The worker has been poked, has looked, and waits again."""
+        so_far = len(waits)
+        await until(lambda: len(waits) > so_far)
+
+    monkeypatch.setattr(chats, "set_within", set_within)
     world.model.failures = [NoAnswer(Failure.RATE_LIMITED, retry_after=1)]
     async with bot.live():
-        before = loop.time()
+        before = clock.now
         await world.says(bot, "one")
-        await world.model.wait_asked(1)
+        await until(lambda: waits == [1])
         await world.says(bot, "two", first=2)  # being told of a message is no reason to ask sooner
+        await looked()
+        clock.now += 0.75
+        bot.look_again()
+        await looked()
+        assert waits[-1] == 0.25
+        assert world.model.turns == [["one"]]
+        clock.now += 0.25
+        bot.look_again()
         assert await world.wait_delivered(5, 1) == ["re: one two"]
-        assert loop.time() - before >= 1
+        assert clock.now - before >= 1
     assert world.model.turns == [["one"], ["one", "two"]]
 
 
