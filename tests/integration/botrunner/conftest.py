@@ -42,7 +42,8 @@ class World:
         environment = {
             **os.environ,
             "BOTFLEET_BOT_DEFAULTS": simulated(self.telegram, self.model),
-            "BOTFLEET_LEASE_TERM_SECONDS": "3",
+            # Alone, who comes back has the lease at once: a term that a stalled machine outlasts is all that it costs.
+            "BOTFLEET_LEASE_TERM_SECONDS": "60",
         }
         self.runners.append(Runner(self.folder, manifest, environment, data))
         return self.runners[-1]

@@ -47,6 +47,18 @@ async def counted(runner: Runner) -> dict[str, float]:
     return {name.removeprefix("botfleet_runner_"): float(value) for name, _, value in lines}
 
 
+async def renewed(runner: Runner) -> dict[str, float]:
+    """As `counted`, shortly after the lease was renewed."""
+    numbers: dict[str, float] = {}
+
+    async def just_now() -> bool:
+        numbers.update(await counted(runner))
+        return numbers["lease_age_seconds"] < 3
+
+    await until_async(just_now)
+    return numbers
+
+
 class Row:
     """Stands for the keeper of the lease, which writes what it is given."""
 
@@ -114,6 +126,7 @@ async def test_a_bots_row_tells_what_ails_it_and_what_it_counts_and_one_id_follo
         access={"groups": "All"},
         limits={"budget": {"tokensPerDay": 1_000_000}},
     )
+    runner.environment["BOTFLEET_LEASE_TERM_SECONDS"] = "15"  # renewed every 5 s
     await runner.start()
     await runner.wait_probe("/readyz", 200)
     await until(lambda: row(runner).privacy_mode)
@@ -133,7 +146,7 @@ async def test_a_bots_row_tells_what_ails_it_and_what_it_counts_and_one_id_follo
     assert free.last_reply_at >= limited.restricted_until
     assert free.last_message_at < free.last_reply_at
     assert free.spent.rung is Reason.WITHIN_BUDGET
-    numbers = await counted(runner)
+    numbers = await renewed(runner)
     assert numbers["messages_received_total"] == 1
     for stage in ("waiting", "model", "sending"):
         assert numbers[f'reply_stage_seconds_count{{stage="{stage}"}}'] == 1
