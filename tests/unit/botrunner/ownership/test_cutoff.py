@@ -3,13 +3,12 @@
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from botrunner.ownership.clock import LeaseClock, now
-from botrunner.ownership.cutoff import CutOff, LeaseOverError, keep_alive
+from botrunner.ownership.cutoff import CutOff, Gate, LeaseOverError, keep_alive
 
 
 @pytest.fixture
@@ -28,27 +27,63 @@ def cutoff() -> Iterator[CutOff]:
     made.close()
 
 
-def test_sockets_are_shut_within_two_thirds_of_the_term_without_any_event_loop(pair):
+@pytest.fixture
+def shut_at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When a gate was shut, by the word of the thread that shut it: another thread hears of it whenever it gets to run."""
+    moments: list[float] = []
+    shut = Gate.shut
+
+    def stamped(gate: Gate) -> None:
+        shut(gate)
+        moments.append(now())
+
+    monkeypatch.setattr(Gate, "shut", stamped)
+    return moments
+
+
+class Stopwatch:
+    """A clock that stands until it is let go; however long the test takes until then, no time is over."""
+
+    def __init__(self) -> None:
+        self.shows = 1000.0
+        self._began: float | None = None
+
+    def __call__(self) -> float:
+        return self.shows if self._began is None else self.shows + now() - self._began
+
+    def go(self) -> float:
+        """Returns when that was, as everybody else tells the time."""
+        self._began = now()
+        return self._began
+
+
+def test_sockets_are_shut_within_two_thirds_of_the_term_without_any_event_loop(pair, shut_at):
     ours, theirs = pair
-    began = now()
-    cutoff = CutOff(LeaseClock(0.9, began))
+    watch = Stopwatch()
+    cutoff = CutOff(LeaseClock(0.9, watch(), clock=watch))
     gate = cutoff.register(ours.fileno())
+    began = watch.go()
     assert theirs.recv(1) == b""  # returns when the connection is shut, or fails after ten seconds
-    assert 0.55 <= now() - began <= 0.9
+    cutoff._thread.join(10)
+    assert 0.55 <= shut_at[0] - began <= 0.9
     gate.close()
     cutoff.close()
 
 
-def test_a_renewal_moves_the_cut(pair):
+def test_a_renewal_moves_the_cut(pair, shut_at):
     ours, theirs = pair
-    clock = LeaseClock(0.9, now())
+    watch = Stopwatch()
+    clock = LeaseClock(0.9, watch(), clock=watch)
     cutoff = CutOff(clock)
     gate = cutoff.register(ours.fileno())
-    time.sleep(0.2)
-    renewed = now()
-    assert clock.renewed(renewed)
+    watch.shows += 0.2
+    assert clock.renewed(watch())
+    renewed = watch.go()
+    with cutoff._changed:
+        cutoff._changed.notify_all()  # so that it looks at the clock that has moved
     assert theirs.recv(1) == b""
-    assert now() - renewed >= 0.55
+    cutoff._thread.join(10)
+    assert shut_at[0] - renewed >= 0.55
     gate.close()
     cutoff.close()
 
