@@ -11,7 +11,8 @@ from botfleet.store.engine import Store, create_store
 from botfleet.store.schema import create_all_sqlite
 
 
-def _unsynced(connection: Any, _record: Any) -> None:
+def unsynced(connection: Any, _record: Any) -> None:
+    """For a store's `connect` event."""
     # These tests lose no power; that the product's stores do sync is a test of its own.
     connection.execute("pragma synchronous=off")
 
@@ -24,7 +25,7 @@ class PreparedStore:
         self._file, self._made = folder / "bot.db", folder / "made.db"
         self._fill = fill
         self.store = create_store(f"sqlite:///{self._file}")
-        sa.event.listen(self.store.engine.sync_engine, "connect", _unsynced)
+        sa.event.listen(self.store.engine.sync_engine, "connect", unsynced)
 
     async def fresh(self) -> Store:
         """The store, which has no connection, over a file that no test has used."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import sqlalchemy as sa
+
 from botfleet.keys import Sealer
 from botfleet.store.binding import BindingRepository
 from botfleet.store.engine import Store, create_store
@@ -26,6 +28,7 @@ from botrunner.telegram.sender import Outcome, Sent
 from botrunner.telegram.standing import EVERY_SECONDS as STANDING_SECONDS
 from botrunner.telegram.standing import Standing
 from botrunner.telegram.types import ApiCredentials, BotToken, Credential, Server
+from tests.support.prepared import unsynced
 from tests.waiting import DEADLINE, until
 
 API = ApiCredentials(12345, "0123456789abcdef0123456789abcdef")
@@ -113,6 +116,7 @@ class World:
     @classmethod
     async def make(cls, tg: Telegrams, folder: Path, number: int) -> "World":
         store = create_store(f"sqlite:///{folder}/bot.sqlite3")
+        sa.event.listen(store.engine.sync_engine, "connect", unsynced)
         await create_all_sqlite(store)
         row = await ensure_standalone_bot(store, "hotel", "concierge")
         bot = await tg.admin.create_bot(f"concierge{number}_bot", privacy_mode=False)
