@@ -30,11 +30,15 @@ def spent(tokens: int, micros: int = 0) -> Spending:
     return Spending(TODAY, "m", tokens, 0, micros)
 
 
-def bot_of(world: World, budget: Budget = TOKENS) -> Bot:
-    """A bot for which it is the same day from the beginning of the test to its end."""
-    bot = world.bot(budget=budget)
+def on_the_same_day(bot: Bot) -> Bot:
+    """From the beginning of the test to its end."""
     bot.conversations.purse._now = lambda: NOW
     return bot
+
+
+def bot_of(world: World, budget: Budget = TOKENS) -> Bot:
+    """A bot for which it is the same day from the beginning of the test to its end."""
+    return on_the_same_day(world.bot(budget=budget))
 
 
 async def test_what_an_answer_cost_is_stored_with_it(world: World) -> None:
@@ -184,7 +188,7 @@ async def test_near_its_end_the_cheapest_model_is_asked(world: World) -> None:
 async def test_an_answer_under_way_when_the_budget_ends_is_given_and_not_generated_again(world: World) -> None:
     world.model.spent = (spent(100),)
     steps = Steps()
-    bot = Bot(Stumbling(world.path, steps), world.model, world.telegram, bot_of(world).spec)
+    bot = on_the_same_day(Bot(Stumbling(world.path, steps), world.model, world.telegram, bot_of(world).spec))
     world.model.go.clear()
     async with bot.live():
         await world.says(bot, "one")

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from botrunner.conversation import texts
 from botrunner.model.provider import Failure, NoAnswer
 from tests.integration.botrunner.conversation.conftest import Bot, World
@@ -59,8 +61,15 @@ async def test_who_is_held_back_in_passing_makes_room_for_the_next(world: World)
 
 
 async def test_a_command_that_a_former_run_left_is_obeyed_though_more_chats_than_places_wait_for_the_model(
-    world: World,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pause = world.path.pause
+
+    async def once_all_places_wait(peer_id: int) -> None:
+        await world.model.wait_asked(PLACES)
+        await pause(peer_id)
+
+    monkeypatch.setattr(world.path, "pause", once_all_places_wait)
     for peer_id in range(1, 8):
         await world.says(None, "hello", peer_id=peer_id, first=peer_id)
     await world.says(None, "/pause", peer_id=ADMIN, first=10)

@@ -154,6 +154,7 @@ async def test_in_a_group_an_album_is_for_the_bot_when_its_caption_is(world: Wor
         await sends(world, bot, ("@concierge_bot which?", PHOTO), ("", PHOTO), **group)
         await sends(world, bot, ("", PHOTO), first=3, peer_id=-100, sender_id=5)
         await world.wait_delivered(-100, 1)
+        await bot.at_rest()
     assert sum("picture" in message for message in world.model.asked_with[0]) == 2
     assert await world.inbox() == [("answered", None)] * 2 + [("skipped", "NotMentioned")]
 
