@@ -104,9 +104,14 @@ class Runner:
         """Until a probe answers so. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
             while True:
-                found = await self.get(path)
-                if found[0] == status and text in found[1]:
-                    return
+                try:
+                    found = await self.get(path)
+                except ConnectionError:
+                    if self.process is None or self.process.returncode is not None:
+                        raise
+                else:
+                    if found[0] == status and text in found[1]:
+                        return
                 await asyncio.sleep(0.05)
 
 
