@@ -39,6 +39,8 @@ _log = structlog.get_logger(__name__)
 
 SEND_SECONDS = 20.0
 SIDE_SECONDS = 5.0
+MENU_SECONDS = 30.0
+"""Nobody waits for the menu, and what is given up may have been done: it would be said twice."""
 _REMEMBER = 1000
 
 
@@ -168,15 +170,16 @@ class Sender:
         if self._me is None or not self._me.bot:
             return False
         shown = [types.BotCommand(name, text) for name, text in commands]
-        return await self._side(functions.bots.SetBotCommandsRequest(types.BotCommandScopeUsers(), "", shown))
+        request = functions.bots.SetBotCommandsRequest(types.BotCommandScopeUsers(), "", shown)
+        return await self._side(request, MENU_SECONDS)
 
-    async def _side(self, request: Any) -> bool:
+    async def _side(self, request: Any, deadline: float = SIDE_SECONDS) -> bool:
         """Never raises what Telegram or the network does, and is silent for as long as Telegram wants that."""
         client, clock = self._client, asyncio.get_running_loop().time
         if client is None or clock() < self._side_not_before:
             return False
         try:
-            await client.ask(request, SIDE_SECONDS)
+            await client.ask(request, deadline)
         except (errors.RPCError, errors.AuthKeyNotFound, OSError) as error:
             self._side_not_before = clock() + wait_seconds(error)
             return False
