@@ -22,7 +22,8 @@ from botrunner.telegram.session import new_session
 from botrunner.telegram.types import ApiCredentials, Me, RefusedError, Server, TryAgainError
 
 STEP_SECONDS = 40.0
-END_SECONDS = 5.0
+END_SECONDS = 20.0
+"""For the log-out of who gave up in the middle: a session that is left is in the account for good. A second Ctrl-C waits for nothing."""
 TRIES = 3
 
 _WORDS = {
