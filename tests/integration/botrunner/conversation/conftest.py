@@ -164,6 +164,10 @@ class Bot:
             for task in running:
                 task.cancel()
             ended = await asyncio.gather(*running, return_exceptions=True)
+            shown = [*self.conversations._presence._tasks]  # it may be reading the store, which is closed next
+            for task in shown:
+                task.cancel()
+            await asyncio.gather(*shown, return_exceptions=True)
         for error in ended:
             if isinstance(error, Exception):
                 raise error
