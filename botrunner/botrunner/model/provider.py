@@ -4,10 +4,11 @@ pending meanwhile), and never logs a prompt, an answer or a key.
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botfleet.model import Model
 from botfleet.store.folding import clean
@@ -18,8 +19,7 @@ from botrunner.model.pace import Allowance, allowance_of
 
 if TYPE_CHECKING:
     import httpx2 as httpx
-    from openai import OpenAIError
-    from openai.types.chat import ChatCompletion
+    from openai import BaseModel, OpenAIError
 
 __all__ = [
     "CLOSE_SECONDS",
@@ -129,7 +129,6 @@ class ModelProvider:
     async def answer(self, messages: Sequence[ChatMessage]) -> Answer | NoAnswer:
         """One call of `POST /chat/completions`, with the model's time limit over all of it."""
         from openai import OpenAIError
-        from openai.types.chat import ChatCompletion
 
         body: dict[str, object] = {
             "model": self._model.name,
@@ -139,9 +138,10 @@ class ModelProvider:
         if self._model.temperature is not None:
             body["temperature"] = self._model.temperature
         try:
-            # `post` instead of `chat.completions.create`: the same client without a walk over the types of every message.
+            # `post` instead of `chat.completions.create`: the same client without a walk over the types of every message,
+            # and of the answer's parts that nobody reads.
             async with asyncio.timeout(self._model.timeout_seconds):
-                completion = await self._client.post("/chat/completions", body=body, cast_to=ChatCompletion)
+                completion = await self._client.post("/chat/completions", body=body, cast_to=_completion())
         except OpenAIError as error:
             return failure_of(error)
         except TimeoutError:
@@ -154,14 +154,27 @@ class ModelProvider:
         return answer_of(completion)
 
 
-def answer_of(completion: "ChatCompletion") -> Answer | NoAnswer:
+@functools.cache
+def _completion() -> "type[BaseModel]":
+    """What is read of a chat completion (OpenAI API reference, "The chat completion object"), as plain JSON."""
+    from openai import BaseModel
+
+    class Completion(BaseModel):
+        choices: object = None
+        usage: object = None
+
+    return Completion
+
+
+def answer_of(completion: object) -> Answer | NoAnswer:
     """What a completion says; endpoints that only resemble OpenAI's leave out what they like."""
-    usage = getattr(completion, "usage", None)
-    tokens = (_count(getattr(usage, "prompt_tokens", None)), _count(getattr(usage, "completion_tokens", None)))
+    usage = _part(getattr(completion, "usage", None))
+    tokens = (_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
     choices = getattr(completion, "choices", None)
-    if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
+    first = _part(choices[0]) if isinstance(choices, list) and choices else {}
+    if not isinstance(first.get("message"), Mapping):
         return NoAnswer(Failure.BAD_ANSWER, None, (), *tokens)
-    content = getattr(choices[0].message, "content", None)
+    content = first["message"].get("content")
     if not isinstance(content, str | None):
         return NoAnswer(Failure.BAD_ANSWER, None, (), *tokens)
     # Cleaned as the store cleans it, before anything is decided: what is left may be nothing.
@@ -171,7 +184,11 @@ def answer_of(completion: "ChatCompletion") -> Answer | NoAnswer:
     too_long = len(text) > LONGEST_ANSWER
     if too_long:
         text = text[: LONGEST_ANSWER - 1].rstrip() + "…"
-    return Answer(text, too_long or getattr(choices[0], "finish_reason", None) == "length", *tokens)
+    return Answer(text, too_long or first.get("finish_reason") == "length", *tokens)
+
+
+def _part(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _count(value: object) -> int:
