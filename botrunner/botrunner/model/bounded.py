@@ -1,6 +1,7 @@
 """Why: an endpoint may send whatever it likes; what is held of it in memory has a bound, whatever it says of its length."""
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,24 +26,28 @@ async def bound(response: "httpx.Response") -> None:
         raise TooMuchError("a packed body, although none was asked for")
     body = response.stream
     assert isinstance(body, httpx.AsyncByteStream)  # noqa: S101 -- an asynchronous client has no other
-    response.stream = _stream(body)
+    response.stream = _bounded()(body)
 
 
-def _stream(body: "httpx.AsyncByteStream") -> "httpx.AsyncByteStream":
+@functools.cache
+def _bounded() -> "Callable[[httpx.AsyncByteStream], httpx.AsyncByteStream]":
     import httpx2 as httpx
 
     class Bounded(httpx.AsyncByteStream):
         """Counts what goes through."""
 
+        def __init__(self, body: httpx.AsyncByteStream) -> None:
+            self._body = body
+
         async def __aiter__(self) -> AsyncIterator[bytes]:
             size = 0
-            async for chunk in body:
+            async for chunk in self._body:
                 size += len(chunk)
                 if size > MOST_BYTES:
                     raise TooMuchError(f"more than {MOST_BYTES} bytes")
                 yield chunk
 
         async def aclose(self) -> None:
-            await body.aclose()
+            await self._body.aclose()
 
-    return Bounded()
+    return Bounded
