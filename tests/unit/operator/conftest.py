@@ -20,4 +20,4 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedStore:
 async def rig(prepared: PreparedStore) -> AsyncIterator[Rig]:
     store = await prepared.fresh()
     yield Rig(store, (await BotRepository(store).installation()).id)
-    await store.close()
+    await prepared.close()

@@ -22,7 +22,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedStore:
 async def store(prepared: PreparedStore) -> AsyncIterator[Store]:
     """A fresh file with one bot in it."""
     yield await prepared.fresh()
-    await prepared.store.close()
+    await prepared.close()
 
 
 @pytest.fixture
