@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
 from botfleet_tools.cache import cache_dir
 from botfleet_tools.errors import ToolError
@@ -59,7 +59,9 @@ class _Claims:
     """A file with a byte for each port, locked by the process that has it: the kernel drops the lock with the process."""
 
     def __init__(self) -> None:
-        self._file: TextIO | None = None  # one for good: closing it, or another one of this path, would drop all locks
+        self._file: int | None = (
+            None  # a descriptor for good: closing it, or another one of this path, would drop all locks
+        )
         self._mine: set[int] = set()
         self._one_thread = threading.Lock()
 
@@ -69,7 +71,7 @@ class _Claims:
             if port in self._mine:
                 return False
             if self._file is None:
-                self._file = (cache_dir() / "ports").open("a")
+                self._file = os.open(cache_dir() / "ports", os.O_WRONLY | os.O_CREAT, 0o644)
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
             except OSError:
